@@ -1,0 +1,71 @@
+/**
+ * The engine port: what runs a machine. QEMU is the first and complete driver, `fake` serves tests, UML
+ * comes next; all pass engine.contract.ts. A driver only acts on one machine at a time and remembers
+ * nothing: whoever restarts finds running machines again through `adopt`.
+ */
+import type { Duplex } from 'node:stream';
+import type { Architecture, ProcessIdentity } from '#base';
+import type { EngineName, MachineDisk, MachineSpec } from './machine.ts';
+
+export interface EngineCapabilities {
+  readonly name: EngineName;
+  readonly architectures: readonly Architecture[];
+  readonly hotplugDisks: boolean;
+  readonly maxDisks: number;
+  readonly maxProcessors: number;
+  readonly ownDisks: boolean; // boots disks of users by firmware
+  readonly pause: boolean;
+  readonly snapshot: boolean;
+}
+
+/** What the host can run, proved by a guest that ran. */
+export interface AcceleratorProof {
+  readonly architecture: Architecture;
+  readonly accelerator: 'kvm' | 'tcg' | 'none';
+  readonly works: boolean;
+  /** 'kernel answered after 1.9 s', 'no output within 5 s'. */
+  readonly evidence: string;
+}
+
+export interface VmmExit { readonly code: number | null; readonly signal: string | null; readonly stderr: string; readonly at: number }
+
+/** A machine whose VMM process runs. Only this type can be attached to, paused or asked for its agent. */
+export interface RunningMachine {
+  readonly id: string;
+  readonly process: ProcessIdentity;
+  readonly accelerator: 'kvm' | 'tcg' | 'none';
+  readonly isolation: 'hardware' | 'emulated' | 'process';
+  /** A new connection to the agent's line. At most one at a time is open. */
+  openAgentLine(): Promise<Duplex>;
+  /** The serial console, for reading and writing. */
+  openConsole(): Promise<Duplex>;
+  /** Last bytes the console printed, from the bounded ring (≤ 1 MiB). */
+  consoleLog(): Promise<Buffer>;
+  attachDisk(disk: MachineDisk): Promise<void>; // idempotent by serial
+  detachDisk(serial: string): Promise<void>; // idempotent
+  disks(): Promise<readonly string[]>; // serials plugged in
+  /** Power button; the guest decides. */
+  pressPowerButton(): Promise<void>;
+  /** Ends the VMM at once and waits until it is gone. */
+  kill(): Promise<VmmExit>;
+  /** Resolves when the VMM has ended, however it ended; also across a restart of the daemon. */
+  readonly exited: Promise<VmmExit>;
+  /** Lets go of sockets without touching the machine. */
+  release(): Promise<void>;
+}
+
+export interface Engine {
+  readonly name: EngineName;
+  capabilities(): Promise<EngineCapabilities>;
+  /** Runs a guest for each architecture and accelerator and says what happened. */
+  prove(signal?: AbortSignal): Promise<readonly AcceleratorProof[]>;
+  /** Starts the VMM; returns when its control socket answers (the guest still boots). Cleans up after itself on failure. */
+  start(spec: MachineSpec, signal?: AbortSignal): Promise<RunningMachine>;
+  /**
+   * Finds the machine's VMM as left by an earlier daemon.
+   * 'gone' only where its death is proved (`exit` says how, as kept by the launcher); 'unknown' where it lives but does not answer.
+   */
+  adopt(spec: MachineSpec): Promise<{ readonly found: 'running'; readonly machine: RunningMachine } | { readonly found: 'gone'; readonly exit: VmmExit | null } | { readonly found: 'unknown'; readonly why: string }>;
+  /** Removes every trace of a machine that does not run: folder, sockets, cgroup. Idempotent. */
+  erase(id: string): Promise<void>;
+}
