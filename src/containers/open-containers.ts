@@ -1,0 +1,136 @@
+/**
+ * Opens the containers layer: its controller, and what upper layers may ask of a single container (exec,
+ * logs, restart, statistics). Wishes go through the store.
+ */
+import { asStrataError, StrataError, type Clock, type Instance, type Log } from '#base';
+import type { AgentCalls, GuestExec } from '#guest-protocol';
+import { machineSpecSchema, machineStatusSchema, type AgentStream, type Machines } from '#machines';
+import type { Controller } from '#reconcile';
+import { recordsOf, type Records, type Store } from '#store';
+import { containerSpecSchema, containerStatusSchema, type ContainerSpec, type ContainerStatus } from './container.ts';
+import { openGuestSessions, type GuestSession } from './guest-sessions.ts';
+import type { Images } from './images/image.ts';
+import { statusRecorder } from './record-guest-state.ts';
+import { containersController } from './reconcile-containers.ts';
+import { imageSerial, volumeSchema, type Volume } from './volume.ts';
+
+export interface ContainersDeps {
+  readonly instance: Instance;
+  readonly store: Store;
+  readonly machines: Machines;
+  readonly images: Images;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface Containers {
+  readonly controller: Controller;
+  readonly specs: Records<ContainerSpec>;
+  readonly statuses: Records<ContainerStatus>;
+  readonly volumes: Records<Volume>;
+  /** @throws StrataError `container.notRunning` */
+  exec(id: string, exec: Omit<GuestExec, 'container' | 'stream'>): Promise<AgentStream>;
+  resize(id: string, stream: AgentStream, rows: number, columns: number): Promise<void>;
+  signal(id: string, stream: AgentStream, signal: string): Promise<void>;
+  logs(id: string, options: { readonly follow: boolean; readonly tail?: number; readonly sinceMs?: number }): Promise<AgentStream>;
+  /** Stops it with its own signal and grace, then starts it again. */
+  restart(id: string): Promise<void>;
+  stats(id: string): Promise<AgentCalls['containerStats']['result']>;
+  close(): void;
+}
+
+const reconnectMs = 500;
+
+export function openContainers(deps: ContainersDeps): Containers {
+  const specs = recordsOf(deps.store, 'container', containerSpecSchema);
+  const statuses = recordsOf(deps.store, 'container-status', containerStatusSchema);
+  const volumes = recordsOf(deps.store, 'volume', volumeSchema);
+  const machineSpecs = recordsOf(deps.store, 'machine', machineSpecSchema);
+  const machineStatuses = recordsOf(deps.store, 'machine-status', machineStatusSchema);
+  const recorder = statusRecorder(statuses);
+  const timers = new Set<NodeJS.Timeout>();
+  let closed = false;
+
+  const failed = (machineId: string, doing: string) => (thrown: unknown) => { deps.log.warn({ machineId, error: asStrataError(thrown, doing).message }, doing); };
+
+  /** The line was lost while the machine may well run on: open it again and believe only what the agent then says. */
+  function reconnect(machineId: string): void {
+    if (closed) return;
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      void (async () => {
+        const machine = (await machineStatuses.get(machineId))?.value;
+        if (machine?.phase !== 'running' || machine.guest === null) return;
+        const session = await sessions.ensure(machineId, machine.guest.bootId);
+        await Promise.all(session.states().map((state) => recorder.record(machineId, session.guestBootId, state)));
+      })().catch((thrown: unknown) => { failed(machineId, 'opening the line to the guest again')(thrown); reconnect(machineId); });
+    }, reconnectMs);
+    timer.unref();
+    timers.add(timer);
+  }
+
+  const sessions = openGuestSessions({
+    machines: deps.machines, log: deps.log,
+    listener: {
+      changed: (machineId, guestBootId, state) => { void recorder.record(machineId, guestBootId, state).catch(failed(machineId, 'recording the state of a container')); },
+      lost: reconnect,
+    },
+  });
+
+  async function serialsInUse(machineId: string, except: string): Promise<ReadonlySet<string>> {
+    const others = (await specs.list()).map((one) => one.value).filter((one) => one.machineId === machineId && one.id !== except);
+    return new Set(others.flatMap((one) => [imageSerial(one.image.digest), ...one.volumeIds]));
+  }
+
+  async function sessionOf(id: string): Promise<{ session: GuestSession; spec: ContainerSpec }> {
+    const spec = (await specs.get(id))?.value;
+    if (spec === undefined) throw new StrataError(`there is no container ${id}`, { code: 'container.notFound', kind: 'notFound' });
+    const machine = (await machineStatuses.get(spec.machineId))?.value;
+    if (machine?.phase !== 'running' || machine.guest === null) {
+      throw new StrataError(`container ${spec.name} cannot be reached: its machine is ${machine?.phase ?? 'not there'}`, { code: 'container.notRunning', kind: 'unavailable', advice: 'see `strata ps` and `strata machine ls`' });
+    }
+    return { session: await sessions.ensure(spec.machineId, machine.guest.bootId), spec };
+  }
+
+  return {
+    specs, statuses, volumes,
+    controller: containersController({
+      containers: specs, statuses, machineSpecs, machineStatuses, sessions, recorder, clock: deps.clock, log: deps.log,
+      performer: { instance: deps.instance, machines: deps.machines, images: deps.images, serialsInUse },
+    }),
+    async exec(id, exec) {
+      const { session } = await sessionOf(id);
+      const stream = session.connection.openStream();
+      await session.connection.call('exec', { ...exec, container: id, stream: stream.id });
+      return stream;
+    },
+    async resize(id, stream, rows, columns) {
+      const { session } = await sessionOf(id);
+      await session.connection.call('execResize', { stream: stream.id, rows, columns });
+    },
+    async signal(id, stream, signal) {
+      const { session } = await sessionOf(id);
+      await session.connection.call('execSignal', { stream: stream.id, signal });
+    },
+    async logs(id, options) {
+      const { session } = await sessionOf(id);
+      const stream = session.connection.openStream();
+      await session.connection.call('containerLogs', { id, stream: stream.id, follow: options.follow, ...(options.tail === undefined ? {} : { tail: options.tail }), ...(options.sinceMs === undefined ? {} : { sinceMs: options.sinceMs }) });
+      return stream;
+    },
+    async restart(id) {
+      const { session, spec } = await sessionOf(id);
+      await session.connection.call('containerStop', { id }, { timeoutMs: spec.guest.stopGraceMs + 30_000 });
+      session.learn(await session.connection.call('containerStart', { spec: spec.guest }, { timeoutMs: 120_000 }));
+    },
+    async stats(id) {
+      const { session } = await sessionOf(id);
+      return session.connection.call('containerStats', { id });
+    },
+    close() {
+      closed = true;
+      for (const timer of timers) clearTimeout(timer);
+      sessions.close();
+    },
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * Carries out one operation of a container's plan. Each is idempotent: run twice it does nothing the second
+ * time, so a crash between any two steps is mended by the next round.
+ */
+import { failpoint, StrataError, type Instance } from '#base';
+import type { Machines } from '#machines';
+import type { ContainerSpec } from './container.ts';
+import type { GuestSession } from './guest-sessions.ts';
+import type { Images } from './images/image.ts';
+import type { ContainerOperation } from './plan-container.ts';
+import { ensureVolumeDisk } from './ensure-volume-disk.ts';
+import { imageSerial, volumeDisk } from './volume.ts';
+
+export interface ContainerPerformer {
+  readonly instance: Instance;
+  readonly machines: Machines;
+  readonly images: Images;
+  /** Serials of disks that other containers of the machine still use. */
+  serialsInUse(machineId: string, exceptContainer: string): Promise<ReadonlySet<string>>;
+}
+
+/** What the operation needs to know of its container; `spec` is undefined where its record is gone. */
+export interface PerformContext {
+  readonly id: string;
+  readonly machineId: string;
+  readonly spec: ContainerSpec | undefined;
+  readonly session: GuestSession | undefined;
+}
+
+export async function performContainerOperation(deps: ContainerPerformer, operation: ContainerOperation, context: PerformContext): Promise<void> {
+  failpoint(`${operation.kind}.before`);
+  if (operation.kind === 'container.start') await start(deps, context);
+  else if (operation.kind === 'container.stop') await stop(context);
+  else if (operation.kind === 'container.remove') await remove(context);
+  else if (operation.kind === 'container.releaseDisks') await releaseDisks(deps, context);
+  failpoint(`${operation.kind}.after`);
+}
+
+async function start(deps: ContainerPerformer, context: PerformContext): Promise<void> {
+  const spec = required(context.spec, context.id);
+  const session = required(context.session, context.id);
+  const image = await deps.images.find(spec.image.digest, spec.image.architecture);
+  if (image === undefined) {
+    throw new StrataError(`image ${spec.image.reference} (${spec.image.digest.slice(0, 19)}) of container ${spec.name} is not on this host`, {
+      code: 'container.imageMissing', kind: 'unavailable', advice: 'run `strata up` again: it brings the image back',
+    });
+  }
+  const disks = [{ serial: imageSerial(image.digest), path: deps.images.squashfsPath(image), format: 'raw' as const, readOnly: true }];
+  for (const id of spec.volumeIds) {
+    await ensureVolumeDisk(deps.instance, id);
+    disks.push({ ...volumeDisk(deps.instance, id), format: 'raw' as const });
+  }
+  await Promise.all(disks.map((disk) => deps.machines.attachDisk(context.machineId, disk)));
+  failpoint('container.start.attached');
+  const state = await session.connection.call('containerStart', { spec: spec.guest }, { timeoutMs: 120_000 });
+  session.learn(state);
+}
+
+async function stop(context: PerformContext): Promise<void> {
+  const session = required(context.session, context.id);
+  const grace = context.spec?.guest.stopGraceMs ?? 10_000;
+  session.learn(await session.connection.call('containerStop', { id: context.id }, { timeoutMs: grace + 30_000 }));
+}
+
+async function remove(context: PerformContext): Promise<void> {
+  const session = required(context.session, context.id);
+  // The agent stops it with its own signal and grace; the limit here only catches a wedged guest.
+  await session.connection.call('containerRemove', { id: context.id }, { timeoutMs: 10 * 60_000 });
+  session.forget(context.id);
+}
+
+/** Unplugs disks nobody else in the machine uses, so that a volume can move and an image can be deleted. */
+async function releaseDisks(deps: ContainerPerformer, context: PerformContext): Promise<void> {
+  const session = required(context.session, context.id);
+  const inUse = await deps.serialsInUse(context.machineId, context.id);
+  const { disks } = await session.connection.call('stats', {});
+  const own = disks.filter((serial) => (serial.startsWith('img-') || serial.startsWith('v')) && !inUse.has(serial));
+  for (const serial of own) {
+    await session.connection.call('releaseDisk', { serial });
+    await deps.machines.detachDisk(context.machineId, serial);
+  }
+}
+
+function required<T>(value: T | undefined, id: string): T {
+  if (value === undefined) throw new StrataError(`container ${id} cannot be acted on: its record or its machine's agent is gone`, { code: 'container.gone', kind: 'unavailable' });
+  return value;
+}

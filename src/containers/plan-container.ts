@@ -1,0 +1,86 @@
+/**
+ * Decides what one container needs next: pure, from wish, machine, and what the guest says.
+ *
+ *   no record, nothing in the guest ─► forget
+ *   no record, something there      ─► remove (guest) ─► release disks ─► forget
+ *   wished running, machine not up  ─► wait (the reason is data)
+ *   wished running, absent/changed  ─► attach disks ─► start
+ *   wished stopped, runs            ─► stop
+ *
+ * The guest's agent restarts a container by itself, so an exit alone is never a reason to act here.
+ */
+import type { GuestContainerState } from '#guest-protocol';
+import type { ContainerSpec, ContainerStatus } from './container.ts';
+
+export interface ContainerObserved {
+  /** The machine the container belongs to, as last seen. */
+  readonly machine: { readonly phase: string; readonly why: string; readonly guestBootId: string | null } | undefined;
+  /** The agent's word: a state, 'absent', or 'unreachable'. */
+  readonly guest: GuestContainerState | 'absent' | 'unreachable';
+}
+
+export type ContainerOperation =
+  | { readonly kind: 'container.start'; readonly subject: string; readonly summary: string }
+  | { readonly kind: 'container.stop'; readonly subject: string; readonly summary: string }
+  | { readonly kind: 'container.remove'; readonly subject: string; readonly summary: string }
+  | { readonly kind: 'container.releaseDisks'; readonly subject: string; readonly summary: string }
+  | { readonly kind: 'container.forget'; readonly subject: string; readonly summary: string };
+
+export interface ContainerPlan {
+  readonly operations: readonly ContainerOperation[];
+  readonly waitingOn: readonly { readonly kind: string; readonly subject: string; readonly why: string }[];
+}
+
+const nothing: ContainerPlan = { operations: [], waitingOn: [] };
+
+/** @param spec undefined where the record was deleted and only its status is left. */
+export function planContainer(id: string, spec: ContainerSpec | undefined, status: ContainerStatus | undefined, observed: ContainerObserved): ContainerPlan {
+  if (spec === undefined) return planRemoval(id, status, observed);
+  const machineUp = observed.machine?.phase === 'running';
+  if (!machineUp || observed.guest === 'unreachable') {
+    if (spec.wanted === 'stopped' && !machineUp) return nothing;
+    const why = machineUp ? 'its agent does not answer' : observed.machine === undefined ? 'it does not exist' : observed.machine.why || `it is ${observed.machine.phase}`;
+    return { operations: [], waitingOn: [{ kind: 'machine', subject: spec.machineId, why }] };
+  }
+  const runs = observed.guest !== 'absent' && ['running', 'waiting', 'stopping'].includes(observed.guest.phase);
+  if (spec.wanted === 'stopped') return runs ? one('container.stop', id, `stop container ${spec.name}`) : nothing;
+  return needsStart(spec, status, observed.guest) ? one('container.start', id, `start container ${spec.name}`) : nothing;
+}
+
+function needsStart(spec: ContainerSpec, status: ContainerStatus | undefined, guest: GuestContainerState | 'absent' | 'unreachable'): boolean {
+  if (guest === 'unreachable') return false;
+  if (guest !== 'absent') {
+    if (guest.digest !== spec.guest.digest) return true;
+    return guest.phase === 'created' || (guest.phase === 'exited' && guest.exitCode === 125 && spec.guest.restart.policy !== 'no' && guest.error !== '');
+  }
+  return !isFinished(spec, status);
+}
+
+/** A job that ended as it should is not run again by a reboot of its machine. */
+function isFinished(spec: ContainerSpec, status: ContainerStatus | undefined): boolean {
+  if (status === undefined || status.phase !== 'exited' || status.digest !== spec.guest.digest) return false;
+  const policy = spec.guest.restart.policy;
+  return policy === 'no' || (policy === 'on-failure' && status.exitCode === 0);
+}
+
+function planRemoval(id: string, status: ContainerStatus | undefined, observed: ContainerObserved): ContainerPlan {
+  if (status === undefined) return nothing;
+  const operations: ContainerOperation[] = [];
+  if (observed.machine?.phase === 'running') {
+    if (observed.guest === 'unreachable') return { operations: [], waitingOn: [{ kind: 'machine', subject: status.machineId, why: 'its agent does not answer' }] };
+    operations.push(operation('container.remove', id, `remove container ${id}`));
+    operations.push(operation('container.releaseDisks', id, `unplug disks that only ${id} used`));
+  } else if (observed.machine !== undefined && !['stopped', 'failed', 'defined'].includes(observed.machine.phase)) {
+    return { operations: [], waitingOn: [{ kind: 'machine', subject: status.machineId, why: `it is ${observed.machine.phase}` }] };
+  }
+  operations.push(operation('container.forget', id, `forget container ${id}`));
+  return { operations, waitingOn: [] };
+}
+
+function operation(kind: ContainerOperation['kind'], id: string, summary: string): ContainerOperation {
+  return { kind, subject: `container/${id}`, summary };
+}
+
+function one(kind: ContainerOperation['kind'], id: string, summary: string): ContainerPlan {
+  return { operations: [operation(kind, id, summary)], waitingOn: [] };
+}

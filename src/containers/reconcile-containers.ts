@@ -1,0 +1,107 @@
+/**
+ * The controller of containers: one key is one container. It looks at the wish, the machine and the
+ * guest's word, plans, performs, and writes what it saw. Events of the agent arrive through
+ * record-guest-state.ts, not here; they only wake this by changing the status record.
+ */
+import { asStrataError, type Clock, type Log } from '#base';
+import { machineKey, type MachineSpec, type MachineStatus } from '#machines';
+import type { Controller, ReconcileResult } from '#reconcile';
+import type { Records } from '#store';
+import type { ContainerSpec, ContainerStatus } from './container.ts';
+import type { GuestSession, GuestSessions } from './guest-sessions.ts';
+import { performContainerOperation, type ContainerPerformer } from './perform-container-plan.ts';
+import { planContainer, type ContainerObserved } from './plan-container.ts';
+import type { StatusRecorder } from './record-guest-state.ts';
+
+export interface ContainerControllerDeps {
+  readonly containers: Records<ContainerSpec>;
+  readonly statuses: Records<ContainerStatus>;
+  readonly machineSpecs: Records<MachineSpec>;
+  readonly machineStatuses: Records<MachineStatus>;
+  readonly sessions: GuestSessions;
+  readonly performer: ContainerPerformer;
+  readonly recorder: StatusRecorder;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export function containersController(deps: ContainerControllerDeps): Controller {
+  return {
+    name: 'containers',
+    watches: [
+      { prefix: 'container/', keysOf: (key) => [key.slice('container/'.length)] },
+      // A machine that came up or went concerns all its containers.
+      { prefix: 'machine-status/', keysOf: async (key) => idsOnMachine(deps, key.slice('machine-status/'.length)) },
+    ],
+    allKeys: async () => [...new Set([...(await deps.containers.list()).map((one) => one.value.id), ...(await deps.statuses.list()).map((one) => one.value.id)])],
+    reconcile: (id, signal) => reconcileContainer(deps, id, signal),
+  };
+}
+
+async function idsOnMachine(deps: ContainerControllerDeps, machineId: string): Promise<string[]> {
+  const specs = (await deps.containers.list()).filter((one) => one.value.machineId === machineId).map((one) => one.value.id);
+  const statuses = (await deps.statuses.list()).filter((one) => one.value.machineId === machineId).map((one) => one.value.id);
+  return [...new Set([...specs, ...statuses])];
+}
+
+async function reconcileContainer(deps: ContainerControllerDeps, id: string, signal: AbortSignal): Promise<ReconcileResult> {
+  const spec = (await deps.containers.get(id))?.value;
+  const status = (await deps.statuses.get(id))?.value;
+  const machineId = spec?.machineId ?? status?.machineId;
+  if (machineId === undefined) return {};
+  const { observed, session } = await observe(deps, id, machineId);
+  const plan = planContainer(id, spec, status, observed);
+  if (plan.operations.length === 0) await noteWaiting(deps, id, spec, status, observed, plan.waitingOn[0]?.why, session);
+  for (const operation of plan.operations) {
+    signal.throwIfAborted();
+    if (operation.kind === 'container.forget') await deps.recorder.forget(id);
+    else {
+      if (operation.kind === 'container.start' && spec !== undefined) await deps.recorder.starting(spec, observed.machine?.guestBootId ?? '');
+      await perform(deps, operation, { id, machineId, spec, session });
+    }
+  }
+  if (session !== undefined && spec !== undefined && plan.operations.length > 0) {
+    const state = session.state(id);
+    if (state !== undefined) await deps.recorder.record(machineId, session.guestBootId, state);
+  }
+  return { waitingOn: plan.waitingOn, ...(observed.guest === 'unreachable' && observed.machine?.phase === 'running' ? { againAfterMs: 1000 } : {}) };
+}
+
+async function perform(deps: ContainerControllerDeps, operation: Parameters<typeof performContainerOperation>[1], context: Parameters<typeof performContainerOperation>[2]): Promise<void> {
+  try {
+    await performContainerOperation(deps.performer, operation, context);
+  } catch (thrown) {
+    const error = asStrataError(thrown, operation.summary);
+    if (context.spec !== undefined) await deps.recorder.failed(context.spec, error.message);
+    throw error;
+  }
+}
+
+async function observe(deps: ContainerControllerDeps, id: string, machineId: string): Promise<{ observed: ContainerObserved; session: GuestSession | undefined }> {
+  const machine = (await deps.machineStatuses.get(machineId))?.value;
+  const wished = await deps.machineSpecs.get(machineId);
+  if (machine === undefined || machine.phase !== 'running' || machine.guest === null) {
+    const phase = machine?.phase ?? (wished === undefined ? undefined : 'defined');
+    return { observed: { machine: phase === undefined ? undefined : { phase, why: machine?.why ?? '', guestBootId: null }, guest: 'unreachable' }, session: undefined };
+  }
+  const seen = { phase: machine.phase, why: machine.why, guestBootId: machine.guest.bootId };
+  try {
+    const session = await deps.sessions.ensure(machineId, machine.guest.bootId);
+    return { observed: { machine: seen, guest: session.state(id) ?? 'absent' }, session };
+  } catch (thrown) {
+    deps.log.debug({ machineId, key: machineKey(machineId), error: asStrataError(thrown, 'agent').message }, 'no line to the guest');
+    return { observed: { machine: seen, guest: 'unreachable' }, session: undefined };
+  }
+}
+
+/** With nothing to do, the status still has to tell the truth: what the guest says, or why nothing is known. */
+async function noteWaiting(deps: ContainerControllerDeps, id: string, spec: ContainerSpec | undefined, status: ContainerStatus | undefined, observed: ContainerObserved, why: string | undefined, session: GuestSession | undefined): Promise<void> {
+  if (spec === undefined) return;
+  const state = session?.state(id);
+  if (session !== undefined && state !== undefined) return deps.recorder.record(spec.machineId, session.guestBootId, state);
+  if (why === undefined) return;
+  const lost = status !== undefined && ['running', 'starting', 'waiting', 'stopping'].includes(status.phase);
+  const machineGone = observed.machine === undefined || ['stopped', 'failed', 'defined', 'starting'].includes(observed.machine.phase);
+  if (status === undefined || (lost && machineGone)) await deps.recorder.pending(spec, why);
+  else if (lost) await deps.recorder.unknown(spec, why);
+}

@@ -1,0 +1,53 @@
+/**
+ * Writes container statuses. The one writer of `container-status/`, one write at a time for each container,
+ * and only when something changed, so that a chatty guest does not become a chatty store.
+ */
+import type { GuestContainerState } from '#guest-protocol';
+import type { Records } from '#store';
+import type { ContainerSpec, ContainerStatus } from './container.ts';
+import { canonicalJson } from './build-guest-spec.ts';
+import { statusOfGuestState } from './status-of-guest-state.ts';
+
+export interface StatusRecorder {
+  record(machineId: string, guestBootId: string, state: GuestContainerState): Promise<void>;
+  starting(spec: ContainerSpec, guestBootId: string): Promise<void>;
+  /** Not handed to a guest: its machine is not up. */
+  pending(spec: ContainerSpec, why: string): Promise<void>;
+  /** It ran when last seen and cannot be asked now. */
+  unknown(spec: ContainerSpec, why: string): Promise<void>;
+  failed(spec: ContainerSpec, why: string): Promise<void>;
+  forget(id: string): Promise<void>;
+}
+
+export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecorder {
+  const queues = new Map<string, Promise<void>>();
+
+  function serially(id: string, work: () => Promise<void>): Promise<void> {
+    const next = (queues.get(id) ?? Promise.resolve()).then(work, work);
+    const settled = next.then(() => undefined, () => undefined).then(() => { if (queues.get(id) === settled) queues.delete(id); });
+    queues.set(id, settled);
+    return next;
+  }
+
+  const write = (id: string, change: (before: ContainerStatus | undefined) => ContainerStatus) => serially(id, async () => {
+    const before = (await statuses.get(id))?.value;
+    const after = change(before);
+    if (before === undefined || canonicalJson(before) !== canonicalJson(after)) await statuses.put(id, after);
+  });
+
+  return {
+    record: (machineId, guestBootId, state) => write(state.id, () => statusOfGuestState(state, machineId, guestBootId)),
+    starting: (spec, guestBootId) => write(spec.id, (before) => ({ ...blank(spec), restarts: before?.restarts ?? 0, phase: 'starting', guestBootId })),
+    pending: (spec, why) => write(spec.id, () => ({ ...blank(spec), why })),
+    unknown: (spec, why) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), phase: 'unknown', why })),
+    failed: (spec, why) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), why: why.slice(0, 1000) })),
+    forget: (id) => serially(id, async () => { await statuses.delete(id); }),
+  };
+}
+
+function blank(spec: ContainerSpec): ContainerStatus {
+  return {
+    id: spec.id, machineId: spec.machineId, phase: 'pending', why: '', digest: spec.guest.digest, health: 'none', pid: 0, startedAt: null, finishedAt: null,
+    exitCode: null, oomKilled: false, restarts: 0, lastProbe: null, guestBootId: '',
+  };
+}

@@ -1,0 +1,58 @@
+/**
+ * Records of the services layer: an app as wished (`app/<id>`), as last seen (`app-status/<id>`), and
+ * each service's lasting places in the network (`service/<app id>.<name>`), which outlive its containers.
+ */
+import { z } from 'zod';
+import type { AppSpec } from './app.ts';
+
+/** Written only by our own Compose reader (compose/), which validates it against closed schemas. */
+const appSpecSchema = z.custom<AppSpec>((value) => typeof value === 'object' && value !== null && 'services' in value && 'volumes' in value);
+
+export const appRecordSchema = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  spec: appSpecSchema,
+  /** Image chosen for each service when the app was brought up; a tag that moves later changes nothing. */
+  images: z.record(z.string(), z.strictObject({ digest: z.string(), reference: z.string() })),
+  wanted: z.enum(['up', 'down']),
+  removeVolumes: z.boolean().describe('with wanted: down, delete the data too'),
+  /** Changing it replaces every container of the named services ('' = none asked). */
+  recreateToken: z.string(),
+  recreateServices: z.array(z.string()),
+  generation: z.int(),
+  createdAt: z.int(),
+  updatedAt: z.int(),
+});
+export type AppRecord = z.infer<typeof appRecordSchema>;
+
+export const serviceStateNames = ['ready', 'completed', 'starting', 'waiting', 'failed', 'stopping'] as const;
+
+export const appStatusSchema = z.strictObject({
+  id: z.string(),
+  generation: z.int(),
+  /** Everything is as wished and nothing is left to do. */
+  settled: z.boolean(),
+  services: z.array(z.strictObject({
+    name: z.string(),
+    wanted: z.int(),
+    ready: z.int(),
+    state: z.enum(serviceStateNames),
+    why: z.string(),
+  })),
+  waitingOn: z.array(z.strictObject({ kind: z.string(), subject: z.string(), why: z.string() })),
+});
+export type AppStatus = z.infer<typeof appStatusSchema>;
+
+export const serviceRecordSchema = z.strictObject({
+  appId: z.string(),
+  appName: z.string(),
+  name: z.string(),
+  virtualAddress: z.string(),
+  /** Ports on which the edge holds connections while no replica is ready: service port → edge port. */
+  parking: z.record(z.string(), z.int()),
+});
+export type ServiceRecord = z.infer<typeof serviceRecordSchema>;
+
+export const appKey = (id: string): string => `app/${id}`;
+export const appStatusKey = (id: string): string => `app-status/${id}`;
+export const serviceKey = (appId: string, name: string): string => `service/${appId}.${name}`;

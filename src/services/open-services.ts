@@ -1,0 +1,105 @@
+/**
+ * Opens the services layer: the controllers of apps and traffic, and what the api may ask for: bring an app
+ * up, take it down, show it.
+ */
+import { gatewayAddress, StrataError, type Architecture, type Clock, type Dice, type Instance, type Log } from '#base';
+import type { Containers, Images } from '#containers';
+import { machineSpecSchema } from '#machines';
+import type { Addresses, HostNetwork } from '#pool';
+import type { Controller } from '#reconcile';
+import { recordsOf, type Records, type Store } from '#store';
+import { appRecordSchema, appStatusSchema, serviceRecordSchema, type AppRecord, type AppStatus, type ServiceRecord } from './app-record.ts';
+import type { AppSpec } from './app.ts';
+import type { MachineWish } from './assign-machines.ts';
+import { bringUpApp, type BringUpRequest, type Steps } from './bring-up-app.ts';
+import type { Edge } from './edge/index.ts';
+import type { Gateway } from './gateway/gateway.ts';
+import { appsController } from './reconcile-apps.ts';
+import { openTraffic } from './traffic/reconcile-traffic.ts';
+
+export interface ServicesDeps {
+  readonly instance: Instance;
+  readonly store: Store;
+  readonly containers: Containers;
+  readonly images: Images;
+  readonly addresses: Addresses;
+  readonly network: HostNetwork;
+  readonly gateway: Gateway;
+  readonly edge: Edge;
+  readonly hostsPort: number;
+  readonly upstreamDns: readonly string[];
+  readonly host: { readonly processors: number };
+  prepareGuest(architecture: Architecture, say: (message: string) => void): Promise<void>;
+  admitMachine(machine: MachineWish): Promise<void>;
+  admitApp(app: AppSpec): Promise<void>;
+  readonly clock: Clock;
+  readonly dice: Dice;
+  readonly log: Log;
+}
+
+export interface Services {
+  readonly controllers: readonly Controller[];
+  readonly apps: Records<AppRecord>;
+  readonly statuses: Records<AppStatus>;
+  readonly places: Records<ServiceRecord>;
+  /** @throws StrataError `app.notFound` */
+  findApp(name: string): Promise<AppRecord>;
+  up(request: BringUpRequest, steps: Steps): Promise<AppRecord>;
+  /** Wishes the app gone; `removeVolumes` takes its data too. Idempotent. */
+  down(name: string, removeVolumes: boolean): Promise<AppRecord>;
+  /** Makes balancers and names follow the records now. */
+  syncTraffic(): Promise<void>;
+}
+
+export function openServices(deps: ServicesDeps): Services {
+  const apps = recordsOf(deps.store, 'app', appRecordSchema);
+  const statuses = recordsOf(deps.store, 'app-status', appStatusSchema);
+  const places = recordsOf(deps.store, 'service', serviceRecordSchema);
+  const machineSpecs = recordsOf(deps.store, 'machine', machineSpecSchema);
+  const traffic = openTraffic({ observe: () => observeTraffic(), network: deps.network, gateway: deps.gateway, edge: deps.edge, log: deps.log });
+
+  async function observeTraffic() {
+    const [appList, placeList, specs, states, machines] = await Promise.all([apps.list(), places.list(), deps.containers.specs.list(), deps.containers.statuses.list(), machineSpecs.list()]);
+    const stateById = new Map(states.map((one) => [one.value.id, one.value]));
+    return {
+      apps: appList.map((one) => one.value), services: placeList.map((one) => one.value),
+      containers: specs.map((one) => ({ spec: one.value, status: stateById.get(one.value.id) })),
+      machines: machines.map(({ value }) => ({ id: value.id, name: value.name, address: value.network?.address ?? null, project: value.owner?.startsWith('app/') === true ? value.owner.slice('app/'.length) : null })),
+      gatewayAddress: gatewayAddress(deps.instance), hostsPort: deps.hostsPort, upstreamDns: deps.upstreamDns,
+    };
+  }
+
+  async function sessions(): Promise<ReadonlyMap<string, number>> {
+    const counts = new Map<string, number>();
+    for (const one of await deps.gateway.stats()) counts.set(one.server, (counts.get(one.server) ?? 0) + one.currentSessions);
+    return counts;
+  }
+
+  const controller = appsController({
+    store: deps.store, sessions, host: deps.host, clock: deps.clock, log: deps.log,
+    performer: {
+      instance: deps.instance, apps, appStatuses: statuses, services: places, machineSpecs, containers: deps.containers, images: deps.images,
+      addresses: deps.addresses, syncTraffic: traffic.sync, admit: deps.admitMachine, gateway: gatewayAddress(deps.instance), clock: deps.clock, dice: deps.dice,
+    },
+  });
+
+  async function findApp(name: string): Promise<AppRecord> {
+    const app = (await apps.list()).map((one) => one.value).find((one) => one.name === name);
+    if (app === undefined) throw new StrataError(`there is no app ${name}`, { code: 'app.notFound', kind: 'notFound', advice: 'see `strata app ls`' });
+    return app;
+  }
+
+  return {
+    controllers: [controller, traffic.controller],
+    apps, statuses, places, findApp,
+    up: (request, steps) => bringUpApp({ apps, appStatuses: statuses, images: deps.images, prepareGuest: deps.prepareGuest, admitApp: deps.admitApp, clock: deps.clock, dice: deps.dice }, request, steps),
+    async down(name, removeVolumes) {
+      const app = await findApp(name);
+      if (app.wanted === 'down' && (app.removeVolumes || !removeVolumes)) return app;
+      const record: AppRecord = { ...app, wanted: 'down', removeVolumes: app.removeVolumes || removeVolumes, generation: app.generation + 1, updatedAt: deps.clock.now() };
+      await apps.put(app.id, record);
+      return record;
+    },
+    syncTraffic: traffic.sync,
+  };
+}

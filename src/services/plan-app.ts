@@ -1,0 +1,214 @@
+/**
+ * Decides what an app needs next: pure, from the record, what is there, and now. The result is a value:
+ * operations in order, and the reasons for what is not done yet.
+ *
+ *   up:    service places ─► volumes ─► machines ─► containers (as depends_on allows) ─► leftovers away
+ *   down:  containers drain and go ─► machines go ─► places go ─► (volumes) ─► the record itself
+ */
+import type { ContainerSpec, ContainerStatus, Volume } from '#containers';
+import type { MachineSpec, MachineStatus } from '#machines';
+import type { AppRecord, AppStatus, ServiceRecord } from './app-record.ts';
+import type { ServiceSpec } from './app.ts';
+import { assignMachines, dedicatedMachineName, defaultContainerMiB, replicaKey, type AppMachine, type MachineWish, type ReplicaNeed } from './assign-machines.ts';
+import { dependenciesMet } from './dependencies-met.ts';
+import { planService, type ServicePlan } from './rollout/plan-service.ts';
+import { serviceState } from './service-state.ts';
+
+export interface AppObserved {
+  readonly containers: readonly { readonly spec: ContainerSpec; readonly status: ContainerStatus | undefined }[];
+  readonly machines: readonly { readonly spec: MachineSpec; readonly status: MachineStatus | undefined }[];
+  readonly volumes: readonly Volume[];
+  readonly services: readonly ServiceRecord[];
+  readonly sessions: ReadonlyMap<string, number>;
+  readonly host: { readonly processors: number };
+  /** Digest of what each service asks for now, from its specification and image. */
+  readonly configDigests: ReadonlyMap<string, string>;
+}
+
+export type AppOperation = { readonly subject: string; readonly summary: string } & (
+  | { readonly kind: 'service.place'; readonly service: string }
+  | { readonly kind: 'service.unplace'; readonly service: string }
+  | { readonly kind: 'volume.create'; readonly volume: string; readonly sizeBytes: number }
+  | { readonly kind: 'volume.delete'; readonly id: string }
+  | { readonly kind: 'machine.create'; readonly machine: MachineWish }
+  | { readonly kind: 'machine.delete'; readonly id: string }
+  | { readonly kind: 'container.create'; readonly service: string; readonly index: number; readonly machineId: string }
+  | { readonly kind: 'container.drain'; readonly id: string }
+  | { readonly kind: 'container.delete'; readonly id: string }
+  | { readonly kind: 'app.forget' }
+);
+
+export interface AppPlan {
+  readonly operations: readonly AppOperation[];
+  readonly waitingOn: AppStatus['waitingOn'];
+  readonly services: AppStatus['services'];
+  readonly settled: boolean;
+  readonly againAfterMs?: number;
+}
+
+/** How long a container that is being replaced or removed may keep open connections. */
+export const drainLimitMs = 10_000;
+
+export function planApp(app: AppRecord, observed: AppObserved, now: number): AppPlan {
+  return app.wanted === 'up' ? planUp(app, observed, now) : planDown(app, observed, now);
+}
+
+function planUp(app: AppRecord, observed: AppObserved, now: number): AppPlan {
+  const operations: AppOperation[] = [...placeServices(app, observed), ...createVolumes(app, observed)];
+  const waitingOn: AppStatus['waitingOn'] = [];
+  const creations: { service: ServiceSpec; index: number }[] = [];
+  let again: number | undefined;
+  for (const service of app.spec.services) {
+    const plan = planService(viewOf(app, service, observed, now));
+    again = earliest(again, plan.againAfterMs);
+    waitingOn.push(...plan.waitingOn);
+    operations.push(...endings(plan));
+    const indexes = plan.steps.flatMap((step) => (step.kind === 'create' ? [step.index] : []));
+    if (indexes.length === 0) continue;
+    const blocked = dependenciesMet(service, app, observed);
+    if (blocked.length > 0) waitingOn.push(...blocked);
+    else creations.push(...indexes.map((index) => ({ service, index })));
+  }
+  operations.push(...placeContainers(app, creations, observed));
+  operations.push(...leftovers(app, observed, now));
+  const services = app.spec.services.map((service) => serviceState(service, containersOf(service.name, observed), observed, waitingOn));
+  const settled = operations.length === 0 && services.every((service) => service.state === 'ready' || service.state === 'completed');
+  return { operations, waitingOn, services, settled, ...(again === undefined ? {} : { againAfterMs: again }) };
+}
+
+/** Containers that are not created yet need a place; those whose machine is still to be made wait for the next round. */
+function placeContainers(app: AppRecord, creations: readonly { service: ServiceSpec; index: number }[], observed: AppObserved): AppOperation[] {
+  const placedServices = new Set(observed.services.map((service) => service.name));
+  const volumes = new Set(observed.volumes.map((volume) => volume.key));
+  const possible = creations.filter(({ service }) => placedServices.has(service.name)
+    && service.mounts.every((mount) => mount.kind !== 'volume' || volumes.has(mount.volume)));
+  const { placed } = assignMachines(app.name, possible.map(needOf), machinesOf(app, observed), observed.host);
+  // Machines are made for everything that will come, so that they boot while dependencies are awaited.
+  const future = app.spec.services.flatMap((service) => missingIndexes(service, observed).map((index) => needOf({ service, index })));
+  const { make } = assignMachines(app.name, future, machinesOf(app, observed), observed.host);
+  return [
+    ...make.map((machine): AppOperation => ({ kind: 'machine.create', machine, subject: `app/${app.id}`, summary: `make machine ${machine.name} (${machine.architecture}, ${machine.processors} processors, ${machine.memoryMiB} MiB)` })),
+    ...possible.flatMap(({ service, index }): AppOperation[] => {
+      const machineId = placed.get(replicaKey({ service: service.name, index }));
+      return machineId === undefined ? [] : [{ kind: 'container.create', service: service.name, index, machineId, subject: `app/${app.id}`, summary: `create container ${app.name}-${service.name}-${index}` }];
+    }),
+  ];
+}
+
+function placeServices(app: AppRecord, observed: AppObserved): AppOperation[] {
+  const placed = new Set(observed.services.map((service) => service.name));
+  return app.spec.services.filter((service) => !placed.has(service.name))
+    .map((service) => ({ kind: 'service.place', service: service.name, subject: `app/${app.id}`, summary: `reserve a virtual address for service ${service.name}` }));
+}
+
+function createVolumes(app: AppRecord, observed: AppObserved): AppOperation[] {
+  const there = new Set(observed.volumes.map((volume) => volume.key));
+  return app.spec.volumes.filter((volume) => !there.has(volume.name))
+    .map((volume) => ({ kind: 'volume.create', volume: volume.name, sizeBytes: volume.sizeBytes, subject: `app/${app.id}`, summary: `make volume ${app.name}_${volume.name}` }));
+}
+
+/** What the app no longer asks for: services gone from the file, machines without containers. Volumes stay. */
+function leftovers(app: AppRecord, observed: AppObserved, now: number): AppOperation[] {
+  const wished = new Set(app.spec.services.map((service) => service.name));
+  const gone = observed.containers.filter((one) => !wished.has(one.spec.service));
+  const used = new Set(observed.containers.map((one) => one.spec.machineId));
+  const pending = app.spec.services.some((service) => missingIndexes(service, observed).length > 0);
+  const idle = pending ? [] : observed.machines.filter((machine) => !used.has(machine.spec.id));
+  return [
+    ...gone.map((one) => end(one, now)).filter((one) => one !== undefined),
+    ...observed.services.filter((service) => !wished.has(service.name) && !gone.some((one) => one.spec.service === service.name))
+      .map((service): AppOperation => ({ kind: 'service.unplace', service: service.name, subject: `app/${app.id}`, summary: `give back the virtual address of service ${service.name}` })),
+    ...idle.map((machine): AppOperation => ({ kind: 'machine.delete', id: machine.spec.id, subject: `machine/${machine.spec.id}`, summary: `remove machine ${machine.spec.name}, which carries nothing` })),
+  ];
+}
+
+function planDown(app: AppRecord, observed: AppObserved, now: number): AppPlan {
+  const operations: AppOperation[] = [];
+  for (const one of observed.containers) {
+    const step = end(one, now);
+    if (step !== undefined) operations.push(step);
+  }
+  if (observed.containers.length === 0) {
+    operations.push(...observed.machines.map((machine): AppOperation => ({ kind: 'machine.delete', id: machine.spec.id, subject: `machine/${machine.spec.id}`, summary: `remove machine ${machine.spec.name}` })));
+    operations.push(...observed.services.map((service): AppOperation => ({ kind: 'service.unplace', service: service.name, subject: `app/${app.id}`, summary: `give back the virtual address of service ${service.name}` })));
+    if (observed.machines.length === 0) {
+      if (app.removeVolumes) operations.push(...observed.volumes.map((volume): AppOperation => ({ kind: 'volume.delete', id: volume.id, subject: `volume/${volume.id}`, summary: `delete volume ${volume.name} and its data` })));
+      if (operations.length === 0) operations.push({ kind: 'app.forget', subject: `app/${app.id}`, summary: `forget app ${app.name}` });
+    }
+  }
+  return { operations, waitingOn: [], services: [], settled: false, ...(observed.containers.length > 0 ? { againAfterMs: 300 } : {}) };
+}
+
+/** Out of the balancers first, then away; whoever serves nothing goes at once. */
+function end(one: AppObserved['containers'][number], now: number): AppOperation | undefined {
+  const subject = `container/${one.spec.id}`;
+  const deletion: AppOperation = { kind: 'container.delete', id: one.spec.id, subject, summary: `remove container ${one.spec.name}` };
+  if (one.spec.draining) return now - (one.spec.drainingSince ?? now) >= 300 || one.status?.phase !== 'running' ? deletion : undefined;
+  if (one.status?.phase !== 'running') return deletion;
+  return { kind: 'container.drain', id: one.spec.id, subject, summary: `send no more traffic to container ${one.spec.name}` };
+}
+
+function endings(plan: ServicePlan): AppOperation[] {
+  return plan.steps.flatMap((step): AppOperation[] => {
+    if (step.kind === 'drain') return [{ kind: 'container.drain', id: step.id, subject: `container/${step.id}`, summary: `drain container ${step.id}: ${step.why}` }];
+    if (step.kind === 'remove') return [{ kind: 'container.delete', id: step.id, subject: `container/${step.id}`, summary: `remove container ${step.id}: ${step.why}` }];
+    return [];
+  });
+}
+
+function viewOf(app: AppRecord, service: ServiceSpec, observed: AppObserved, now: number) {
+  return {
+    service: service.name,
+    replicas: service.replicas,
+    configDigest: observed.configDigests.get(service.name) ?? '',
+    stopFirst: service.mounts.some((mount) => mount.kind === 'volume' && !mount.readOnly),
+    containers: containersOf(service.name, observed),
+    sessions: observed.sessions,
+    drainLimitMs: Math.max(drainLimitMs, 0),
+    now,
+  };
+}
+
+function containersOf(service: string, observed: AppObserved) {
+  return observed.containers.filter((one) => one.spec.service === service);
+}
+
+function missingIndexes(service: ServiceSpec, observed: AppObserved): number[] {
+  const there = new Set(containersOf(service.name, observed).map((one) => one.spec.index));
+  return Array.from({ length: service.replicas }, (_, at) => at + 1).filter((index) => !there.has(index));
+}
+
+function needOf({ service, index }: { service: ServiceSpec; index: number }): ReplicaNeed {
+  const bytes = service.limits.memoryBytes ?? service.reservations.memoryBytes;
+  return {
+    service: service.name, index, architecture: service.architecture, engine: service.engine,
+    dedicated: service.isolation === 'dedicated',
+    memoryMiB: bytes === undefined ? defaultContainerMiB : Math.ceil(bytes / 2 ** 20),
+    cpus: service.limits.cpus ?? service.reservations.cpus ?? 0.5,
+  };
+}
+
+/** The app's machines with the memory promised to the containers on them. */
+function machinesOf(app: AppRecord, observed: AppObserved): AppMachine[] {
+  const dedicated = new Map(app.spec.services.filter((service) => service.isolation === 'dedicated')
+    .flatMap((service) => Array.from({ length: service.replicas }, (_, at) => {
+      const key = { service: service.name, index: at + 1 };
+      return [dedicatedMachineName(app.name, key), replicaKey(key)] as const;
+    })));
+  return observed.machines.map(({ spec }) => ({
+    id: spec.id, name: spec.name, architecture: spec.architecture, engine: spec.engine, memoryMiB: spec.memoryMiB,
+    dedicatedTo: dedicated.get(spec.name) ?? null,
+    promisedMiB: observed.containers.filter((one) => one.spec.machineId === spec.id)
+      .reduce((sum, one) => sum + promisedMiB(one.spec), 0),
+  }));
+}
+
+function promisedMiB(container: ContainerSpec): number {
+  const bytes = container.guest.limits.memoryBytes;
+  return bytes === undefined ? defaultContainerMiB : Math.ceil(bytes / 2 ** 20);
+}
+
+function earliest(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined) return b;
+  return b === undefined ? a : Math.min(a, b);
+}

@@ -1,0 +1,50 @@
+/** One service in a word and a reason, from what its containers and machines say. Pure. */
+import type { ContainerSpec, ContainerStatus } from '#containers';
+import type { AppObserved } from './plan-app.ts';
+import type { AppStatus } from './app-record.ts';
+import type { ServiceSpec } from './app.ts';
+
+type Member = { readonly spec: ContainerSpec; readonly status: ContainerStatus | undefined };
+/** After so many restarts a container is called failing; the agent goes on trying. */
+const crashLoopRestarts = 3;
+
+export function serviceState(service: ServiceSpec, containers: readonly Member[], observed: AppObserved, waitingOn: AppStatus['waitingOn']): AppStatus['services'][number] {
+  const active = containers.filter((one) => !one.spec.draining);
+  const ready = active.filter((one) => isServing(one.status)).length;
+  const base = { name: service.name, wanted: service.replicas, ready };
+  const failed = active.map((one) => failureOf(one, observed)).find((why) => why !== undefined);
+  if (failed !== undefined) return { ...base, state: 'failed', why: failed };
+  if (ready >= service.replicas) return { ...base, state: 'ready', why: '' };
+  const done = active.filter((one) => one.status?.phase === 'exited' && one.status.exitCode === 0).length;
+  if (active.length >= service.replicas && ready + done >= service.replicas) return { ...base, state: 'completed', why: 'it ended with exit code 0' };
+  const waits = waitingOn.find((one) => one.subject === service.name || one.subject.startsWith(`${service.name}-`));
+  if (waits !== undefined) return { ...base, state: 'waiting', why: waits.why };
+  return { ...base, state: 'starting', why: startingWhy(active, observed) };
+}
+
+function isServing(status: ContainerStatus | undefined): boolean {
+  return status?.phase === 'running' && (status.health === 'none' || status.health === 'healthy');
+}
+
+function failureOf(one: Member, observed: AppObserved): string | undefined {
+  const machine = observed.machines.find((candidate) => candidate.spec.id === one.spec.machineId);
+  if (machine?.status?.phase === 'failed') return `machine ${machine.spec.name}: ${machine.status.why}`;
+  const status = one.status;
+  if (status === undefined || status.digest !== one.spec.guest.digest) return undefined;
+  const name = one.spec.name;
+  if (status.health === 'unhealthy' && status.phase === 'running') {
+    return `${name} is unhealthy: ${status.lastProbe === null ? 'its probe gave no output' : status.lastProbe.output.trim().slice(0, 500) || 'its probe gave no output'}`;
+  }
+  if (status.phase === 'exited' && status.exitCode !== 0) return `${name} ended with exit code ${status.exitCode ?? '?'}${status.why === '' ? '' : `: ${status.why}`}`;
+  if (status.phase === 'waiting' && status.restarts >= crashLoopRestarts) return `${name} was started ${status.restarts + 1} times and ended each time, last with exit code ${status.exitCode ?? '?'}`;
+  return undefined;
+}
+
+function startingWhy(active: readonly Member[], observed: AppObserved): string {
+  for (const one of active) {
+    const machine = observed.machines.find((candidate) => candidate.spec.id === one.spec.machineId);
+    if (machine?.status?.phase !== 'running') return `machine ${machine?.spec.name ?? one.spec.machineId} starts`;
+    if (one.status?.why) return one.status.why;
+  }
+  return 'its containers start';
+}

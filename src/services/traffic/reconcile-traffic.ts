@@ -1,0 +1,58 @@
+/**
+ * Makes kernel, edge and gateway follow the records. One computation at a time; a wish that arrives while
+ * one runs leads to exactly one more. The same code serves the controller (woken by records) and
+ * whoever must know that a drain has taken effect (`sync`).
+ */
+import type { Log } from '#base';
+import type { Controller } from '#reconcile';
+import type { HostNetwork } from '#pool';
+import type { Edge } from '../edge/index.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import { computeTraffic, type TrafficInput } from './compute-traffic.ts';
+
+export interface TrafficDeps {
+  observe(): Promise<TrafficInput>;
+  readonly network: HostNetwork;
+  readonly gateway: Gateway;
+  readonly edge: Edge;
+  readonly log: Log;
+}
+
+export interface TrafficSync {
+  readonly controller: Controller;
+  /** Resolves when balancers and names follow the records as they were when this was called. */
+  sync(): Promise<void>;
+}
+
+export function openTraffic(deps: TrafficDeps): TrafficSync {
+  let running: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+
+  async function once(): Promise<void> {
+    const traffic = computeTraffic(await deps.observe());
+    // Names and parking first: an address that begins to park must find the edge listening.
+    await deps.edge.apply(traffic.edge);
+    await deps.network.apply(traffic.network);
+    await deps.gateway.apply(traffic.gateway);
+  }
+
+  function sync(): Promise<void> {
+    if (running === undefined) {
+      running = once().finally(() => { running = undefined; });
+      return running;
+    }
+    // What runs may have read the records too early for this caller; one more round serves all who wait.
+    next ??= running.catch(() => undefined).then(() => { next = undefined; return sync(); });
+    return next;
+  }
+
+  return {
+    sync,
+    controller: {
+      name: 'traffic',
+      watches: ['app/', 'service/', 'container/', 'container-status/', 'machine/'].map((prefix) => ({ prefix, keysOf: () => ['all'] })),
+      allKeys: async () => ['all'],
+      reconcile: async () => { await sync(); return { againAfterMs: 15_000 }; },
+    },
+  };
+}
