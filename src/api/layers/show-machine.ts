@@ -1,0 +1,30 @@
+/** A machine's two records as the one view of the contract. Pure. */
+import { permissionsIn, type Machine } from '#contract';
+import type { MachineSpec, MachineStatus } from '#machines';
+
+/** Milliseconds since 1970 as the contract's time. */
+export const timeOf = (milliseconds: number): string => new Date(milliseconds).toISOString();
+export const timeOrNull = (milliseconds: number | null | undefined): string | null => (milliseconds === null || milliseconds === undefined ? null : timeOf(milliseconds));
+
+export interface MachineView {
+  readonly spec: MachineSpec;
+  readonly revision: number;
+  readonly status: MachineStatus | undefined;
+  readonly hostName: string;
+  /** Name of the app it was made for. */
+  readonly app: string | null;
+}
+
+export function showMachine({ spec, revision, status, hostName, app }: MachineView): Machine {
+  const phase = status?.phase ?? 'defined';
+  return {
+    id: spec.id, name: spec.name, host: hostName, architecture: spec.architecture,
+    engine: status?.engine ?? null, accelerator: status?.accelerator ?? null, isolation: status?.isolation ?? null,
+    processors: spec.processors, memoryMiB: spec.memoryMiB, address: spec.network?.address ?? null,
+    app, wanted: spec.wanted, phase, why: status?.why ?? '', guest: status?.guest ?? null, pid: status?.process?.pid ?? null,
+    restarts: status?.restarts ?? 0,
+    exit: status?.exit === undefined || status.exit === null ? null : { code: status.exit.code, signal: status.exit.signal, at: timeOf(status.exit.at), stderr: status.exit.stderr },
+    bootMs: status?.bootMs ?? null, startedAt: timeOrNull(status?.startedAt), createdAt: timeOf(spec.createdAt),
+    actions: permissionsIn(phase), revision,
+  };
+}

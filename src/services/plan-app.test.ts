@@ -1,0 +1,82 @@
+/** Rules V10–V17: what an app needs next, and in which order. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AppObserved } from './plan-app.ts';
+import { planApp } from './plan-app.ts';
+import { sampleApp, sampleContainer, sampleMachine, sampleService, sampleStatus } from './testing/sample-app.ts';
+
+const nothing: AppObserved = { containers: [], machines: [], volumes: [], services: [], sessions: new Map(), host: { processors: 2 }, configDigests: new Map([['web', 'wish-web'], ['db', 'wish-db'], ['arm', 'wish-arm']]) };
+const place = (name: string) => ({ appId: 'aapp', appName: 'shop', name, virtualAddress: '10.88.128.1', parking: {} });
+const volume = { id: 'v1', name: 'shop_data', appId: 'aapp', appName: 'shop', key: 'data', sizeBytes: 1, createdAt: 0 };
+const machine = { spec: sampleMachine(), status: undefined };
+const kinds = (plan: { readonly operations: readonly { readonly kind: string }[] }) => plan.operations.map((operation) => operation.kind);
+const up = (service: string, index: number, health: 'none' | 'healthy' | 'starting' | 'unhealthy' = 'none') => {
+  const spec = sampleContainer(service, index);
+  return { spec, status: sampleStatus(spec, { health }) };
+};
+
+test('[V10] first places, volumes and machines, then containers', () => {
+  const app = sampleApp([sampleService('web', { replicas: 2 }), sampleService('db', { mounts: [{ kind: 'volume', volume: 'data', target: '/data', readOnly: false }] })]);
+  assert.deepEqual(kinds(planApp(app, nothing, 0)), ['service.place', 'service.place', 'volume.create', 'machine.create']);
+  const next = planApp(app, { ...nothing, services: [place('web'), place('db')], volumes: [volume], machines: [machine] }, 0);
+  assert.deepEqual(kinds(next), ['container.create', 'container.create', 'container.create']);
+});
+
+test('[V11] one machine for each architecture; it boots while dependencies are awaited', () => {
+  const app = sampleApp([sampleService('db'), sampleService('web', { dependsOn: [{ service: 'db', condition: 'healthy', required: true, restart: false }] }), sampleService('arm', { architecture: 'aarch64', dependsOn: [{ service: 'web', condition: 'started', required: true, restart: false }] })]);
+  const machines = planApp(app, { ...nothing, services: [place('web'), place('db'), place('arm')] }, 0).operations.filter((operation) => operation.kind === 'machine.create');
+  assert.deepEqual(machines.map((operation) => operation.kind === 'machine.create' && operation.machine.architecture), ['x86_64', 'aarch64']);
+});
+
+test('[V12] a service starts when its dependencies hold, and says what it waits for', () => {
+  const app = sampleApp([sampleService('db'), sampleService('web', { dependsOn: [{ service: 'db', condition: 'healthy', required: true, restart: false }] })]);
+  const there = { ...nothing, services: [place('web'), place('db')], machines: [machine] };
+  const waiting = planApp(app, { ...there, containers: [up('db', 1, 'starting')] }, 0);
+  assert.deepEqual(kinds(waiting), []);
+  assert.deepEqual(waiting.services.map((service) => [service.name, service.state, service.why]), [['db', 'starting', 'machine shop-x86-64 starts'], ['web', 'waiting', 'it starts when db is healthy']]);
+  assert.deepEqual(kinds(planApp(app, { ...there, containers: [up('db', 1, 'healthy')] }, 0)), ['container.create']);
+});
+
+test('[V13] an app that is as wished is settled and needs nothing', () => {
+  const app = sampleApp([sampleService('web')]);
+  const plan = planApp(app, { ...nothing, services: [place('web')], machines: [machine], containers: [up('web', 1)] }, 0);
+  assert.equal(plan.settled, true);
+  assert.deepEqual(plan.operations, []);
+});
+
+test('[V14] what the file no longer names goes; volumes stay', () => {
+  const app = sampleApp([sampleService('web')]);
+  const plan = planApp(app, { ...nothing, services: [place('web'), place('old')], volumes: [volume], machines: [machine], containers: [up('web', 1), up('old', 1)] }, 0);
+  assert.deepEqual(kinds(plan), ['container.drain']);
+  const gone = planApp(app, { ...nothing, services: [place('web'), place('old')], volumes: [volume], machines: [machine], containers: [up('web', 1)] }, 0);
+  assert.deepEqual(kinds(gone), ['service.unplace']);
+});
+
+test('[V15] down drains and removes containers, then machines, then places, and data only when asked', () => {
+  const app = sampleApp([sampleService('web')], { wanted: 'down' });
+  const all = { ...nothing, services: [place('web')], volumes: [volume], machines: [machine], containers: [up('web', 1)] };
+  assert.deepEqual(kinds(planApp(app, all, 0)), ['container.drain']);
+  const draining = { spec: { ...up('web', 1).spec, draining: true, drainingSince: 0 }, status: up('web', 1).status };
+  assert.deepEqual(kinds(planApp(app, { ...all, containers: [draining] }, 1000)), ['container.delete']);
+  assert.deepEqual(kinds(planApp(app, { ...all, containers: [] }, 0)), ['machine.delete', 'service.unplace']);
+  assert.deepEqual(kinds(planApp(app, { ...nothing, volumes: [volume] }, 0)), ['app.forget']);
+  assert.deepEqual(kinds(planApp({ ...app, removeVolumes: true }, { ...nothing, volumes: [volume] }, 0)), ['volume.delete']);
+});
+
+test('[V16] a service that fails says which container, how, and with what last output', () => {
+  const app = sampleApp([sampleService('web')]);
+  const bad = up('web', 1, 'unhealthy');
+  const status = { ...bad.status, lastProbe: { at: 1, ok: false, output: 'connection refused' } };
+  const runs = { spec: machine.spec, status: undefined };
+  const plan = planApp(app, { ...nothing, services: [place('web')], machines: [runs], containers: [{ spec: bad.spec, status }] }, 0);
+  assert.deepEqual(plan.services.map((service) => [service.state, service.why]), [['failed', 'shop-web-1 is unhealthy: connection refused']]);
+  assert.equal(plan.settled, false);
+});
+
+test('[V17] a job that ended well counts as done', () => {
+  const app = sampleApp([sampleService('web', { restart: { policy: 'no' } })]);
+  const spec = sampleContainer('web', 1, { guest: { ...sampleContainer('web', 1).guest, restart: { policy: 'no' } } });
+  const plan = planApp(app, { ...nothing, services: [place('web')], machines: [machine], containers: [{ spec, status: sampleStatus(spec, { phase: 'exited', exitCode: 0 }) }] }, 0);
+  assert.equal(plan.services[0]?.state, 'completed');
+  assert.equal(plan.settled, true);
+});
