@@ -1,0 +1,71 @@
+/**
+ * What a half-written command line can go on with, one candidate a line with its summary after a tab;
+ * `:file` or `:folder` where the shell knows better. Names come from the daemon within 300 ms or not at
+ * all; it is never started for this, and nothing is ever printed but candidates.
+ */
+import { openClient, placesFromEnvironment, type Client } from '#client';
+import { nounSummaries, verbs } from './command-tree.ts';
+import { composeFileNames } from './choose-app.ts';
+import { existsSync } from 'node:fs';
+import type { Completion, Option, Verb } from './verb.ts';
+
+const namesLimitMs = 300;
+
+export async function complete(words: readonly string[]): Promise<string[]> {
+  const current = words.at(-1) ?? '';
+  const before = words.slice(0, -1);
+  const verb = verbOf(before);
+  const found = verb === undefined ? firstWords(before) : await afterVerb(verb, before, current);
+  return found.filter((line) => line.startsWith(':') || line.startsWith(current));
+}
+
+function verbOf(before: readonly string[]): Verb | undefined {
+  const plain = before.filter((word) => !word.startsWith('-'));
+  return verbs.find((verb) => {
+    const words = verb.name.split(' ');
+    return words.every((word, at) => plain[at] === word || (at > 0 && at === words.length - 1 && plain[at] === verb.alias));
+  });
+}
+
+function firstWords(before: readonly string[]): string[] {
+  const noun = before.find((word) => !word.startsWith('-'));
+  if (noun !== undefined) return verbs.filter((verb) => verb.name.startsWith(`${noun} `)).map((verb) => `${verb.name.split(' ')[1]}\t${verb.summary}`);
+  return [...verbs.filter((verb) => !verb.name.includes(' ')).map((verb) => `${verb.name}\t${verb.summary}`), ...Object.entries(nounSummaries).map(([name, summary]) => `${name}\t${summary}`)];
+}
+
+async function afterVerb(verb: Verb, before: readonly string[], current: string): Promise<string[]> {
+  const pending = optionAwaitingValue(verb, before.at(-1));
+  if (pending !== undefined) return pending.choices !== undefined ? [...pending.choices] : names(pending.completion ?? 'none');
+  if (current.startsWith('-')) return (verb.options ?? []).flatMap((option) => flagsOf(option).map((flag) => `${flag}\t${option.summary}`));
+  if (verb.name === 'completion') return ['bash', 'zsh', 'fish'];
+  if (verb.name === 'up' && current.includes('/')) return [':folder'];
+  return names(verb.completion ?? 'none');
+}
+
+const flagsOf = (option: Option): string[] => option.flags.split(/[ ,]+/).filter((word) => word.startsWith('-'));
+
+function optionAwaitingValue(verb: Verb, word: string | undefined): Option | undefined {
+  if (word?.startsWith('-') !== true) return undefined;
+  return (verb.options ?? []).find((option) => option.flags.includes('<') && flagsOf(option).includes(word));
+}
+
+async function names(completion: Completion): Promise<string[]> {
+  if (completion === 'none') return [];
+  if (completion === 'file' || completion === 'folder') return [`:${completion}`];
+  const client = openClient(placesFromEnvironment(process.env).socketPath);
+  try { return await fromDaemon(client, completion); } catch { return []; } finally { client.close(); }
+}
+
+async function fromDaemon(client: Client, completion: Exclude<Completion, 'none' | 'file' | 'folder'>): Promise<string[]> {
+  const options = { timeoutMs: namesLimitMs, signal: AbortSignal.timeout(namesLimitMs) };
+  if (completion === 'app') return (await client.call('listApps', options)).items.map((app) => app.name);
+  if (completion === 'machine') return (await client.call('listMachines', options)).items.map((machine) => machine.name);
+  if (completion === 'container') return (await client.call('listContainers', options)).items.map((container) => container.name);
+  if (completion === 'image') return (await client.call('listImages', options)).items.flatMap((image) => (image.references.length > 0 ? image.references : [image.digest]));
+  if (completion === 'host') return (await client.call('listHosts', options)).items.map((host) => host.name);
+  if (completion === 'operation') return (await client.call('listOperations', { ...options, query: { limit: 20 } })).items.map((operation) => operation.id);
+  const apps = (await client.call('listApps', options)).items;
+  const here = apps.filter((app) => app.workingDir === process.cwd());
+  const hasFile = composeFileNames.some((name) => existsSync(name));
+  return (hasFile ? here : apps).flatMap((app) => app.services.map((service) => service.name));
+}

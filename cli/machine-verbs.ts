@@ -1,0 +1,30 @@
+/** The verbs of `strata machine`, as data. */
+import type { Option, Verb } from './verb.ts';
+
+const force: Option = { flags: '--force', summary: 'cut the power instead of asking the guest' };
+const wait: readonly Option[] = [{ flags: '-d, --detach', summary: 'do not wait' }, { flags: '--timeout <seconds>', summary: 'limit for the wait (default 120)' }];
+
+export const machineVerbs = (outputOptions: readonly Option[], execOptions: readonly Option[]): readonly Verb[] => [
+  {
+    name: 'machine create', args: '<name>', summary: 'make and start a machine',
+    options: [
+      { flags: '--arch <architecture>', summary: 'default: the host\'s', choices: ['x86_64', 'aarch64', 'amd64', 'arm64'] },
+      { flags: '--engine <engine>', summary: 'what runs it', choices: ['auto', 'qemu', 'uml', 'fake'] },
+      { flags: '-c, --cpus <number>', summary: 'processors (default 1)' },
+      { flags: '-m, --memory <size>', summary: '512M, 2G (default 256M)' },
+      { flags: '--scratch <size>', summary: 'disk for what is written inside (default 1G)' },
+      { flags: '--no-start', summary: 'only define it' },
+      ...wait,
+    ],
+    operations: ['createMachine'], examples: ['strata machine create box -m 512M', 'strata machine create arm --arch aarch64'], load: () => import('./verbs/machine-create.ts'),
+  },
+  { name: 'machine ls', alias: 'list', summary: 'list machines', options: [...outputOptions, { flags: '-q, --quiet', summary: 'ids only' }], operations: ['listMachines'], load: () => import('./verbs/machine-ls.ts') },
+  { name: 'machine inspect', alias: 'show', args: '<machine>', completion: 'machine', summary: 'show a machine', options: outputOptions, operations: ['getMachine'], load: () => import('./verbs/inspect.ts').then(({ inspect }) => ({ run: inspect('getMachine', 'machine') })) },
+  { name: 'machine start', args: '<machine...>', completion: 'machine', summary: 'start machines', options: wait, operations: ['startMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('startMachine') })) },
+  { name: 'machine stop', args: '<machine...>', completion: 'machine', summary: 'stop machines', options: [force, ...wait], operations: ['stopMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('stopMachine') })) },
+  { name: 'machine restart', args: '<machine...>', completion: 'machine', summary: 'restart machines', options: [force, ...wait], operations: ['restartMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('restartMachine') })) },
+  { name: 'machine rm', alias: 'delete', args: '<machine...>', completion: 'machine', summary: 'remove machines and their disks', options: [{ flags: '-f, --force', summary: 'also one that runs' }, ...wait], operations: ['removeMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('removeMachine') })) },
+  { name: 'machine exec', args: '<machine> <command...>', completion: 'machine', passThrough: true, summary: 'run a command in the guest', options: execOptions, operations: ['execInMachine'], examples: ['strata machine exec box uname -a'], load: () => import('./verbs/machine-exec.ts') },
+  { name: 'machine console', args: '<machine>', completion: 'machine', summary: 'the serial console; Ctrl-] leaves', operations: ['openMachineConsole'], load: () => import('./verbs/machine-console.ts') },
+  { name: 'machine logs', args: '<machine>', completion: 'machine', summary: 'what the serial console printed last', options: [{ flags: '-f, --follow', summary: 'go on as more comes' }, { flags: '-n, --tail <lines>', summary: 'only the last lines' }], operations: ['getMachineLogs'], load: () => import('./verbs/machine-logs.ts') },
+];

@@ -1,0 +1,13 @@
+/** `strata image import` */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { awaitImage } from '../await-image.ts';
+import { UsageError, type Invocation } from '../verb.ts';
+
+export async function run({ context, args, options }: Invocation): Promise<number> {
+  const path = resolve(context.cwd, args[0] as string);
+  if (!existsSync(path)) throw new UsageError(`there is no file ${path}`);
+  const client = await context.client();
+  const operation = await client.call('importImage', { body: { path, ...(args[1] === undefined ? {} : { reference: args[1] }) } });
+  return awaitImage(client, context, operation, options.flag('quiet'));
+}

@@ -1,0 +1,24 @@
+/** `strata machine create` */
+import { awaitMachine } from '../await-machine.ts';
+import { parseMiB } from '../parse-size.ts';
+import { exitCodes, type Invocation } from '../verb.ts';
+
+const architectures: Readonly<Record<string, 'x86_64' | 'aarch64'>> = { x86_64: 'x86_64', amd64: 'x86_64', aarch64: 'aarch64', arm64: 'aarch64' };
+
+export async function run({ context, args, options }: Invocation): Promise<number> {
+  const architecture = architectures[options.text('arch') ?? ''];
+  const processors = options.count('cpus');
+  const memory = options.text('memory');
+  const scratch = options.text('scratch');
+  const start = !options.flag('noStart');
+  const body = {
+    name: args[0] as string, start, engine: (options.text('engine') ?? 'auto') as 'auto',
+    ...(architecture === undefined ? {} : { architecture }), ...(processors === undefined ? {} : { processors }),
+    ...(memory === undefined ? {} : { memoryMiB: parseMiB('--memory', memory) }), ...(scratch === undefined ? {} : { scratchMiB: parseMiB('--scratch', scratch) }),
+  };
+  const client = await context.client();
+  const machine = await client.call('createMachine', { body });
+  context.out.write(`${machine.name}\n`);
+  if (!start || options.flag('detach')) return exitCodes.ok;
+  return awaitMachine(client, context, machine, { wanted: ['running'], timeoutSeconds: options.count('timeout') });
+}

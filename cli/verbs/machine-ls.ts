@@ -1,0 +1,28 @@
+/** `strata machine ls` */
+import { age, lines, printList } from '../print-list.ts';
+import { exitCodes, type Invocation } from '../verb.ts';
+
+export async function run({ context, options }: Invocation): Promise<number> {
+  const { items } = await (await context.client()).call('listMachines');
+  if (options.flag('quiet')) { context.out.write(lines(items.map((machine) => machine.id))); return exitCodes.ok; }
+  const now = Date.now();
+  await printList(context.out, items, {
+    name: (machine) => machine.name,
+    columns: [
+      { head: 'NAME', value: (machine) => machine.name },
+      { head: 'STATUS', value: (machine) => `${machine.phase}${machine.phase === 'running' ? ` ${age(machine.startedAt, now)}` : ''}${machine.why === '' ? '' : `: ${machine.why}`}` },
+      { head: 'ARCH', value: (machine) => machine.architecture },
+      { head: 'ENGINE', value: (machine) => (machine.engine === null ? '' : `${machine.engine}/${machine.accelerator ?? '?'}`) },
+      { head: 'ISOLATION', value: (machine) => machine.isolation ?? '' },
+      { head: 'CPUS', value: (machine) => String(machine.processors) },
+      { head: 'MEMORY', value: (machine) => `${machine.memoryMiB} MiB` },
+      { head: 'ADDRESS', value: (machine) => machine.address ?? '' },
+      { head: 'APP', value: (machine) => machine.app ?? '' },
+      { head: 'ID', wide: true, value: (machine) => machine.id },
+      { head: 'HOST', wide: true, value: (machine) => machine.host },
+      { head: 'KERNEL', wide: true, value: (machine) => machine.guest?.kernel ?? '' },
+      { head: 'BOOT', wide: true, value: (machine) => (machine.bootMs === null ? '' : `${machine.bootMs} ms`) },
+    ],
+  }, options);
+  return exitCodes.ok;
+}

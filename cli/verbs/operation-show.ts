@@ -1,0 +1,33 @@
+/** `strata operation show`: its steps, and with -f until its end. */
+import type { Operation } from '#contract';
+import { awaitOperation } from '../await-operation.ts';
+import { inert, problemLines } from '../explain.ts';
+import { formatOf, lines, printValue, tableText } from '../print-list.ts';
+import { duration } from '../show-progress.ts';
+import { exitCodes, type Invocation } from '../verb.ts';
+
+export async function run({ context, args, options }: Invocation): Promise<number> {
+  const client = await context.client();
+  const operation = await client.call('getOperation', { params: { operation: args[0] as string } });
+  if (options.flag('follow')) return awaitOperation(client, context, operation, { quiet: false, cancelOnInterrupt: false });
+  const format = formatOf(options);
+  if (format === 'name') context.out.write(`${operation.id}\n`);
+  else if (format === 'table' || format === 'wide') context.out.write(textOf(operation, !options.flag('noHeaders')));
+  else await printValue(context.out, operation, format);
+  return exitCodes.ok;
+}
+
+function textOf(operation: Operation, headed: boolean): string {
+  const now = Date.now();
+  const head = `${operation.kind} ${operation.subject}: ${operation.status}, ${duration({ startedAt: operation.createdAt, finishedAt: operation.finishedAt }, now)}`;
+  const steps = tableText(operation.steps, {
+    name: (step) => step.subject,
+    columns: [
+      { head: 'STATUS', value: (step) => step.status },
+      { head: 'TOOK', value: (step) => duration(step, now) },
+      { head: 'STEP', value: (step) => `${step.summary}${step.note === '' ? '' : `: ${step.note}`}` },
+    ],
+  }, false, headed);
+  const error = operation.error === null ? [] : problemLines(operation.error).map(inert);
+  return `${inert(head)}\n${operation.steps.length === 0 ? '' : steps}${lines(error)}`;
+}

@@ -1,0 +1,48 @@
+/** `strata ps`: containers of the app at hand, or of all apps where no app is at hand. */
+import type { Container } from '#contract';
+import { findAppName, isNotFound } from '../choose-app.ts';
+import { age, lines, printList, type ListForm } from '../print-list.ts';
+import { exitCodes, type Invocation } from '../verb.ts';
+
+export async function run({ context, args, options }: Invocation): Promise<number> {
+  const client = await context.client();
+  const app = options.flag('all') && options.text('projectName') === undefined ? undefined : await findAppName(client, context, options);
+  const { items } = app === undefined
+    ? await client.call('listContainers')
+    : await client.call('listAppContainers', { params: { app } }).catch((error: unknown) => {
+      // Where no name was given, an app that is not up simply has no containers.
+      if (isNotFound(error) && options.text('projectName') === undefined) return { items: [] };
+      throw error;
+    });
+  const shown = items.filter((one) => (args.length === 0 || args.includes(one.service)) && (options.flag('all') || one.phase !== 'exited'));
+  if (options.flag('quiet')) context.out.write(lines(shown.map((one) => one.id)));
+  else await printList(context.out, shown, form(Date.now()), options);
+  return exitCodes.ok;
+}
+
+const form = (now: number): ListForm<Container> => ({
+  name: (one) => one.name,
+  columns: [
+    { head: 'NAME', value: (one) => one.name },
+    { head: 'SERVICE', value: (one) => one.service },
+    { head: 'STATUS', value: (one) => statusOf(one, now) },
+    { head: 'ADDRESS', value: (one) => one.address ?? '' },
+    { head: 'ARCH', value: (one) => one.architecture },
+    { head: 'MACHINE', value: (one) => one.machine },
+    { head: 'ID', wide: true, value: (one) => one.id },
+    { head: 'IMAGE', wide: true, value: (one) => one.image },
+    { head: 'ENGINE', wide: true, value: (one) => one.engine ?? '' },
+    { head: 'ISOLATION', wide: true, value: (one) => one.isolation ?? '' },
+    { head: 'RESTARTS', wide: true, value: (one) => String(one.restarts) },
+    { head: 'PORTS', value: (one) => one.ports.join(', ') },
+  ],
+});
+
+/** `running 3m (healthy)`, `exited 137 (out of memory)`, `waiting: image is missing`. */
+function statusOf(one: Container, now: number): string {
+  const since = one.phase === 'running' ? ` ${age(one.startedAt, now)}` : '';
+  const ended = one.phase === 'exited' || one.phase === 'waiting' ? ` ${one.exitCode ?? ''}` : '';
+  const health = one.phase === 'running' && one.health !== 'none' ? ` (${one.health})` : '';
+  const memory = one.oomKilled ? ' (out of memory)' : '';
+  return `${one.phase}${since}${ended}${health}${memory}${one.why === '' ? '' : `: ${one.why}`}`;
+}

@@ -1,0 +1,38 @@
+/** `strata up`: reads the project (errors first, nothing changed), deploys it, waits, prints the addresses. */
+import { awaitOperation } from '../await-operation.ts';
+import { namedApp, requireCompose, splitFolder } from '../choose-app.ts';
+import { inert, problemLines } from '../explain.ts';
+import { lines } from '../print-list.ts';
+import { exitCodes, type Invocation } from '../verb.ts';
+
+export async function run({ context, args, options }: Invocation): Promise<number> {
+  const { folder, rest } = splitFolder(args, context.cwd);
+  const source = requireCompose(context, options, folder);
+  const client = await context.client();
+  const projectName = namedApp(context, options);
+  const resolved = await client.call('resolveApp', { body: { ...source, ...(projectName === undefined ? {} : { projectName }) } });
+  for (const line of problemLinesOf(resolved.warnings)) context.say(inert(line));
+  const pull = options.text('pull') as 'always' | 'missing' | 'never' | undefined;
+  const timeoutSeconds = options.count('timeout');
+  const operation = await client.call('putApp', {
+    params: { app: resolved.name },
+    body: {
+      ...source, services: [...rest], build: options.flag('build'), forceRecreate: options.flag('forceRecreate'), removeOrphans: options.flag('removeOrphans'), dryRun: options.flag('dryRun'),
+      ...(pull === undefined ? {} : { pull }), ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+    },
+  });
+  if (options.flag('dryRun')) {
+    context.out.write(lines(operation.steps.map((step) => inert(step.summary))));
+    return operation.status === 'failed' ? awaitOperation(client, context, operation, { quiet: true, cancelOnInterrupt: false }) : exitCodes.ok;
+  }
+  if (options.flag('detach')) { context.out.write(`${operation.id}\n`); return exitCodes.ok; }
+  const code = await awaitOperation(client, context, operation, { quiet: options.flag('quiet'), cancelOnInterrupt: true });
+  if (code !== exitCodes.ok) return code;
+  const app = await client.call('getApp', { params: { app: resolved.name } });
+  context.out.write(lines(app.addresses.map((address) => address.url)));
+  return exitCodes.ok;
+}
+
+function problemLinesOf(warnings: Parameters<typeof problemLines>[0]['diagnostics']): string[] {
+  return warnings.length === 0 ? [] : problemLines({ code: '', advice: '', diagnostics: warnings });
+}

@@ -1,0 +1,7 @@
+/** Door of the client: the only thing command line and console import. Loads no schema library. */
+export { openClient, followOperation, type CallOptions, type Client } from './open-client.ts';
+export type { Terminal } from './open-terminal.ts';
+export { ClientProblem } from './client-problem.ts';
+export { placesFromEnvironment, type Places } from './places.ts';
+export { ensureDaemon, type StartOptions } from './start-daemon.ts';
+export type { OperationId } from '../contract/endpoints.ts';

@@ -1,0 +1,78 @@
+/**
+ * Every endpoint of the API by its operationId: method, path and kind of answer, as plain values.
+ *
+ * Apart from routes.ts (which adds schemas) because the command line must start in a blink: it needs to
+ * know where to knock, not how to validate, and loading the schema library costs more than the request.
+ */
+
+/** `sse`: server-sent events; `lines`: one JSON value a line; `upgrade`: framed bytes (stream-frames.ts) after HTTP 101. */
+export type StreamKind = 'sse' | 'lines' | 'upgrade';
+
+export interface Endpoint {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** Path with `{name}` for parameters. */
+  readonly path: string;
+  readonly stream?: StreamKind;
+}
+
+export const endpoints = {
+  getLiveness: { method: 'GET', path: '/livez' },
+  getReadiness: { method: 'GET', path: '/readyz' },
+  getOpenApi: { method: 'GET', path: '/openapi.json' },
+  getVersion: { method: 'GET', path: '/v1/version' },
+  getDoctor: { method: 'GET', path: '/v1/doctor' },
+  listHosts: { method: 'GET', path: '/v1/hosts' },
+  getHost: { method: 'GET', path: '/v1/hosts/{host}' },
+  listMachines: { method: 'GET', path: '/v1/machines' },
+  createMachine: { method: 'POST', path: '/v1/machines' },
+  getMachine: { method: 'GET', path: '/v1/machines/{machine}' },
+  removeMachine: { method: 'DELETE', path: '/v1/machines/{machine}' },
+  startMachine: { method: 'POST', path: '/v1/machines/{machine}/start' },
+  stopMachine: { method: 'POST', path: '/v1/machines/{machine}/stop' },
+  restartMachine: { method: 'POST', path: '/v1/machines/{machine}/restart' },
+  getMachineLogs: { method: 'GET', path: '/v1/machines/{machine}/logs', stream: 'lines' },
+  execInMachine: { method: 'GET', path: '/v1/machines/{machine}/exec', stream: 'upgrade' },
+  openMachineConsole: { method: 'GET', path: '/v1/machines/{machine}/console', stream: 'upgrade' },
+  listImages: { method: 'GET', path: '/v1/images' },
+  importImage: { method: 'POST', path: '/v1/images/import' },
+  pullImage: { method: 'POST', path: '/v1/images/pull' },
+  removeImage: { method: 'DELETE', path: '/v1/images/{image}' },
+  listApps: { method: 'GET', path: '/v1/apps' },
+  resolveApp: { method: 'POST', path: '/v1/apps/config' },
+  getApp: { method: 'GET', path: '/v1/apps/{app}' },
+  putApp: { method: 'PUT', path: '/v1/apps/{app}' },
+  removeApp: { method: 'DELETE', path: '/v1/apps/{app}' },
+  startApp: { method: 'POST', path: '/v1/apps/{app}/start' },
+  stopApp: { method: 'POST', path: '/v1/apps/{app}/stop' },
+  restartApp: { method: 'POST', path: '/v1/apps/{app}/restart' },
+  listAppContainers: { method: 'GET', path: '/v1/apps/{app}/containers' },
+  getAppLogs: { method: 'GET', path: '/v1/apps/{app}/logs', stream: 'lines' },
+  listContainers: { method: 'GET', path: '/v1/containers' },
+  getContainer: { method: 'GET', path: '/v1/containers/{container}' },
+  execInContainer: { method: 'GET', path: '/v1/containers/{container}/exec', stream: 'upgrade' },
+  listVolumes: { method: 'GET', path: '/v1/volumes' },
+  listOperations: { method: 'GET', path: '/v1/operations' },
+  getOperation: { method: 'GET', path: '/v1/operations/{operation}' },
+  followOperation: { method: 'GET', path: '/v1/operations/{operation}/follow', stream: 'lines' },
+  cancelOperation: { method: 'POST', path: '/v1/operations/{operation}/cancel' },
+  watchEvents: { method: 'GET', path: '/v1/events', stream: 'sse' },
+} as const satisfies Record<string, Endpoint>;
+
+export type OperationId = keyof typeof endpoints;
+
+/** Operations whose answer is one JSON value. */
+export type PlainOperationId = { [K in OperationId]: (typeof endpoints)[K] extends { readonly stream: StreamKind } ? never : K }[OperationId];
+/** Operations that answer with a stream of that kind. */
+export type StreamOperationId<S extends StreamKind> = { [K in OperationId]: (typeof endpoints)[K] extends { readonly stream: S } ? K : never }[OperationId];
+
+/** The Upgrade token of exec and console streams. */
+export const upgradeProtocol = 'strata-stream.v1';
+
+/** The path with its parameters put in, each percent-encoded. @throws Error where one is missing */
+export function pathOf(id: OperationId, params: Readonly<Record<string, string>> = {}): string {
+  return endpoints[id].path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = params[name];
+    if (value === undefined) throw new Error(`${id} wants the parameter ${name}`);
+    return encodeURIComponent(value);
+  });
+}

@@ -1,0 +1,80 @@
+/** One line for each operation: which function of the backend answers it. */
+import type { AnswerOf, BodyOf, OperationId, PlainOperationId, QueryOf, StartOf, StreamOperationId } from '#contract';
+import type { Backend, TerminalSession } from './backend.ts';
+import { parseSince } from './parse-since.ts';
+
+export interface Call<K extends OperationId> {
+  readonly backend: Backend;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: QueryOf<K>;
+  readonly body: BodyOf<K>;
+  /** Revision of the If-Match header. */
+  readonly ifMatch: number | undefined;
+  /** Aborted when the client is gone. */
+  readonly signal: AbortSignal;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+type Plain = { [K in Exclude<PlainOperationId, 'getOpenApi'>]: (call: Call<K>) => Promise<AnswerOf<K>> };
+type Streams = { [K in StreamOperationId<'sse' | 'lines'>]: (call: Call<K>) => Promise<AsyncIterable<AnswerOf<K>>> };
+/** Resolves with the exit code for `exec`, with 0 when a console ends. */
+type Upgrades = { [K in StreamOperationId<'upgrade'>]: (backend: Backend, handle: string, start: StartOf<K>, session: TerminalSession) => Promise<number> };
+
+const items = async <T>(list: Promise<readonly T[]>): Promise<{ items: T[] }> => ({ items: [...(await list)] });
+const change = (call: { readonly ifMatch: number | undefined }) => (call.ifMatch === undefined ? {} : { ifMatch: call.ifMatch });
+/** The parameter of a path that has one. */
+const handle = (call: { readonly params: Readonly<Record<string, string>> }): string => Object.values(call.params)[0] as string;
+
+export const plainAnswers: Plain = {
+  getLiveness: async () => ({ alive: true }),
+  getReadiness: ({ backend }) => backend.readiness(),
+  getVersion: ({ backend }) => backend.version(),
+  getDoctor: ({ backend }) => items(backend.doctor()),
+  listHosts: ({ backend }) => items(backend.hosts.list()),
+  getHost: (call) => call.backend.hosts.get(handle(call)),
+  listMachines: ({ backend }) => items(backend.machines.list()),
+  createMachine: ({ backend, body }) => backend.machines.create(body),
+  getMachine: (call) => call.backend.machines.get(handle(call)),
+  removeMachine: (call) => call.backend.machines.remove(handle(call), { ...change(call), force: call.query.force ?? false }),
+  startMachine: (call) => call.backend.machines.start(handle(call), change(call)),
+  stopMachine: (call) => call.backend.machines.stop(handle(call), { ...change(call), force: call.body.force }),
+  restartMachine: (call) => call.backend.machines.restart(handle(call), { ...change(call), force: call.body.force }),
+  listImages: ({ backend }) => items(backend.images.list()),
+  importImage: ({ backend, body }) => backend.images.import(body),
+  pullImage: ({ backend, body }) => backend.images.pull(body),
+  removeImage: (call) => items(call.backend.images.remove(handle(call))),
+  listApps: ({ backend }) => items(backend.apps.list()),
+  resolveApp: ({ backend, body }) => backend.apps.resolve(body),
+  getApp: (call) => call.backend.apps.get(handle(call)),
+  putApp: (call) => call.backend.apps.up(handle(call), call.body),
+  removeApp: (call) => call.backend.apps.down(handle(call), { volumes: call.query.volumes ?? false, timeoutSeconds: call.query.timeout }),
+  startApp: (call) => call.backend.apps.start(handle(call), call.body),
+  stopApp: (call) => call.backend.apps.stop(handle(call), call.body),
+  restartApp: (call) => call.backend.apps.restart(handle(call), call.body),
+  listAppContainers: (call) => items(call.backend.apps.containers(handle(call))),
+  listContainers: ({ backend }) => items(backend.containers.list()),
+  getContainer: (call) => call.backend.containers.get(handle(call)),
+  listVolumes: ({ backend }) => items(backend.volumes.list()),
+  listOperations: ({ backend, query }) => items(backend.operations.list({ subject: query.subject, limit: query.limit })),
+  getOperation: (call) => call.backend.operations.get(handle(call)),
+  cancelOperation: (call) => call.backend.operations.cancel(handle(call)),
+};
+
+export const streamAnswers: Streams = {
+  watchEvents: ({ backend, query, signal }) => backend.events(query.since, signal),
+  followOperation: (call) => call.backend.operations.follow(handle(call), call.signal),
+  getMachineLogs: (call) => call.backend.machines.logs(handle(call), { follow: call.query.follow ?? false, tail: call.query.tail }, call.signal),
+  getAppLogs: (call) => call.backend.apps.logs(handle(call), {
+    services: call.query.service ?? [],
+    tail: call.query.tail,
+    sinceMs: call.query.since === undefined ? undefined : parseSince(call.query.since, call.now),
+    follow: call.query.follow ?? false,
+  }, call.signal),
+};
+
+export const upgradeAnswers: Upgrades = {
+  execInMachine: (backend, machine, start, session) => backend.machines.exec(machine, start, session),
+  execInContainer: (backend, container, start, session) => backend.containers.exec(container, start, session),
+  openMachineConsole: async (backend, machine, _start, session) => { await backend.machines.console(machine, session); return 0; },
+};

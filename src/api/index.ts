@@ -1,0 +1,4 @@
+/** Door of the api layer. */
+export { openApi, type ApiOptions, type OpenedApi } from './open-api.ts';
+export type { Backend, ChangeOptions, LogQuery, TerminalSession } from './backend.ts';
+export { preconditionFailed, problemOf } from './problems.ts';
