@@ -13,6 +13,10 @@ export interface Endpoint {
   /** Path with `{name}` for parameters. */
   readonly path: string;
   readonly stream?: StreamKind;
+  /** Success is 202: work goes on. */
+  readonly accepted?: true;
+  /** Answers carry an ETag, and changes honour If-Match. */
+  readonly revisioned?: true;
 }
 
 export const endpoints = {
@@ -24,27 +28,27 @@ export const endpoints = {
   listHosts: { method: 'GET', path: '/v1/hosts' },
   getHost: { method: 'GET', path: '/v1/hosts/{host}' },
   listMachines: { method: 'GET', path: '/v1/machines' },
-  createMachine: { method: 'POST', path: '/v1/machines' },
-  getMachine: { method: 'GET', path: '/v1/machines/{machine}' },
-  removeMachine: { method: 'DELETE', path: '/v1/machines/{machine}' },
-  startMachine: { method: 'POST', path: '/v1/machines/{machine}/start' },
-  stopMachine: { method: 'POST', path: '/v1/machines/{machine}/stop' },
-  restartMachine: { method: 'POST', path: '/v1/machines/{machine}/restart' },
+  createMachine: { method: 'POST', path: '/v1/machines', accepted: true, revisioned: true },
+  getMachine: { method: 'GET', path: '/v1/machines/{machine}', revisioned: true },
+  removeMachine: { method: 'DELETE', path: '/v1/machines/{machine}', accepted: true, revisioned: true },
+  startMachine: { method: 'POST', path: '/v1/machines/{machine}/start', accepted: true, revisioned: true },
+  stopMachine: { method: 'POST', path: '/v1/machines/{machine}/stop', accepted: true, revisioned: true },
+  restartMachine: { method: 'POST', path: '/v1/machines/{machine}/restart', accepted: true, revisioned: true },
   getMachineLogs: { method: 'GET', path: '/v1/machines/{machine}/logs', stream: 'lines' },
   execInMachine: { method: 'GET', path: '/v1/machines/{machine}/exec', stream: 'upgrade' },
   openMachineConsole: { method: 'GET', path: '/v1/machines/{machine}/console', stream: 'upgrade' },
   listImages: { method: 'GET', path: '/v1/images' },
-  importImage: { method: 'POST', path: '/v1/images/import' },
-  pullImage: { method: 'POST', path: '/v1/images/pull' },
+  importImage: { method: 'POST', path: '/v1/images/import', accepted: true },
+  pullImage: { method: 'POST', path: '/v1/images/pull', accepted: true },
   removeImage: { method: 'DELETE', path: '/v1/images/{image}' },
   listApps: { method: 'GET', path: '/v1/apps' },
   resolveApp: { method: 'POST', path: '/v1/apps/config' },
-  getApp: { method: 'GET', path: '/v1/apps/{app}' },
-  putApp: { method: 'PUT', path: '/v1/apps/{app}' },
-  removeApp: { method: 'DELETE', path: '/v1/apps/{app}' },
-  startApp: { method: 'POST', path: '/v1/apps/{app}/start' },
-  stopApp: { method: 'POST', path: '/v1/apps/{app}/stop' },
-  restartApp: { method: 'POST', path: '/v1/apps/{app}/restart' },
+  getApp: { method: 'GET', path: '/v1/apps/{app}', revisioned: true },
+  putApp: { method: 'PUT', path: '/v1/apps/{app}', accepted: true },
+  removeApp: { method: 'DELETE', path: '/v1/apps/{app}', accepted: true },
+  startApp: { method: 'POST', path: '/v1/apps/{app}/start', accepted: true },
+  stopApp: { method: 'POST', path: '/v1/apps/{app}/stop', accepted: true },
+  restartApp: { method: 'POST', path: '/v1/apps/{app}/restart', accepted: true },
   listAppContainers: { method: 'GET', path: '/v1/apps/{app}/containers' },
   getAppLogs: { method: 'GET', path: '/v1/apps/{app}/logs', stream: 'lines' },
   listContainers: { method: 'GET', path: '/v1/containers' },
@@ -54,7 +58,7 @@ export const endpoints = {
   listOperations: { method: 'GET', path: '/v1/operations' },
   getOperation: { method: 'GET', path: '/v1/operations/{operation}' },
   followOperation: { method: 'GET', path: '/v1/operations/{operation}/follow', stream: 'lines' },
-  cancelOperation: { method: 'POST', path: '/v1/operations/{operation}/cancel' },
+  cancelOperation: { method: 'POST', path: '/v1/operations/{operation}/cancel', accepted: true },
   watchEvents: { method: 'GET', path: '/v1/events', stream: 'sse' },
 } as const satisfies Record<string, Endpoint>;
 

@@ -1,6 +1,6 @@
 /** OCI images as the API shows them. */
 import { z } from 'zod';
-import { architectureField, listOf, pathField, timeField } from './fields.ts';
+import { architectureField, listOf, timeField } from './fields.ts';
 
 export const imageSchema = z.strictObject({
   digest: z.string().describe('sha256:…'),
@@ -13,15 +13,3 @@ export const imageSchema = z.strictObject({
 }).meta({ id: 'Image' });
 export type Image = z.infer<typeof imageSchema>;
 export const imageListSchema = listOf(imageSchema).meta({ id: 'ImageList' });
-
-export const imagePullSchema = z.strictObject({
-  reference: z.string().min(1).max(512).describe('registry/name:tag or @sha256:…'),
-  platform: z.string().max(64).optional().describe('linux/arm64; default: the host\'s'),
-}).meta({ id: 'ImagePull' });
-export type ImagePull = z.infer<typeof imagePullSchema>;
-
-export const imageImportSchema = z.strictObject({
-  path: pathField.describe('image archive or OCI layout on the host'),
-  reference: z.string().min(1).max(512).optional().describe('name to give it; default: its own'),
-}).meta({ id: 'ImageImport' });
-export type ImageImport = z.infer<typeof imageImportSchema>;

@@ -1,15 +1,20 @@
 /**
- * Door of the contract: what the API looks like from outside. Programs that must start fast import
- * endpoints.ts, stream-frames.ts and permitted-actions.ts by themselves, which load no schema library.
+ * Door of the contract: what the API looks like from outside. What comes out of the API is exported as
+ * types only, because a running program validates what goes in and nothing else; tools and tests that
+ * need every schema use document.ts. Programs that must start in a blink import endpoints.ts,
+ * stream-frames.ts and permitted-actions.ts by themselves, which load no schema library.
  */
 export { endpoints, pathOf, upgradeProtocol, type Endpoint, type OperationId, type PlainOperationId, type StreamKind, type StreamOperationId } from './endpoints.ts';
-export { shapes, parameterNames, parameterSchema, type AnswerOf, type BodyInputOf, type BodyOf, type QueryOf, type Shape, type StartInputOf, type StartOf } from './routes.ts';
-export { openApiDocument } from './openapi-document.ts';
+export { parameterNames, parameterSchema, requestShape, type BodyInputOf, type BodyOf, type QueryOf, type RequestShape, type StartInputOf, type StartOf } from './requests.ts';
+export type { AnswerOf } from './routes.ts';
 export { machineActions, machinePhases, permissionOf, permissionsIn, permittedIn, type MachineAction, type MachinePhase, type Permission } from './permitted-actions.ts';
 export { StreamFrameDecoder, StreamFrameError, encodeStreamFrame, maxStreamPayload, streamFrameTypes, type StreamFrame, type StreamFrameType } from './stream-frames.ts';
-export { diagnosticSchema, problemSchema, type Diagnostic, type Problem } from './problem.ts';
-export { doctorItemSchema, hostSchema, type DoctorItem, type Host, type Readiness, type Version } from './host.ts';
-export { execRequestSchema, machineSchema, terminalSizeSchema, type ConsoleLine, type ExecRequest, type ExecRequestInput, type Machine, type MachineCreate, type TerminalSize } from './machine.ts';
-export { imageSchema, type Image, type ImageImport, type ImagePull } from './image.ts';
-export { appSchema, containerSchema, logLineSchema, type App, type AppAction, type AppPut, type AppPutInput, type AppResolve, type AppResolveInput, type Container, type LogLine, type ResolvedApp, type Service, type Volume } from './app.ts';
-export { eventKinds, operationSchema, type Event, type Operation, type OperationStatus, type Step } from './operation.ts';
+export { terminalSizeSchema, type ExecRequest, type ExecRequestInput, type MachineCreate, type TerminalSize } from './machine-requests.ts';
+export type { ImageImport, ImagePull } from './image-requests.ts';
+export type { AppAction, AppPut, AppPutInput, AppResolve, AppResolveInput } from './app-requests.ts';
+export type { Diagnostic, Problem } from './problem.ts';
+export type { DoctorItem, Host, Readiness, Version } from './host.ts';
+export type { ConsoleLine, Machine } from './machine.ts';
+export type { Image } from './image.ts';
+export type { App, Container, LogLine, ResolvedApp, Service, Volume } from './app.ts';
+export type { Event, Operation, OperationStatus, Step } from './operation.ts';

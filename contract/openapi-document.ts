@@ -3,11 +3,13 @@
  * so that a change of the API is seen in review; a test proves it fresh.
  */
 import { z } from 'zod';
-import { endpoints, upgradeProtocol, type OperationId } from './endpoints.ts';
+import { endpoints, upgradeProtocol, type Endpoint, type OperationId } from './endpoints.ts';
 import { problemSchema } from './problem.ts';
-import { parameterNames, parameterSchema, shapes, tags, type Shape } from './routes.ts';
+import { parameterNames, parameterSchema, requestShape, type RequestShape } from './requests.ts';
+import { answers, tags, type AnswerShape } from './routes.ts';
 
 type Json = Record<string, unknown>;
+type Shape = Endpoint & RequestShape & AnswerShape;
 
 /** The whole document; the same for the same code. */
 export function openApiDocument(version: string): Json {
@@ -26,7 +28,7 @@ export function openApiDocument(version: string): Json {
 }
 
 function operationOf(id: OperationId): Json {
-  const shape: Shape = shapes[id];
+  const shape: Shape = { ...endpoints[id], ...requestShape(id), ...answers[id] };
   return {
     operationId: id,
     summary: shape.summary,
@@ -34,7 +36,7 @@ function operationOf(id: OperationId): Json {
     ...parametersOf(id, shape),
     ...(shape.body === undefined ? {} : { requestBody: { required: !shape.body.safeParse({}).success, content: { 'application/json': { schema: schemaOf(shape.body) } } } }),
     ...(shape.start === undefined ? {} : { 'x-strata-stream': { protocol: upgradeProtocol, start: schemaOf(shape.start) } }),
-    responses: responsesOf(id, shape),
+    responses: responsesOf(shape),
   };
 }
 
@@ -42,26 +44,25 @@ function parametersOf(id: OperationId, shape: Shape): Json {
   const inPath = parameterNames(id).map((name) => ({ name, in: 'path', required: true, schema: schemaOf(parameterSchema) }));
   const properties = shape.query === undefined ? {} : ((schemaOf(shape.query)['properties'] ?? {}) as Record<string, Json>);
   const inQuery = Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', required: false, schema }));
-  const ifMatch = shape.revisioned === true && endpoints[id].method !== 'GET' && inPath.length > 0
+  const ifMatch = shape.revisioned === true && shape.method !== 'GET' && inPath.length > 0
     ? [{ name: 'If-Match', in: 'header', required: false, schema: { type: 'string' }, description: 'ETag that must still hold' }] : [];
   const all = [...inPath, ...inQuery, ...ifMatch];
   return all.length === 0 ? {} : { parameters: all };
 }
 
-function responsesOf(id: OperationId, shape: Shape): Json {
+function responsesOf(shape: Shape): Json {
   const failure = { default: { description: 'What went wrong', content: { 'application/problem+json': { schema: schemaOf(problemSchema) } } } };
-  const stream = 'stream' in endpoints[id] ? endpoints[id].stream : undefined;
-  if (stream === 'upgrade') return { 101: { description: `Switched to ${upgradeProtocol}: frames of a type byte, a length and a payload` }, ...failure };
+  if (shape.stream === 'upgrade') return { 101: { description: `Switched to ${upgradeProtocol}: frames of a type byte, a length and a payload` }, ...failure };
   const schema = schemaOf(shape.answer as z.ZodType);
-  if (stream === 'sse') return { 200: { description: 'Server-sent events whose id is the revision', content: { 'text/event-stream': { schema } } }, ...failure };
-  if (stream === 'lines') return { 200: { description: 'One JSON value a line', content: { 'application/jsonl': { schema } } }, ...failure };
+  if (shape.stream === 'sse') return { 200: { description: 'Server-sent events whose id is the revision', content: { 'text/event-stream': { schema } } }, ...failure };
+  if (shape.stream === 'lines') return { 200: { description: 'One JSON value a line', content: { 'application/jsonl': { schema } } }, ...failure };
   const headers = {
     ...(shape.revisioned === true ? { ETag: { schema: { type: 'string' } } } : {}),
     ...(isOperation(shape) ? { Location: { description: 'the operation', schema: { type: 'string' } } } : {}),
   };
   return {
-    [shape.status ?? 200]: {
-      description: shape.status === 202 ? 'Accepted; work goes on' : 'Done',
+    [shape.accepted === true ? 202 : 200]: {
+      description: shape.accepted === true ? 'Accepted; work goes on' : 'Done',
       ...(Object.keys(headers).length === 0 ? {} : { headers }),
       content: { 'application/json': { schema } },
     },
@@ -70,7 +71,7 @@ function responsesOf(id: OperationId, shape: Shape): Json {
 }
 
 /** Whether success is an operation that goes on. */
-export const isOperation = (shape: Shape): boolean => shape.status === 202 && shape.answer?.meta()?.id === 'Operation';
+const isOperation = (shape: Shape): boolean => shape.accepted === true && shape.answer?.meta()?.id === 'Operation';
 
 function componentSchemas(): Json {
   const all = z.toJSONSchema(z.globalRegistry, { io: 'input', uri: reference, unrepresentable: 'any' }).schemas;

@@ -1,6 +1,6 @@
 /** Long work: an operation with steps and progress, and the events of the watch. */
 import { z } from 'zod';
-import { countQuery, listOf, timeField } from './fields.ts';
+import { listOf, timeField } from './fields.ts';
 import { problemSchema } from './problem.ts';
 
 export const operationStatuses = ['pending', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled'] as const;
@@ -33,8 +33,6 @@ export const operationSchema = z.strictObject({
 export type Operation = z.infer<typeof operationSchema>;
 export const operationListSchema = listOf(operationSchema).meta({ id: 'OperationList' });
 
-export const operationListQuery = z.strictObject({ subject: z.string().min(1).max(255).optional(), limit: countQuery.optional() });
-
 export const eventKinds = ['host', 'machine', 'image', 'app', 'service', 'container', 'volume', 'operation'] as const;
 export const eventSchema = z.strictObject({
   revision: z.int(),
@@ -43,4 +41,3 @@ export const eventSchema = z.strictObject({
   change: z.enum(['put', 'remove']),
 }).meta({ id: 'Event' });
 export type Event = z.infer<typeof eventSchema>;
-export const eventsQuery = z.strictObject({ since: countQuery.optional().describe('a revision; default: from now') });

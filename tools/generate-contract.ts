@@ -1,6 +1,6 @@
 /** Writes contract/openapi.json from the routes: `node tools/generate-contract.ts`. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { openApiDocument } from '#contract';
+import { openApiDocument } from '../contract/document.ts';
 
 const root = new URL('../', import.meta.url);
 const { version } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as { version: string };

@@ -1,8 +1,9 @@
 /** One request from its first byte to its answer: route, read, call the backend, answer or explain. */
 import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { StrataError, type Log } from '#base';
-import { endpoints, openApiDocument, shapes, type Operation, type OperationId, type Shape } from '#contract';
+import { endpoints, requestShape, type Endpoint, type Operation, type OperationId } from '#contract';
 import { plainAnswers, streamAnswers, type Call } from './answers.ts';
 import type { Backend } from './backend.ts';
 import { findRoute } from './find-route.ts';
@@ -13,7 +14,6 @@ import { sendStream } from './send-stream.ts';
 export interface ApiContext {
   readonly backend: Backend;
   readonly log: Log;
-  readonly version: string;
   /** Aborted when the API closes. */
   readonly closing: AbortSignal;
 }
@@ -32,20 +32,19 @@ export async function answerRequest(context: ApiContext, message: IncomingMessag
   const signal = AbortSignal.any([gone.signal, context.closing]);
   try {
     const route = findRoute(message.method ?? 'GET', path);
-    const shape: Shape = shapes[route.id];
-    const request = await readRequest(message, shape, route.params, search);
-    const ifMatch = revisionOf(message, shape);
+    const request = await readRequest(message, requestShape(route.id), route.params, search);
+    const ifMatch = revisionOf(message, endpoints[route.id]);
     const call = { backend: context.backend, ...request, ifMatch, signal, now: Date.now() } as unknown as AnyCall;
-    await answer(context, route.id, call, message, response);
+    await answer(route.id, call, message, response);
   } catch (error) {
     answerProblem(context, error, { requestId, path }, message, response);
   }
 }
 
-async function answer(context: ApiContext, id: OperationId, call: AnyCall, message: IncomingMessage, response: ServerResponse): Promise<void> {
-  const endpoint = endpoints[id];
-  if (id === 'getOpenApi') { sendJson(response, 200, openApiDocument(context.version)); return; }
-  if ('stream' in endpoint) {
+async function answer(id: OperationId, call: AnyCall, message: IncomingMessage, response: ServerResponse): Promise<void> {
+  const endpoint: Endpoint = endpoints[id];
+  if (id === 'getOpenApi') { sendJson(response, 200, await readOpenApi()); return; }
+  if (endpoint.stream !== undefined) {
     if (endpoint.stream === 'upgrade') throw new StrataError('this is a stream', { code: 'api.upgradeRequired', kind: 'invalid', advice: 'send Connection: Upgrade and Upgrade: strata-stream.v1' });
     const resumed = id === 'watchEvents' ? resumeAt(call, message) : call;
     const items = await (streamAnswers[id as keyof typeof streamAnswers] as (call: AnyCall) => Promise<AsyncIterable<unknown>>)(resumed);
@@ -53,15 +52,19 @@ async function answer(context: ApiContext, id: OperationId, call: AnyCall, messa
     return;
   }
   const run = plainAnswers[id as keyof typeof plainAnswers] as (call: AnyCall) => Promise<unknown>;
-  const shape: Shape = shapes[id];
   const value = await run(call);
-  if (shape.revisioned === true) response.setHeader('ETag', `"${(value as { revision: number }).revision}"`);
+  if (endpoint.revisioned === true) response.setHeader('ETag', `"${(value as { revision: number }).revision}"`);
   if (id === 'getReadiness') { sendJson(response, (value as { ready: boolean }).ready ? 200 : 503, value); return; }
-  if (shape.status === 202 && id !== 'cancelOperation' && isOperation(value)) {
+  if (endpoint.accepted === true && id !== 'cancelOperation' && isOperation(value)) {
     await sendOperation(call, value, message, response);
     return;
   }
-  sendJson(response, shape.status ?? 200, value);
+  sendJson(response, endpoint.accepted === true ? 202 : 200, value);
+}
+
+/** The checked-in document; made from the routes, which the daemon need not load. */
+async function readOpenApi(): Promise<unknown> {
+  return JSON.parse(await readFile(new URL('../../contract/openapi.json', import.meta.url), 'utf8')) as unknown;
 }
 
 /** 202 with where to look, or 200 when it ended within the time of `Prefer: wait=<seconds>` (RFC 7240). */
@@ -92,10 +95,10 @@ function resumeAt(call: AnyCall, message: IncomingMessage): AnyCall {
 }
 
 /** Revision of If-Match, where the route honours it. */
-function revisionOf(message: IncomingMessage, shape: Shape): number | undefined {
+function revisionOf(message: IncomingMessage, endpoint: Endpoint): number | undefined {
   const header = message.headers['if-match'];
   if (header === undefined || header === '*' || message.method === 'GET') return undefined;
-  if (shape.revisioned !== true) throw invalidRequest([{ pointer: '/header/If-Match', detail: 'is not honoured here' }]);
+  if (endpoint.revisioned !== true) throw invalidRequest([{ pointer: '/header/If-Match', detail: 'is not honoured here' }]);
   const match = /^"(\d{1,15})"$/.exec(header);
   if (match === null) throw invalidRequest([{ pointer: '/header/If-Match', detail: 'wants one ETag in quotes, as a GET returned it' }]);
   return Number(match[1]);

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { StrataError } from '#base';
-import { encodeStreamFrame, parameterSchema, shapes, streamFrameTypes, upgradeProtocol, type Problem, type StreamOperationId } from '#contract';
+import { encodeStreamFrame, parameterSchema, requestShape, streamFrameTypes, upgradeProtocol, type Problem, type StreamOperationId } from '#contract';
 import { splitUrl, type ApiContext } from './answer-request.ts';
 import { upgradeAnswers } from './answers.ts';
 import type { Backend, TerminalSession } from './backend.ts';
@@ -56,7 +56,9 @@ function acceptUpgrade(message: IncomingMessage): { id: StreamOperationId<'upgra
 }
 
 function readStart(id: StreamOperationId<'upgrade'>, payload: Uint8Array): unknown {
-  const result = shapes[id].start.safeParse(parseJson(payload));
+  const { start } = requestShape(id);
+  if (start === undefined) throw invalidRequest([{ pointer: '/path', detail: 'is no stream' }]);
+  const result = start.safeParse(parseJson(payload));
   if (result.success) return result.data;
   throw invalidRequest(result.error.issues.slice(0, 32).map((issue) => ({ pointer: `/body/${issue.path.map(String).join('/')}`, detail: issue.message })));
 }

@@ -19,8 +19,6 @@ export interface ApiOptions {
   readonly backend: Backend;
   readonly socketPath: string;
   readonly log: Log;
-  /** Version in the OpenAPI document. */
-  readonly version?: string;
 }
 
 export interface OpenedApi {
@@ -40,7 +38,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     throw new StrataError(`the socket path ${options.socketPath} is longer than ${pathLimit} bytes`, { code: 'api.socketPathTooLong', kind: 'invalid', advice: 'choose a shorter STRATA_RUN' });
   }
   const closing = new AbortController();
-  const context: ApiContext = { backend: options.backend, log: options.log, version: options.version ?? '0.0.0', closing: closing.signal };
+  const context: ApiContext = { backend: options.backend, log: options.log, closing: closing.signal };
   const server = createServer({
     headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 16 * 1024,
     shouldUpgradeCallback: isStreamUpgrade,

@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import { StrataError } from '#base';
-import { parameterSchema, type Shape } from '#contract';
+import { parameterSchema, type RequestShape } from '#contract';
 import { invalidRequest, type FieldError } from './problems.ts';
 
 export const maxBodyBytes = 4 * 1024 * 1024;
@@ -19,7 +19,7 @@ export interface ValidRequest {
 }
 
 /** @throws StrataError `api.invalidRequest` naming every field that is wrong, `api.bodyTooLarge`, `api.unsupportedMediaType` */
-export async function readRequest(message: IncomingMessage, shape: Shape, params: Readonly<Record<string, string>>, search: URLSearchParams): Promise<ValidRequest> {
+export async function readRequest(message: IncomingMessage, shape: RequestShape, params: Readonly<Record<string, string>>, search: URLSearchParams): Promise<ValidRequest> {
   const raw = await readBody(message);
   const errors: FieldError[] = [];
   for (const [name, value] of Object.entries(params)) collect(parameterSchema.safeParse(value), `/path/${name}`, errors);
@@ -29,7 +29,7 @@ export async function readRequest(message: IncomingMessage, shape: Shape, params
   return { params, query, body };
 }
 
-function readQuery(shape: Shape, search: URLSearchParams, errors: FieldError[]): Record<string, unknown> {
+function readQuery(shape: RequestShape, search: URLSearchParams, errors: FieldError[]): Record<string, unknown> {
   const values: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
   if (search.size > maxQueryValues) errors.push({ pointer: '/query', detail: `more than ${maxQueryValues} values` });
   else for (const name of search.keys()) values[name] = search.getAll(name).length === 1 ? search.get(name) : search.getAll(name);
@@ -40,7 +40,7 @@ function readQuery(shape: Shape, search: URLSearchParams, errors: FieldError[]):
   return (collect(shape.query.safeParse({ ...values }), '/query', errors) ?? {}) as Record<string, unknown>;
 }
 
-function readJsonBody(message: IncomingMessage, shape: Shape, raw: Buffer, errors: FieldError[]): unknown {
+function readJsonBody(message: IncomingMessage, shape: RequestShape, raw: Buffer, errors: FieldError[]): unknown {
   if (shape.body === undefined) {
     if (raw.length > 0) errors.push({ pointer: '/body', detail: 'this request takes no body' });
     return undefined;

@@ -1,0 +1,39 @@
+/** What may be asked of machines, and the first frames of exec and console streams. */
+import { z } from 'zod';
+import { architectureField, countQuery, flagQuery, nameField } from './fields.ts';
+
+export const machineCreateSchema = z.strictObject({
+  name: nameField,
+  architecture: architectureField.optional().describe('default: the host\'s'),
+  engine: z.enum(['auto', 'qemu', 'uml', 'fake']).default('auto'),
+  processors: z.int().min(1).max(64).default(1),
+  memoryMiB: z.int().min(64).max(1024 * 1024).default(256),
+  scratchMiB: z.int().min(0).max(1024 * 1024).default(1024).describe('disk for what is written inside'),
+  start: z.boolean().default(true),
+}).meta({ id: 'MachineCreate' });
+export type MachineCreate = z.infer<typeof machineCreateSchema>;
+
+export const machineStopSchema = z.strictObject({
+  force: z.boolean().default(false).describe('cut the power instead of asking the guest'),
+}).meta({ id: 'MachineStop' });
+
+export const machineRemoveQuery = z.strictObject({ force: flagQuery.optional().describe('also one that runs') });
+export const machineLogsQuery = z.strictObject({ follow: flagQuery.optional(), tail: countQuery.optional().describe('only the last lines') });
+const size = z.strictObject({ rows: z.int().min(1).max(10_000), columns: z.int().min(1).max(10_000) });
+export const terminalSizeSchema = size.meta({ id: 'TerminalSize' });
+export type TerminalSize = z.infer<typeof terminalSizeSchema>;
+
+/** First frame of an exec stream. */
+export const execRequestSchema = z.strictObject({
+  argv: z.array(z.string().max(131_072)).min(1).max(4096),
+  env: z.array(z.string().max(131_072)).max(4096).default([]).describe('NAME=value'),
+  cwd: z.string().max(4096).default('').describe('empty: the container\'s own'),
+  user: z.string().max(256).default('').describe('empty: the container\'s own'),
+  tty: size.nullable().default(null).describe('null: no terminal'),
+  stdin: z.boolean().default(true),
+}).meta({ id: 'ExecRequest' });
+export type ExecRequest = z.infer<typeof execRequestSchema>;
+export type ExecRequestInput = z.input<typeof execRequestSchema>;
+
+/** First frame of a console stream. */
+export const consoleRequestSchema = z.strictObject({}).meta({ id: 'ConsoleRequest' });
