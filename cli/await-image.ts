@@ -1,6 +1,6 @@
 /** Waits for an import or a pull and prints the digests on stdout. */
 import type { Client } from '#client';
-import type { Operation } from '#contract';
+import type { Operation } from '#client';
 import { awaitOperation } from './await-operation.ts';
 import type { Context } from './context.ts';
 import { lines } from './print-list.ts';

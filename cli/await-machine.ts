@@ -1,6 +1,6 @@
 /** Waits until a machine is in the phase that was wished, saying on stderr what it does. */
 import { ClientProblem, type Client } from '#client';
-import type { Machine, MachinePhase } from '#contract';
+import type { Machine, MachinePhase } from '#client';
 import type { Context } from './context.ts';
 import { inert } from './explain.ts';
 import { exitCodes } from './verb.ts';

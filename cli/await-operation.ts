@@ -1,6 +1,6 @@
 /** Waits for an operation with progress on stderr, and turns its end into an exit code. */
 import { followOperation, type Client } from '#client';
-import type { Operation } from '#contract';
+import type { Operation } from '#client';
 import { wantsColour } from './colour.ts';
 import type { Context } from './context.ts';
 import { inert, problemLines } from './explain.ts';

@@ -18,7 +18,8 @@ export interface Context {
 }
 
 const program = (name: string): string => fileURLToPath(new URL(`../src/bin/${name}`, import.meta.url));
-const nodeOptions = ['--disable-warning=ExperimentalWarning'];
+// A small young generation costs the daemon nothing it would notice and saves some megabytes.
+const nodeOptions = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=1'];
 
 /** argv of one of our programs on the same Node. */
 export const programArgv = (name: 'strata-daemon.ts' | 'prepare-host.ts', ...args: string[]): [string, ...string[]] => [process.execPath, ...nodeOptions, program(name), ...args];

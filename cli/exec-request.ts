@@ -1,5 +1,5 @@
 /** The request of `exec` and `machine exec` from their shared options. */
-import type { ExecRequestInput } from '#contract';
+import type { ExecRequestInput } from '#client';
 import { ownSize } from './run-terminal.ts';
 import { UsageError, type Options } from './verb.ts';
 

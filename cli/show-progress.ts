@@ -2,7 +2,7 @@
  * An operation as it goes, on stderr: a list that repaints itself on a terminal, a plain line for each
  * change elsewhere. Steps show how long they took.
  */
-import type { Operation, Step } from '#contract';
+import type { Operation, Step } from '#client';
 import { inert } from './explain.ts';
 
 export interface Progress {

@@ -7,7 +7,7 @@ export interface UnitFacts {
   readonly instance: string;
   /** argv of the daemon, absolute. */
   readonly argv: readonly string[];
-  /** STRATA_… variables that differ from the defaults. */
+  /** STRATA_… variables that differ from the defaults, and Node's compile cache. */
   readonly environment: Readonly<Record<string, string>>;
 }
 

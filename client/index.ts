@@ -5,3 +5,6 @@ export { ClientProblem } from './client-problem.ts';
 export { placesFromEnvironment, type Places } from './places.ts';
 export { ensureDaemon, type StartOptions } from './start-daemon.ts';
 export type { OperationId } from '../contract/endpoints.ts';
+export type {
+  App, Container, Diagnostic, DoctorItem, Event, ExecRequestInput, Host, Image, LogLine, Machine, MachinePhase, Operation, Problem, ResolvedApp, Service, Step, Version, Volume,
+} from '#contract';

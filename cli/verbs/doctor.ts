@@ -1,6 +1,6 @@
 /** `strata doctor`: exit 1 where something is missing or broken; tells of a daemon that does not start, too. */
 import { ClientProblem } from '#client';
-import type { DoctorItem } from '#contract';
+import type { DoctorItem } from '#client';
 import { printList } from '../print-list.ts';
 import { exitCodes, type Invocation } from '../verb.ts';
 

@@ -1,5 +1,5 @@
 /** `strata exec`: runs a command in a replica of a service. */
-import type { Container } from '#contract';
+import type { Container } from '#client';
 import { requireAppName } from '../choose-app.ts';
 import { execRequest, usesTty } from '../exec-request.ts';
 import { runTerminal } from '../run-terminal.ts';

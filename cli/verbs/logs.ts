@@ -1,5 +1,5 @@
 /** `strata logs`: lines of an app's containers, with the container's name in a colour of its own. */
-import type { LogLine } from '#contract';
+import type { LogLine } from '#client';
 import { requireAppName } from '../choose-app.ts';
 import { paint, shadeOf, wantsColour } from '../colour.ts';
 import { UsageError, exitCodes, type Invocation } from '../verb.ts';

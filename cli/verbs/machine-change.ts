@@ -1,6 +1,6 @@
 /** `strata machine start|stop|restart|rm`: one call for each machine named, then waits for its phase. */
 import type { Client } from '#client';
-import type { Machine } from '#contract';
+import type { Machine } from '#client';
 import { awaitMachine, type MachineWait } from '../await-machine.ts';
 import { exitCodes, type Invocation, type Options } from '../verb.ts';
 

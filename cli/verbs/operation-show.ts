@@ -1,5 +1,5 @@
 /** `strata operation show`: its steps, and with -f until its end. */
-import type { Operation } from '#contract';
+import type { Operation } from '#client';
 import { awaitOperation } from '../await-operation.ts';
 import { inert, problemLines } from '../explain.ts';
 import { formatOf, lines, printValue, tableText } from '../print-list.ts';

@@ -1,5 +1,5 @@
 /** `strata ps`: containers of the app at hand, or of all apps where no app is at hand. */
-import type { Container } from '#contract';
+import type { Container } from '#client';
 import { findAppName, isNotFound } from '../choose-app.ts';
 import { age, lines, printList, type ListForm } from '../print-list.ts';
 import { exitCodes, type Invocation } from '../verb.ts';

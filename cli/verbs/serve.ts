@@ -10,7 +10,7 @@ import { exitCodes, type Invocation } from '../verb.ts';
 export async function run({ context, options }: Invocation): Promise<number> {
   const argv = programArgv('strata-daemon.ts');
   if (options.flag('printUnit') || options.flag('install')) {
-    const environment = Object.fromEntries(['STRATA_INSTANCE', 'STRATA_STATE', 'STRATA_RUN', 'STRATA_CACHE', 'STRATA_SUBNET']
+    const environment = Object.fromEntries(['STRATA_INSTANCE', 'STRATA_STATE', 'STRATA_RUN', 'STRATA_CACHE', 'STRATA_SUBNET', 'NODE_COMPILE_CACHE']
       .flatMap((name) => { const value = context.env[name]; return value === undefined ? [] : [[name, value]]; }));
     const unit = systemdUnit({ instance: context.places.instance, argv, environment });
     if (options.flag('printUnit')) { context.out.write(unit); return exitCodes.ok; }

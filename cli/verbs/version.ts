@@ -1,6 +1,6 @@
 /** `strata version`: of the command, and of the daemon where one answers; starts none. */
 import { ClientProblem } from '#client';
-import type { Version } from '#contract';
+import type { Version } from '#client';
 import { printValue } from '../print-list.ts';
 import { programVersion } from '../program-version.ts';
 import { exitCodes, type Invocation } from '../verb.ts';
