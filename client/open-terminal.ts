@@ -69,9 +69,12 @@ function inputWriter(socket: Duplex): Writable {
   };
   return new Writable({
     write: (chunk: Buffer, _encoding, done) => {
-      for (let at = 0; at + largestData < chunk.length; at += largestData) write(encodeStreamFrame(streamFrameTypes.input, chunk.subarray(at, at + largestData)), () => {});
-      const tail = Math.floor(Math.max(0, chunk.length - 1) / largestData) * largestData;
-      write(encodeStreamFrame(streamFrameTypes.input, chunk.subarray(tail)), done);
+      let at = 0;
+      // All but the last piece without waiting: a chunk is as large as its writer made it, and it waits for the last.
+      for (; at + largestData < chunk.length && !socket.destroyed && !socket.writableEnded; at += largestData) {
+        socket.write(encodeStreamFrame(streamFrameTypes.input, chunk.subarray(at, at + largestData)));
+      }
+      write(encodeStreamFrame(streamFrameTypes.input, chunk.subarray(at)), done);
     },
     final: (done) => write(encodeStreamFrame(streamFrameTypes.endOfInput), done),
   });

@@ -1,0 +1,103 @@
+/** The client: where it looks, how it starts the daemon, how it explains failures. */
+import { deepEqual, equal, match, rejects } from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { apiSocketPath, identifyProcess, instanceFromEnvironment, waitUntil } from '#base';
+import { ensureDaemon } from './start-daemon.ts';
+import { followOperation, openClient } from './open-client.ts';
+import { placesFromEnvironment, type Places } from './places.ts';
+
+const fakeDaemon = fileURLToPath(new URL('../src/api/fake-daemon.ts', import.meta.url));
+
+/** Places of an instance of its own; every daemon started there has ended when the test ends. */
+async function openPlaces(t: TestContext): Promise<{ places: Places; argv: (manner?: string) => [string, ...string[]]; starts: () => Promise<number[]> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'strata-client-'));
+  const env = { STRATA_INSTANCE: 'client', STRATA_RUN: join(folder, 'run'), STRATA_STATE: join(folder, 'state') };
+  const places = placesFromEnvironment(env);
+  const starts = async () => (await readFile(join(folder, 'state', 'starts.log'), 'utf8').catch(() => '')).split('\n').filter((line) => line !== '').map(Number);
+  t.after(async () => {
+    for (const pid of await starts()) {
+      if ((await identifyProcess(pid)) === undefined) continue;
+      process.kill(pid, 'SIGTERM');
+      await waitUntil(async () => (await identifyProcess(pid)) === undefined, { what: 'the fake daemon ended', limitMs: 5_000 });
+    }
+    await rm(folder, { recursive: true, force: true });
+  });
+  return { places, starts, argv: (manner = '') => ['/usr/bin/env', ...Object.entries({ ...env, FAKE_DAEMON: manner }).map(([name, value]) => `${name}=${value}`), process.execPath, fakeDaemon] };
+}
+
+test('[L14] client and server agree on where an instance is', () => {
+  const cases = [{}, { STRATA_INSTANCE: 'ci' }, { STRATA_INSTANCE: 'ci', STRATA_RUN: '/tmp/r' }, { STRATA_STATE: '/tmp/s', STRATA_CACHE: '/tmp/c' }, { STRATA_INSTANCE: 'strata' }];
+  for (const env of cases) {
+    const instance = instanceFromEnvironment(env);
+    const places = placesFromEnvironment(env);
+    deepEqual([places.instance, places.stateDir, places.runDir, places.cacheDir, places.socketPath], [instance.name, instance.stateDir, instance.runDir, instance.cacheDir, apiSocketPath(instance)]);
+  }
+});
+
+test('[L10] eight calls at once start one daemon, and all find it ready', async (t) => {
+  const { places, argv, starts } = await openPlaces(t);
+  const said: string[] = [];
+  const started = await Promise.all(Array.from({ length: 8 }, () => ensureDaemon({ places, daemonArgv: argv('slow'), limitMs: 20_000, progress: (line) => said.push(line) })));
+  equal(started.filter((one) => one).length, 1);
+  equal((await starts()).length, 1);
+  equal(said.includes('the daemon waits for machines: adopting 2 machines'), true);
+  equal(await ensureDaemon({ places, daemonArgv: argv('die'), prepare: async () => { throw new Error('must not be called'); } }), false);
+});
+
+test('[L10] a daemon that was killed is started again', async (t) => {
+  const { places, argv, starts } = await openPlaces(t);
+  equal(await ensureDaemon({ places, daemonArgv: argv(), limitMs: 20_000 }), true);
+  const [pid] = await starts();
+  process.kill(pid as number, 'SIGKILL');
+  await waitUntil(async () => (await identifyProcess(pid as number)) === undefined, { what: 'it is gone', limitMs: 5_000 });
+  equal(await ensureDaemon({ places, daemonArgv: argv(), limitMs: 20_000 }), true);
+  equal((await starts()).length, 2);
+});
+
+test('[L10] a daemon that dies at its start is explained by its last lines, and the lock is free again', async (t) => {
+  const { places, argv } = await openPlaces(t);
+  for (const attempt of [1, 2]) {
+    await rejects(ensureDaemon({ places, daemonArgv: argv('die'), limitMs: 20_000 }), (error: Error & { code: string }) => {
+      equal(error.code, 'client.daemonDied', `attempt ${attempt}`);
+      match(error.message, /exit code 3[^]*the store cannot be opened/);
+      return true;
+    });
+  }
+});
+
+test('[L10] a host that cannot be prepared starts no daemon', async (t) => {
+  const { places, argv, starts } = await openPlaces(t);
+  await rejects(ensureDaemon({ places, daemonArgv: argv(), prepare: async () => { throw new Error('no network'); } }), /no network/);
+  deepEqual(await starts(), []);
+});
+
+test('[L10] an operation is followed across a restart of the daemon', async (t) => {
+  const { places, argv, starts } = await openPlaces(t);
+  await ensureDaemon({ places, daemonArgv: argv(), limitMs: 20_000 });
+  const client = openClient(places.socketPath);
+  const operation = await client.call('putApp', { params: { app: 'shop' }, body: { workingDir: '/srv' } });
+  const statuses: string[] = [];
+  for await (const seen of followOperation(client, operation.id)) statuses.push(seen.status);
+  deepEqual(statuses, ['running', 'succeeded']);
+  process.kill((await starts())[0] as number, 'SIGKILL');
+  const following = (async () => { for await (const seen of followOperation(client, operation.id)) statuses.push(seen.status); })();
+  await ensureDaemon({ places, daemonArgv: argv(), limitMs: 20_000 });
+  // The fake forgets its operations with its life: what matters is that the new daemon was asked.
+  await rejects(following, { code: 'fake.notFound' });
+  client.close();
+});
+
+test('[L2] errors keep code, status and advice; nobody there is an error of its own', async (t) => {
+  const { places, argv } = await openPlaces(t);
+  const client = openClient(places.socketPath);
+  await rejects(client.call('listApps'), { code: 'client.unreachable' });
+  await ensureDaemon({ places, daemonArgv: argv(), limitMs: 20_000 });
+  await rejects(client.call('getMachine', { params: { machine: 'nosuch' } }), { code: 'fake.notFound', status: 404, advice: 'list what there is' });
+  await rejects(client.call('removeMachine', { params: { machine: 'box' }, ifMatch: 1 }), { code: 'api.preconditionFailed', status: 412 });
+  equal((await client.call('putApp', { params: { app: 'shop' }, body: { workingDir: '/srv' }, waitSeconds: 5 })).status, 'succeeded');
+  client.close();
+});

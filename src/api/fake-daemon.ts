@@ -1,0 +1,29 @@
+/**
+ * A daemon for tests of client and command line: the fake backend on an instance's socket. FAKE_DAEMON
+ * makes it `die` at its start or be `slow` to get ready; its starts are counted in starts.log.
+ */
+import { appendFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { apiSocketPath, instanceFromEnvironment, silentLog } from '#base';
+import { openFakeBackend } from './fake-backend.ts';
+import { openApi } from './open-api.ts';
+
+const longestLifeMs = 120_000;
+const instance = instanceFromEnvironment(process.env);
+mkdirSync(instance.stateDir, { recursive: true });
+appendFileSync(join(instance.stateDir, 'starts.log'), `${process.pid}\n`);
+const manner = process.env['FAKE_DAEMON'] ?? '';
+if (manner === 'die') {
+  process.stderr.write('no room on the disk\nthe store cannot be opened\n');
+  process.exit(3);
+}
+const backend = openFakeBackend();
+const begun = performance.now();
+const readyAfterMs = manner === 'slow' ? 600 : 0;
+const api = await openApi({
+  backend: { ...backend, readiness: async () => (performance.now() - begun >= readyAfterMs ? { ready: true, checks: [] } : { ready: false, checks: [{ name: 'machines', ready: false, message: 'adopting 2 machines' }] }) },
+  socketPath: apiSocketPath(instance), log: silentLog,
+});
+// A test that forgets it must not leave it behind for good.
+const end = setTimeout(() => { void api.close(); }, longestLifeMs);
+process.once('SIGTERM', () => { clearTimeout(end); void api.close(); });
