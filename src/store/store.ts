@@ -1,8 +1,8 @@
 /**
  * The store's port: revisioned records, transactions with compare, watch from a revision.
  *
- * One revision counter for the whole store grows by one with every committed transaction. A record
- * carries the revision of its last change. Two drivers (SQLite embedded, etcd for several hosts) pass
+ * One revision counter for the whole store grows by one with every committed transaction that changes
+ * something. A record carries the revision of its last change. Two drivers (SQLite embedded, etcd for several hosts) pass
  * the same contract suite (store.contract.ts). Rules: RULES.md.
  */
 
