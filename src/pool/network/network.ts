@@ -29,10 +29,10 @@ export interface HostNetworkState {
 }
 
 export interface HostNetwork {
-  /** Makes bridge and empty table; idempotent; called at the daemon's start. */
+  /** Makes the gateway's link and, where there is none, an empty table; idempotent; called at the daemon's start. */
   ensure(): Promise<void>;
-  /** A tap for a machine, on the bridge, isolated; idempotent. Returns its interface name. */
-  ensureTap(machineId: string): Promise<string>;
+  /** A tap for a machine, routed by the host; idempotent. `ownerUid` may open it without privileges. Returns its interface name. */
+  ensureTap(machineId: string, options?: { readonly ownerUid?: number }): Promise<string>;
   removeTap(machineId: string): Promise<void>;
   /** Makes table, neighbour and forwarding entries as said; idempotent, no-op when nothing changed. */
   apply(state: HostNetworkState): Promise<void>;

@@ -1,0 +1,147 @@
+/**
+ * Makes the host's network as wished, with `ip` and `nft`, always by looking first: what is right already is not
+ * touched, what somebody else removed comes back with the next `apply`.
+ *
+ * Taps are routed, not bridged: each endpoint has a host route and a permanent neighbour entry on its machine's tap,
+ * and the link in the bridge's name only carries the gateway address. (Where `bridge-nf-call-iptables` is on, as
+ * Docker and Kubernetes have it, a bridged packet whose target nftables changes is sent back into the bridge, where
+ * isolated ports drop it.) Taps therefore cannot reach each other except through the host's tables.
+ */
+import { createHash } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { bridgeName, gatewayAddress, runProcess, StrataError, type Instance, type Log } from '#base';
+import { allowForwarding, forgetForwarding } from './foreign-firewalls.ts';
+import { tapName, tapPrefix } from './interface-names.ts';
+import { macOfAddress } from './mac-of-address.ts';
+import type { HostNetwork, HostNetworkState } from './network.ts';
+import { observeCounters, observeEntries, observeLinks, routeProtocol } from './observe-host-network.ts';
+import { planEntries, type EntriesPlan } from './plan-entries.ts';
+import { renderNftRemoval, renderNftTable, stampName } from './render-nft-table.ts';
+import { runNft } from './run-nft.ts';
+
+export interface HostNetworkDeps {
+  readonly instance: Instance;
+  readonly log: Log;
+}
+
+/** Changes to the host's network happen one after the other; each call returns when its own has taken effect. */
+export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
+  const { instance, log } = deps;
+  let last: HostNetworkState | undefined;
+  let tail: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const mine = tail.then(work, work);
+    tail = mine.catch(() => undefined);
+    return mine;
+  };
+
+  async function applyEntries(state: HostNetworkState): Promise<void> {
+    const plan = planEntries(state.endpoints, (id) => tapName(instance, id), await observeEntries(instance));
+    await performEntries(instance, plan);
+    if (plan.waiting.length > 0) log.debug({ waiting: plan.waiting.length }, 'endpoints whose machine has no tap yet');
+  }
+
+  return {
+    ensure: () => inTurn(async () => {
+      await ensureGatewayLink(instance);
+      await allowForwarding(instance);
+      // A table that is there may guard running machines of an earlier daemon; it stays until the first `apply`.
+      if ((await observeCounters(instance)).length === 0) await loadTable(instance, { endpoints: [], virtualAddresses: [] });
+    }),
+    ensureTap: (machineId, options) => inTurn(async () => {
+      const name = await ensureTapLink(instance, machineId, options?.ownerUid);
+      if (last !== undefined) await applyEntries(last);
+      return name;
+    }),
+    removeTap: (machineId) => inTurn(async () => {
+      const name = tapName(instance, machineId);
+      if ((await observeLinks(name)).length > 0) await runProcess(['ip', 'link', 'delete', 'dev', name]);
+    }),
+    apply: (state) => inTurn(async () => {
+      const text = renderNftTable(instance, state, 'x'); // refuses bad input before anything changes
+      last = state;
+      await allowForwarding(instance);
+      // The guard comes first, so no address is reachable before it is guarded.
+      if (!(await observeCounters(instance)).includes(stampName(stampOf(text)))) await loadTable(instance, state);
+      await applyEntries(state);
+    }),
+    erase: () => inTurn(() => eraseAll(instance)),
+  };
+}
+
+/** What stands for a state in the table itself, so that a later daemon knows what is loaded. */
+const stampOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 24);
+
+async function loadTable(instance: Instance, state: HostNetworkState): Promise<void> {
+  const stamp = stampOf(renderNftTable(instance, state, 'x'));
+  await runNft(instance, renderNftTable(instance, state, stamp));
+}
+
+async function ensureGatewayLink(instance: Instance): Promise<void> {
+  const name = bridgeName(instance);
+  const gateway = gatewayAddress(instance);
+  const [link] = await observeLinks(name);
+  if (link === undefined) await runProcess(['ip', 'link', 'add', 'name', name, 'address', macOfAddress(gateway), 'type', 'bridge', 'stp_state', '0']);
+  await writeIfDifferent(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, '1');
+  await runProcess(['ip', 'address', 'replace', `${gateway}/16`, 'dev', name]);
+  await runProcess(['ip', 'link', 'set', 'dev', name, 'up']);
+  await writeIfDifferent('/proc/sys/net/ipv4/ip_forward', '1');
+}
+
+/** Another machine's tap under the same name is never taken over: the alias holds the whole id. */
+async function ensureTapLink(instance: Instance, machineId: string, ownerUid: number | undefined): Promise<string> {
+  const name = tapName(instance, machineId);
+  const [link] = await observeLinks(name);
+  if (link !== undefined && (link.ifalias ?? machineId) !== machineId) {
+    throw new StrataError(`the tap ${name} belongs to machine ${link.ifalias}`, { code: 'network.tapTaken', kind: 'conflict', advice: 'make the machine again, it will get another id' });
+  }
+  if (link === undefined) {
+    const owner = ownerUid === undefined ? [] : ['user', String(ownerUid)];
+    await runProcess(['ip', 'tuntap', 'add', 'dev', name, 'mode', 'tap', 'vnet_hdr', ...owner]);
+  }
+  const conf = `/proc/sys/net/ipv4/conf/${name}`;
+  await writeIfDifferent(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, '1');
+  await writeIfDifferent(`${conf}/rp_filter`, '0'); // the guard checks more than this does
+  await writeIfDifferent(`${conf}/accept_redirects`, '0');
+  await writeIfDifferent(`${conf}/send_redirects`, '0');
+  // One MAC for the gateway on every tap: a clone keeps its template's neighbour entry and it is right.
+  if (link?.address !== macOfAddress(gatewayAddress(instance)) || link.ifalias !== machineId) {
+    await runProcess(['ip', 'link', 'set', 'dev', name, 'address', macOfAddress(gatewayAddress(instance)), 'alias', machineId]);
+  }
+  if (!(link?.flags ?? []).includes('UP')) await runProcess(['ip', 'link', 'set', 'dev', name, 'up']);
+  return name;
+}
+
+async function performEntries(instance: Instance, plan: EntriesPlan): Promise<void> {
+  const from = gatewayAddress(instance);
+  // `replace` moves an address from one tap to another without a moment in which it leads nowhere.
+  const lines = [
+    ...plan.addNeighbours.map(({ address, device, mac }) => `neighbour replace ${address} lladdr ${mac} dev ${device} nud permanent`),
+    ...plan.addRoutes.map(({ address, device }) => `route replace ${address}/32 dev ${device} scope link src ${from} proto ${routeProtocol}`),
+    ...plan.removeRoutes.filter(({ address }) => !plan.addRoutes.some((one) => one.address === address))
+      .map(({ address, device }) => `route delete ${address}/32 dev ${device} proto ${routeProtocol}`),
+    ...plan.removeNeighbours.filter((old) => !plan.addNeighbours.some((one) => one.address === old.address && one.device === old.device))
+      .map(({ address, device }) => `neighbour delete ${address} dev ${device}`),
+  ];
+  // A tap may vanish between the look and the act; the other lines must still be done.
+  if (lines.length > 0) await runProcess(['ip', '-force', '-batch', '-'], { input: `${lines.join('\n')}\n`, okCodes: [0, 1] });
+}
+
+async function eraseAll(instance: Instance): Promise<void> {
+  for (const { ifname } of await observeLinks()) {
+    if (ifname === bridgeName(instance) || ifname.startsWith(tapPrefix(instance))) await runProcess(['ip', 'link', 'delete', 'dev', ifname]);
+  }
+  await forgetForwarding(instance);
+  if ((await observeCounters(instance)).length > 0) await runNft(instance, renderNftRemoval(instance));
+}
+
+async function writeIfDifferent(path: string, value: string): Promise<void> {
+  let now: string;
+  try {
+    now = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && path.includes('/ipv6/')) return; // a kernel without IPv6
+    throw error;
+  }
+  if (now.trim() !== value) await writeFile(path, value);
+}
