@@ -1,0 +1,89 @@
+/**
+ * Addresses of machines, containers and services in 10.<subnet>.0.0/16, each with one owner (a record
+ * key). An address given back is the last to be used again, so that what still remembers it (a client's
+ * cache, a neighbour entry) does not meet somebody else.
+ */
+import { z } from 'zod';
+import { StrataError, type Instance } from '#base';
+import { recordsOf, type Store } from '#store';
+
+/** `endpoint`: machines and containers, 10.x.1–127; `service`: virtual addresses, 10.x.128–255. */
+export type AddressRange = 'endpoint' | 'service';
+
+export interface Addresses {
+  /** The owner's address, the same at each call. @throws StrataError `pool.addressesExhausted` */
+  allocate(range: AddressRange, owner: string): Promise<string>;
+  /** Gives back the owner's address; idempotent. */
+  release(owner: string): Promise<void>;
+  ownerOf(address: string): Promise<string | undefined>;
+  addressOf(owner: string): Promise<string | undefined>;
+  list(): Promise<readonly { readonly address: string; readonly owner: string }[]>;
+}
+
+const addressSchema = z.strictObject({ owner: z.string().nullable().describe('null: given back, and remembered to be reused last') });
+const holdingSchema = z.strictObject({ address: z.string(), range: z.enum(['endpoint', 'service']) });
+
+const thirdByte = { endpoint: [1, 127], service: [128, 255] } as const;
+const perNet = 254; // .0 and .255 are left out: some software takes them for network and broadcast
+const attempts = 200;
+
+/** `remember`: how many addresses given back are kept from reuse while others are free. */
+export function openAddresses(store: Store, instance: Pick<Instance, 'subnet'>, remember = 256): Addresses {
+  const addresses = recordsOf(store, 'address', addressSchema);
+  const holdings = recordsOf(store, 'address-owner', holdingSchema);
+
+  const addressAt = (range: AddressRange, index: number) => `10.${instance.subnet}.${thirdByte[range][0] + Math.floor(index / perNet)}.${1 + (index % perNet)}`;
+  const countOf = (range: AddressRange) => (thirdByte[range][1] - thirdByte[range][0] + 1) * perNet;
+
+  /** The lowest one nobody ever had, else the one given back longest ago. */
+  async function choose(range: AddressRange): Promise<{ readonly address: string; readonly revision: number }> {
+    const entries = await addresses.list();
+    const known = new Set(entries.map((one) => one.id));
+    for (let index = 0; index < countOf(range); index += 1) {
+      const address = addressAt(range, index);
+      if (!known.has(address)) return { address, revision: 0 };
+    }
+    const inRange = new Set(Array.from({ length: countOf(range) }, (_none, index) => addressAt(range, index)));
+    const [oldest] = entries.filter((one) => one.value.owner === null && inRange.has(one.id)).toSorted((one, other) => one.revision - other.revision);
+    if (oldest === undefined) throw new StrataError(`no address is left for ${range === 'service' ? 'a service' : 'a machine or container'}: all ${countOf(range)} are taken`, { code: 'pool.addressesExhausted', kind: 'exhausted', advice: 'remove what is no longer used' });
+    return { address: oldest.id, revision: oldest.revision };
+  }
+
+  async function forgetOldest(): Promise<void> {
+    const free = (await addresses.list()).filter((one) => one.value.owner === null).toSorted((one, other) => one.revision - other.revision);
+    const extra = free.slice(0, Math.max(0, free.length - remember));
+    // Somebody may take one meanwhile: the compare lets it be.
+    for (const one of extra) await store.transact({ compare: [{ key: one.key, revision: one.revision }], writes: [{ delete: one.key }] });
+  }
+
+  return {
+    async allocate(range, owner) {
+      for (let attempt = 0; attempt < attempts; attempt += 1) {
+        const held = (await holdings.get(owner))?.value;
+        if (held !== undefined) {
+          if (held.range === range) return held.address;
+          throw new StrataError(`${owner} has the ${held.range} address ${held.address} already`, { code: 'pool.addressRange', kind: 'conflict' });
+        }
+        const { address, revision } = await choose(range);
+        const result = await store.transact({
+          compare: [{ key: holdings.key(owner), absent: true }, revision === 0 ? { key: addresses.key(address), absent: true } : { key: addresses.key(address), revision }],
+          writes: [addresses.putWrite(address, { owner }), holdings.putWrite(owner, { address, range })],
+        });
+        if (result.committed) return address;
+      }
+      throw new StrataError(`no address could be taken for ${owner}: others were always faster`, { code: 'pool.addressContention', kind: 'unavailable' });
+    },
+    async release(owner) {
+      const held = await holdings.get(owner);
+      if (held === undefined) return;
+      const result = await store.transact({
+        compare: [{ key: held.key, revision: held.revision }],
+        writes: [{ delete: held.key }, addresses.putWrite(held.value.address, { owner: null })],
+      });
+      if (result.committed) await forgetOldest();
+    },
+    ownerOf: async (address) => (await addresses.get(address))?.value.owner ?? undefined,
+    addressOf: async (owner) => (await holdings.get(owner))?.value.address,
+    list: async () => (await addresses.list()).flatMap((one) => (one.value.owner === null ? [] : [{ address: one.id, owner: one.value.owner }])),
+  };
+}
