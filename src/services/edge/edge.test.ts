@@ -1,0 +1,217 @@
+/** The real edge process: names, parking, death and return. */
+import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { Resolver } from 'node:dns/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { get } from 'node:http';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { after, before, test } from 'node:test';
+import packet from 'dns-packet';
+import { identifyProcess, isAlive, silentLog, waitUntil, type Instance } from '#base';
+import { openEdge, type Edge, type EdgeState } from './index.ts';
+
+const namePort = 20_053 + (process.pid % 2000) * 2;
+const parkingPort = namePort + 5001;
+let folder: string;
+let instance: Instance;
+let edge: Edge;
+
+function state(changes: Partial<EdgeState> = {}): EdgeState {
+  return {
+    gateway: '127.0.0.2', upstream: [],
+    names: { 'web.shop.internal': ['10.88.200.1'], 'web-1.shop.internal': ['10.88.1.5'], 'many.shop.internal': Array.from({ length: 60 }, (_, n) => `10.88.2.${n}`) },
+    domains: { '127.0.0.1': 'shop.internal' }, parking: [], ...changes,
+  };
+}
+
+function place(changes: Partial<EdgeState['parking'][number]> = {}): EdgeState['parking'][number] {
+  return { id: 'shop.web.80', port: parkingPort, ready: [], limit: 64, timeoutMs: 20_000, mode: 'tcp', ...changes };
+}
+
+before(async () => {
+  folder = await mkdtemp('/tmp/edge-');
+  instance = { name: 'edget', stateDir: `${folder}/state`, runDir: `${folder}/run`, cacheDir: `${folder}/cache`, subnet: 198 };
+  edge = openEdge({ instance, log: silentLog, namePort });
+  await edge.ensure();
+});
+
+after(async () => {
+  const { pid } = await edge.stats();
+  const identity = await identifyProcess(pid);
+  await edge.stop();
+  assert.ok(identity !== undefined && !(await isAlive(identity)), 'the edge is gone');
+  await rm(folder, { recursive: true });
+});
+
+function resolver(): Resolver {
+  const one = new Resolver({ timeout: 2000, tries: 1 });
+  one.setServers([`127.0.0.2:${namePort}`]);
+  return one;
+}
+
+/** What the resolver's error code is. */
+const code = (work: Promise<unknown>): Promise<string> => work.then(() => 'answered', (error: NodeJS.ErrnoException) => error.code ?? '');
+
+test('[E1] full names and bare names of the asker\'s app resolve; what is not there does not', async () => {
+  await edge.apply(state());
+  const names = resolver();
+  assert.deepEqual(await names.resolve4('web.shop.internal'), ['10.88.200.1']);
+  assert.deepEqual(await names.resolve4('WEB-1.Shop.Internal'), ['10.88.1.5']);
+  assert.deepEqual(await names.resolve4('web'), ['10.88.200.1']);
+  assert.deepEqual(await names.resolve4('host.strata.internal'), ['127.0.0.2']);
+  assert.equal(await code(names.resolve4('nobody.shop.internal')), 'ENOTFOUND');
+  assert.equal(await code(names.resolve4('nobody')), 'ENOTFOUND');
+  assert.equal(await code(names.resolve6('web.shop.internal')), 'ENODATA');
+  assert.equal(await code(names.resolve4('shop.internal')), 'ENODATA');
+  assert.equal(await code(names.resolve4('constructor')), 'ENOTFOUND');
+});
+
+test('[E1] an answer too long for a datagram is cut and comes whole by stream', async () => {
+  assert.equal((await resolver().resolve4('many.shop.internal')).length, 60);
+});
+
+test('[E2] other names go upstream; a silent upstream is a server failure', async () => {
+  const upstream = createSocket('udp4');
+  upstream.on('message', (request, from) => {
+    const query = packet.decode(request);
+    upstream.send(packet.encode({ type: 'response', id: query.id ?? 0, questions: query.questions ?? [], answers: [{ type: 'A', name: query.questions?.[0]?.name ?? '', ttl: 60, data: '192.0.2.77' }] }), from.port, from.address);
+  });
+  await new Promise<void>((resolve) => { upstream.bind(0, '127.0.0.1', resolve); });
+  try {
+    await edge.apply(state({ upstream: [`127.0.0.1:${upstream.address().port}`] }));
+    assert.deepEqual(await resolver().resolve4('example.org'), ['192.0.2.77']);
+    assert.equal(await code(resolver().resolve4('secret.internal')), 'ENOTFOUND', 'our zone never leaves');
+  } finally {
+    upstream.close();
+  }
+  await edge.apply(state());
+  assert.equal(await code(resolver().resolve4('example.org')), 'ESERVFAIL');
+});
+
+test('[E3] hostile packets change nothing', async () => {
+  await edge.apply(state());
+  const before = (await edge.stats()).pid;
+  const socket = createSocket('udp4');
+  const good = packet.encode({ type: 'query', id: 1, questions: [{ type: 'A', name: 'web.shop.internal' }] });
+  try {
+    for (let round = 0; round < 600; round += 1) {
+      const bytes = round % 3 === 0 ? Buffer.from(crypto.getRandomValues(new Uint8Array(round % 80))) : Buffer.from(good);
+      if (round % 3 === 1) bytes[round % bytes.length] = (round * 7) & 255;
+      if (round % 3 === 2) bytes.fill(0xc0, 12 + (round % 8), 20);
+      socket.send(bytes, namePort, '127.0.0.2');
+    }
+    const stream = connect({ host: '127.0.0.2', port: namePort });
+    stream.on('error', () => undefined);
+    stream.write(Buffer.from([0xff, 0xff, 1, 2, 3]));
+    assert.deepEqual(await resolver().resolve4('web.shop.internal'), ['10.88.200.1']);
+    stream.destroy();
+  } finally {
+    socket.close();
+  }
+  assert.equal((await edge.stats()).pid, before);
+});
+
+/** A server that answers each line with the line, in capitals, and ends when the client does. */
+async function echoServer(): Promise<{ readonly server: Server; readonly port: number }> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('data', (chunk: Buffer) => socket.write(chunk.toString().toUpperCase()));
+    socket.on('end', () => socket.end('bye'));
+    socket.on('error', () => socket.destroy());
+  });
+  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+function talk(text: string): { readonly socket: Socket; readonly said: Promise<string> } {
+  const socket = connect({ host: '127.0.0.1', port: parkingPort, allowHalfOpen: true });
+  socket.on('error', () => undefined);
+  socket.end(text);
+  const said = new Promise<string>((resolve) => {
+    let all = '';
+    socket.on('data', (chunk: Buffer) => { all += chunk.toString(); });
+    socket.on('close', () => resolve(all));
+    socket.on('end', () => socket.destroy());
+  });
+  return { socket, said };
+}
+
+test('[E4] fifty connections wait until something is ready, then all go on; one that gave up is let go', async () => {
+  const { server, port } = await echoServer();
+  try {
+    await edge.apply(state({ parking: [place()] }));
+    const clients = Array.from({ length: 50 }, (_, n) => talk(`hello ${n}`));
+    const quitter = connect({ host: '127.0.0.1', port: parkingPort });
+    quitter.write('x');
+    await waitUntil(async () => (await edge.stats()).held === 51, { what: '51 connections wait', limitMs: 5000 });
+    quitter.resetAndDestroy();
+    await waitUntil(async () => (await edge.stats()).held === 50, { what: 'one has left', limitMs: 5000 });
+    assert.equal((await edge.stats()).wakes['shop.web.80'], 51);
+    const forwarded = (await edge.stats()).forwarded;
+    await edge.apply(state({ parking: [place({ ready: [{ address: '127.0.0.1', port: 1 }, { address: '127.0.0.1', port }] })] }));
+    const answers = await Promise.all(clients.map(({ said }) => said));
+    assert.deepEqual(answers, clients.map((_, n) => `HELLO ${n}bye`));
+    const stats = await edge.stats();
+    assert.deepEqual([stats.held, stats.forwarded - forwarded], [0, 50]);
+  } finally {
+    server.close();
+  }
+});
+
+test('[E5] over the limit and after the time-out: 503 with Retry-After for http, an end for tcp', async () => {
+  const answer = () => new Promise<{ status: number | undefined; retry: string | undefined }>((resolve, reject) => {
+    get({ host: '127.0.0.1', port: parkingPort, agent: false }, (response) => {
+      response.resume();
+      resolve({ status: response.statusCode, retry: response.headers['retry-after'] });
+    }).on('error', reject);
+  });
+  await edge.apply(state({ parking: [place({ mode: 'http', limit: 1, timeoutMs: 700 })] }));
+  const first = answer();
+  await waitUntil(async () => (await edge.stats()).held === 1, { what: 'the first waits', limitMs: 2000 });
+  assert.deepEqual(await answer(), { status: 503, retry: '5' });
+  assert.equal((await edge.stats()).held, 1, 'the one over the limit was turned away while the first waited');
+  assert.deepEqual(await first, { status: 503, retry: '5' });
+  await edge.apply(state({ parking: [place({ timeoutMs: 100 })] }));
+  assert.equal(await talk('x').said, '');
+});
+
+test('[E6] killed, the edge comes back with its state, before the daemon says anything', async () => {
+  await edge.apply(state({ names: { 'kept.shop.internal': ['10.88.9.9'] } }));
+  const { pid } = await edge.stats();
+  process.kill(pid, 'SIGKILL');
+  const identity = { pid };
+  await waitUntil(async () => (await identifyProcess(identity.pid)) === undefined, { what: 'it is dead', limitMs: 3000 });
+  await assert.rejects(edge.stats(), { code: 'edge.notRunning' });
+  await edge.ensure();
+  assert.notEqual((await edge.stats()).pid, pid);
+  assert.deepEqual(await resolver().resolve4('kept.shop.internal'), ['10.88.9.9']);
+});
+
+test('[E7] a later daemon finds the same edge; a change keeps what waits', async () => {
+  await edge.apply(state({ parking: [place()] }));
+  const { pid } = await edge.stats();
+  const { socket } = talk('wait');
+  await waitUntil(async () => (await edge.stats()).held === 1, { what: 'one waits', limitMs: 2000 });
+  const later = openEdge({ instance, log: silentLog, namePort });
+  await later.ensure();
+  await later.apply(state({ names: {}, parking: [place({ limit: 3 })] }));
+  const stats = await later.stats();
+  assert.deepEqual([stats.pid, stats.held], [pid, 1]);
+  socket.destroy();
+});
+
+test('[E8] a state that is not one changes nothing; a port that is taken is told and tried again', async () => {
+  await assert.rejects(edge.apply({ ...state(), gateway: 7 } as unknown as EdgeState));
+  const { server, port } = await echoServer();
+  await edge.apply(state({ parking: [place({ port, id: 'taken' }), place()] }));
+  assert.match((await edge.stats()).problems.join(), /taken.*EADDRINUSE/);
+  await new Promise<void>((resolve) => { server.close(() => resolve()); });
+  await waitUntil(async () => (await edge.stats()).problems.length === 0, { what: 'the port is taken up', limitMs: 4000 });
+});
+
+test('[E9] the edge is small', async () => {
+  const { pid } = await edge.stats();
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const resident = Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]);
+  process.stdout.write(`# edge resident ${resident} kB\n`);
+  assert.ok(resident < 56 * 1024, `resident ${resident} kB`);
+});
