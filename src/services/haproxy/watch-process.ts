@@ -1,0 +1,38 @@
+/** Notices the end of a process that need not be our child, without asking again and again: its socket closes. */
+import { connect, type Socket } from 'node:net';
+import { isAlive, type ProcessIdentity } from '#base';
+
+const pauseMs = 200;
+
+/** Calls `onEnd` once when the process has ended; returns what ends the watch. The socket may come and go while it lives. */
+export function watchProcess(identity: ProcessIdentity, socketPath: string, onEnd: () => void): () => void {
+  let socket: Socket | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let over = false;
+  const look = () => {
+    if (over) return;
+    socket = connect({ path: socketPath });
+    socket.unref();
+    socket.on('error', () => undefined);
+    socket.on('data', () => undefined);
+    socket.on('close', () => {
+      if (!over) void isAlive(identity).then(decide, () => decide(true));
+    });
+  };
+  const decide = (alive: boolean) => {
+    if (over) return;
+    if (alive) {
+      timer = setTimeout(look, pauseMs);
+      timer.unref();
+      return;
+    }
+    over = true;
+    onEnd();
+  };
+  look();
+  return () => {
+    over = true;
+    clearTimeout(timer);
+    socket?.destroy();
+  };
+}
