@@ -14,9 +14,11 @@ import { allowForwarding, forgetForwarding } from './foreign-firewalls.ts';
 import { tapName, tapPrefix } from './interface-names.ts';
 import { macOfAddress } from './mac-of-address.ts';
 import type { HostNetwork, HostNetworkState } from './network.ts';
-import { observeCounters, observeEntries, observeLinks, routeProtocol } from './observe-host-network.ts';
+import { observeEntries, observeLinks, observeStamps, routeProtocol } from './observe-host-network.ts';
 import { planEntries, type EntriesPlan } from './plan-entries.ts';
-import { renderNftRemoval, renderNftTable, stampName } from './render-nft-table.ts';
+import { listNftElements, type NftElements } from './list-nft-elements.ts';
+import { renderNftRules } from './render-nft-rules.ts';
+import { renderNftRemoval, renderNftTransaction } from './render-nft-transaction.ts';
 import { runNft } from './run-nft.ts';
 
 export interface HostNetworkDeps {
@@ -35,6 +37,19 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
     return mine;
   };
 
+  let filled: { readonly state: string; readonly elements: NftElements } | undefined;
+  const rules = stampOf(renderNftRules(instance));
+
+  async function applyPolicy(state: HostNetworkState): Promise<void> {
+    const elements = listNftElements(instance, state);
+    const stamps = { rules, state: stampOf([...elements]) };
+    const there = await observeStamps(instance);
+    const known = there !== undefined && filled?.state === there.state ? filled.elements : undefined;
+    const text = renderNftTransaction(instance, { stamps, elements }, there === undefined ? undefined : { stamps: there, elements: known });
+    if (text !== undefined) await runNft(instance, text);
+    filled = { state: stamps.state, elements };
+  }
+
   async function applyEntries(state: HostNetworkState): Promise<void> {
     const plan = planEntries(state.endpoints, (id) => tapName(instance, id), await observeEntries(instance));
     await performEntries(instance, plan);
@@ -46,7 +61,7 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
       await ensureGatewayLink(instance);
       await allowForwarding(instance);
       // A table that is there may guard running machines of an earlier daemon; it stays until the first `apply`.
-      if ((await observeCounters(instance)).length === 0) await loadTable(instance, { endpoints: [], virtualAddresses: [] });
+      if ((await observeStamps(instance)) === undefined) await applyPolicy({ endpoints: [], virtualAddresses: [] });
     }),
     ensureTap: (machineId, options) => inTurn(async () => {
       const name = await ensureTapLink(instance, machineId, options?.ownerUid);
@@ -58,24 +73,18 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
       if ((await observeLinks(name)).length > 0) await runProcess(['ip', 'link', 'delete', 'dev', name]);
     }),
     apply: (state) => inTurn(async () => {
-      const text = renderNftTable(instance, state, 'x'); // refuses bad input before anything changes
+      listNftElements(instance, state); // refuses bad input before anything changes
       last = state;
       await allowForwarding(instance);
       // The guard comes first, so no address is reachable before it is guarded.
-      if (!(await observeCounters(instance)).includes(stampName(stampOf(text)))) await loadTable(instance, state);
+      await applyPolicy(state);
       await applyEntries(state);
     }),
     erase: () => inTurn(() => eraseAll(instance)),
   };
 }
 
-/** What stands for a state in the table itself, so that a later daemon knows what is loaded. */
-const stampOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 24);
-
-async function loadTable(instance: Instance, state: HostNetworkState): Promise<void> {
-  const stamp = stampOf(renderNftTable(instance, state, 'x'));
-  await runNft(instance, renderNftTable(instance, state, stamp));
-}
+const stampOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 24);
 
 async function ensureGatewayLink(instance: Instance): Promise<void> {
   const name = bridgeName(instance);
@@ -128,11 +137,13 @@ async function performEntries(instance: Instance, plan: EntriesPlan): Promise<vo
 }
 
 async function eraseAll(instance: Instance): Promise<void> {
-  for (const { ifname } of await observeLinks()) {
-    if (ifname === bridgeName(instance) || ifname.startsWith(tapPrefix(instance))) await runProcess(['ip', 'link', 'delete', 'dev', ifname]);
-  }
+  const ours = async () => (await observeLinks()).map(({ ifname }) => ifname).filter((name) => name === bridgeName(instance) || name.startsWith(tapPrefix(instance)));
+  // One that vanishes by itself meanwhile is as good.
+  for (const name of await ours()) await runProcess(['ip', 'link', 'delete', 'dev', name], { okCodes: [0, 1] });
+  const left = await ours();
+  if (left.length > 0) throw new StrataError(`the links ${left.join(', ')} could not be removed`, { code: 'network.linkStays', kind: 'unavailable' });
   await forgetForwarding(instance);
-  if ((await observeCounters(instance)).length > 0) await runNft(instance, renderNftRemoval(instance));
+  await runNft(instance, renderNftRemoval(instance));
 }
 
 async function writeIfDifferent(path: string, value: string): Promise<void> {

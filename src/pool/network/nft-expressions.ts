@@ -4,7 +4,7 @@
  */
 export type NftValue = string | number | { readonly concat: readonly NftValue[] } | { readonly prefix: { readonly addr: string; readonly len: number } } | { readonly set: readonly NftValue[] };
 export type NftExpression = Readonly<Record<string, unknown>>;
-export type NftCommand = { readonly add: NftExpression } | { readonly delete: NftExpression };
+export type NftCommand = { readonly add: NftExpression } | { readonly delete: NftExpression } | { readonly flush: NftExpression };
 
 export const meta = (key: string): NftExpression => ({ meta: { key } });
 export const ct = (key: string): NftExpression => ({ ct: { key } });

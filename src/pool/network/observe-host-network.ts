@@ -3,6 +3,7 @@ import { runProcess, StrataError, type Instance } from '#base';
 import { z } from 'zod';
 import { tableName, tapPrefix } from './interface-names.ts';
 import type { ObservedEntries } from './plan-entries.ts';
+import type { NftStamps } from './render-nft-transaction.ts';
 
 /** Number our routes carry in the kernel (RTPROT, free for users), so that only ours are ever removed. */
 export const routeProtocol = 160;
@@ -35,10 +36,17 @@ export async function observeEntries(instance: Instance): Promise<ObservedEntrie
   };
 }
 
-/** Names of the counters in our table; empty where the table is not there. */
-export async function observeCounters(instance: Instance): Promise<readonly string[]> {
-  const { code, stdout } = await runProcess(['nft', '-j', 'list', 'counters', 'table', 'inet', tableName(instance)], { okCodes: [0, 1] });
-  return code === 0 ? parse(countersSchema, stdout).nftables.flatMap(({ counter }) => (counter === undefined ? [] : [counter.name])) : [];
+/** Which rules and which state our tables carry; undefined where they are not there, whole or at all. */
+export async function observeStamps(instance: Instance): Promise<NftStamps | undefined> {
+  const [inet, arp] = await Promise.all([['counters', 'table', 'inet'], ['chain', 'arp']].map(([what, ...where]) => {
+    const last = what === 'chain' ? ['asked'] : [];
+    return runProcess(['nft', '-j', 'list', what as string, ...where, tableName(instance), ...last], { okCodes: [0, 1] });
+  }));
+  if (inet?.code !== 0 || arp?.code !== 0) return undefined;
+  const names = parse(countersSchema, inet.stdout).nftables.flatMap(({ counter }) => (counter === undefined ? [] : [counter.name]));
+  const stamp = (kind: string) => names.find((name) => name.startsWith(kind))?.slice(kind.length);
+  const [rules, state] = [stamp('rules_'), stamp('state_')];
+  return rules === undefined || state === undefined ? undefined : { rules, state };
 }
 
 function parse<T>(schema: z.ZodType<T>, text: string): T {

@@ -1,8 +1,8 @@
 /**
- * The whole packet policy of one instance as one nftables transaction. Pure: the same state gives the same text.
+ * The packet policy of one instance: the chains, which are the same for every state, and the sets they look into, which
+ * `list-nft-elements.ts` fills. Pure.
  *
- * Two tables carry it, replaced together: `inet` (what may pass, where virtual addresses lead) and `arp` (what may be
- * asked). A packet from a guest meets, in this order:
+ * A packet from a guest meets, in this order:
  *
  *     guards     is source (tap, MAC, address) one of its machine's endpoints? IPv6: never
  *     spread     is the target a virtual address with this port? then a ready replica, or the edge, which parks
@@ -10,12 +10,12 @@
  *     to_host    only name service, parked connections and ping
  *     leaving    masquerade to the outside; hairpin to oneself comes from the gateway's address
  *
- * Projects are numbered within one transaction; packets wear the number only inside `forwarded`.
+ * Chains are loaded once and stay: a packet that passes while a chain is replaced can meet the new chain before it
+ * counts and the old one after it no longer does, and so neither (seen: 1 of 3000 connections). Elements of
+ * sets change for all packets at one instant.
  */
 import { bridgeName, gatewayAddress, type Instance } from '#base';
-import { tableName, tapName, tapPrefix } from './interface-names.ts';
-import { macOfAddress, octetsOf } from './mac-of-address.ts';
-import type { HostNetworkState, VirtualAddress } from './network.ts';
+import { tableName, tapPrefix } from './interface-names.ts';
 import {
   accept, among, concat, ct, drop, field, goTo, is, isNot, isTcp, jump, meta, prefix, rejectWith, resetConnection, sourceAddress, targetAddress,
   type NftCommand, type NftExpression,
@@ -26,50 +26,47 @@ const closedNetworks: readonly (readonly [string, number])[] = [
   ['0.0.0.0', 8], ['10.0.0.0', 8], ['100.64.0.0', 10], ['127.0.0.0', 8], ['169.254.0.0', 16], ['172.16.0.0', 12], ['192.168.0.0', 16], ['198.18.0.0', 15], ['224.0.0.0', 3],
 ];
 
-/** Name of the counter that says which state the table carries; found again by a later daemon. */
-export const stampName = (stamp: string): string => `state_${stamp}`;
+/** Replicas a virtual address is spread over at most. */
+export const maxSpread = 128;
 
-/**
- * Text for `nft -j -f -`.
- * @param stamp letters and digits that stand for this state; kept in the table as a counter's name
- * @throws StrataError `network.badAddress`, `network.badMachineId`: nothing unchecked reaches the text
- */
-export function renderNftTable(instance: Instance, state: HostNetworkState, stamp: string): string {
+/** The sets of each family, by name: type of the key, and of what it leads to where it is a map. */
+export const nftSets: readonly { readonly family: 'inet' | 'arp'; readonly name: string; readonly type: string | readonly string[]; readonly map?: string }[] = [
+  { family: 'inet', name: 'sources', type: ['ifname', 'ether_addr', 'ipv4_addr'] },
+  { family: 'inet', name: 'endpoints', type: 'ipv4_addr' },
+  { family: 'inet', name: 'virtual', type: 'ipv4_addr' },
+  { family: 'inet', name: 'project', type: 'ipv4_addr', map: 'mark' },
+  { family: 'inet', name: 'members', type: ['mark', 'ipv4_addr'] },
+  { family: 'inet', name: 'itself', type: ['ipv4_addr', 'ipv4_addr'] },
+  { family: 'inet', name: 'backends', type: ['ipv4_addr', 'mark'], map: 'ipv4_addr' },
+  { family: 'inet', name: 'parking', type: ['ipv4_addr', 'inet_service'], map: 'inet_service' },
+  { family: 'inet', name: 'leads', type: ['ipv4_addr', 'inet_proto', 'inet_service'], map: 'verdict' },
+  { family: 'arp', name: 'sources', type: ['ifname', 'ether_addr', 'ipv4_addr'] },
+];
+
+/** Commands that make both tables anew, with empty sets. */
+export function renderNftRules(instance: Instance): readonly NftCommand[] {
   const name = tableName(instance);
-  const commands: NftCommand[] = [];
-  for (const family of ['inet', 'arp']) {
-    const table = { family, name };
-    commands.push({ add: { table } }, { delete: { table } }, { add: { table } });
+  const commands: NftCommand[] = ['inet', 'arp'].flatMap((family) => [{ add: { table: { family, name } } }, { delete: { table: { family, name } } }, { add: { table: { family, name } } }]);
+  for (const { family, name: set, type, map } of nftSets) {
+    commands.push(map === undefined ? { add: { set: { family, table: name, name: set, type } } } : { add: { map: { family, table: name, name: set, type, map } } });
   }
-  commands.push({ add: { counter: { family: 'inet', table: name, name: stampName(stamp) } } });
   const inet = tableWriter(commands, 'inet', name);
-  addSets(inet, instance, state);
-  addVirtualAddresses(inet, instance, state.virtualAddresses);
+  addSpreading(inet, instance);
   addGuards(inet, instance);
   addForwarding(inet, instance);
   addHostRules(inet, instance);
   addLeaving(inet, instance);
-  addArp(tableWriter(commands, 'arp', name), instance, state);
-  return JSON.stringify({ nftables: commands });
-}
-
-/** Removal of both tables, also where they are not there. */
-export function renderNftRemoval(instance: Instance): string {
-  const tables = ['inet', 'arp'].map((family) => ({ table: { family, name: tableName(instance) } }));
-  return JSON.stringify({ nftables: tables.flatMap((table) => [{ add: table }, { delete: table }]) });
+  addArp(tableWriter(commands, 'arp', name), instance);
+  return commands;
 }
 
 interface TableWriter {
-  set(name: string, type: string | readonly string[], elements: readonly unknown[]): void;
-  map(name: string, type: string | readonly string[], to: string, elements: readonly (readonly [unknown, unknown])[]): void;
   chain(name: string, hook?: { readonly type: 'filter' | 'nat'; readonly hook: string; readonly prio: number }): void;
   rule(chain: string, ...expr: readonly NftExpression[]): void;
 }
 
 function tableWriter(commands: NftCommand[], family: string, table: string): TableWriter {
   return {
-    set: (name, type, elements) => { commands.push({ add: { set: { family, table, name, type, ...(elements.length > 0 ? { elem: elements } : {}) } } }); },
-    map: (name, type, map, elements) => { commands.push({ add: { map: { family, table, name, type, map, ...(elements.length > 0 ? { elem: elements } : {}) } } }); },
     chain: (name, hook) => { commands.push({ add: { chain: { family, table, name, ...(hook === undefined ? {} : { ...hook, policy: 'accept' }) } } }); },
     rule: (chain, ...expr) => { commands.push({ add: { rule: { family, table, chain, expr } } }); },
   };
@@ -79,54 +76,31 @@ const fromGuest = (instance: Instance): NftExpression => is(meta('iifname'), `${
 const toGuest = (instance: Instance): NftExpression => is(meta('oifname'), `${tapPrefix(instance)}*`);
 const ownNetwork = (instance: Instance) => prefix(`10.${instance.subnet}.0.0`, 16);
 
-function addSets(table: TableWriter, instance: Instance, state: HostNetworkState): void {
-  const projects = [...new Set(state.endpoints.flatMap(({ project }) => (project === null ? [] : [project])))].sort();
-  const members = state.endpoints.flatMap(({ address, project }) => (project === null ? [] : [{ address, number: projects.indexOf(project) + 1 }]));
-  table.set('sources', ['ifname', 'ether_addr', 'ipv4_addr'], sourcesOf(instance, state));
-  table.set('endpoints', 'ipv4_addr', state.endpoints.map(({ address }) => address));
-  table.set('virtual', 'ipv4_addr', state.virtualAddresses.map(({ address }) => { octetsOf(address); return address; }));
-  table.map('project', 'ipv4_addr', 'mark', members.map(({ address, number }) => [address, number]));
-  table.set('members', ['mark', 'ipv4_addr'], members.map(({ address, number }) => ({ concat: [number, address] })));
-  table.set('itself', ['ipv4_addr', 'ipv4_addr'], state.endpoints.map(({ address }) => ({ concat: [address, address] })));
-  table.set('open', ['inet_proto', 'inet_service'], [['udp', 53], ['tcp', 53]].map((one) => ({ concat: one })));
-}
-
-function sourcesOf(instance: Instance, state: HostNetworkState): readonly unknown[] {
-  return state.endpoints.map(({ address, machineId }) => ({ concat: [tapName(instance, machineId), macOfAddress(address), address] }));
-}
-
-/** One chain per place a port can lead to, one verdict map from (address, protocol, port) to it. */
-function addVirtualAddresses(table: TableWriter, instance: Instance, addresses: readonly VirtualAddress[]): void {
-  const leads: (readonly [unknown, unknown])[] = [];
-  addresses.forEach((virtual, index) => {
-    const spread = `spread_${index}`;
-    if (virtual.backends.length > 0) {
-      table.chain(spread);
-      table.rule(spread, { dnat: { family: 'ip', addr: balanced(virtual.backends) } });
-    }
-    for (const { protocol, port } of virtual.ports) {
-      const parking = virtual.parking[port];
-      if (virtual.backends.length > 0) leads.push([{ concat: [virtual.address, protocol, port] }, goTo(spread)]);
-      else if (protocol === 'tcp' && parking !== undefined) {
-        const park = `park_${index}_${port}`;
-        table.chain(park);
-        table.rule(park, isTcp, { dnat: { family: 'ip', addr: gatewayAddress(instance), port: parking } });
-        leads.push([{ concat: [virtual.address, protocol, port] }, goTo(park)]);
-      }
-    }
-  });
-  table.map('leads', ['ipv4_addr', 'inet_proto', 'inet_service'], 'verdict', leads);
+/**
+ * `leads` says for (address, protocol, port) over how many replicas to spread, `backends` which is the n-th; the number
+ * of the chosen one is kept in the connection's mark. Should the n-th have gone in between, the first is taken, and
+ * with none left the edge.
+ */
+function addSpreading(table: TableWriter, instance: Instance): void {
+  table.chain('park');
+  table.rule('park', isTcp, { dnat: { family: 'ip', addr: gatewayAddress(instance), port: { map: { key: concat(targetAddress, field('tcp', 'dport')), data: '@parking' } } } });
+  table.chain('to_backend');
+  const chosen = { dnat: { family: 'ip', addr: { map: { key: concat(targetAddress, ct('mark')), data: '@backends' } } } };
+  table.rule('to_backend', chosen);
+  table.rule('to_backend', { mangle: { key: ct('mark'), value: 0 } });
+  table.rule('to_backend', chosen);
+  table.rule('to_backend', goTo('park'));
+  for (let count = 1; count <= maxSpread; count += 1) {
+    const value = count === 1 ? 0 : { numgen: { mode: 'random', mod: count, offset: 0 } };
+    table.chain(`spread_${count}`);
+    table.rule(`spread_${count}`, { mangle: { key: ct('mark'), value } });
+    table.rule(`spread_${count}`, goTo('to_backend'));
+  }
   const look = { vmap: { key: concat(targetAddress, meta('l4proto'), field('th', 'dport')), data: '@leads' } };
   table.chain('spread_guests', { type: 'nat', hook: 'prerouting', prio: -100 });
   table.rule('spread_guests', fromGuest(instance), look);
   table.chain('spread_host', { type: 'nat', hook: 'output', prio: -100 });
   table.rule('spread_host', look);
-}
-
-function balanced(backends: readonly string[]): unknown {
-  for (const backend of backends) octetsOf(backend);
-  if (backends.length === 1) return backends[0];
-  return { map: { key: { numgen: { mode: 'inc', mod: backends.length, offset: 0 } }, data: { set: backends.map((backend, index) => [index, backend]) } } };
 }
 
 /** Before connection tracking: what a guest may not even say. */
@@ -155,7 +129,7 @@ function addHostRules(table: TableWriter, instance: Instance): void {
   table.rule('to_host', fromGuest(instance), jump('guest_to_host'));
   table.rule('to_host', isNot(meta('iifname'), 'lo'), isNot(meta('iifname'), `${tapPrefix(instance)}*`), is(targetAddress, ownNetwork(instance)), drop);
   table.rule('guest_to_host', among(ct('state'), ['established', 'related']), accept);
-  table.rule('guest_to_host', is(targetAddress, gatewayAddress(instance)), is(concat(meta('l4proto'), field('th', 'dport')), '@open'), accept);
+  table.rule('guest_to_host', is(targetAddress, gatewayAddress(instance)), is(field('th', 'dport'), 53), accept);
   table.rule('guest_to_host', is(targetAddress, gatewayAddress(instance)), among(ct('status'), ['dnat']), accept);
   table.rule('guest_to_host', is(targetAddress, gatewayAddress(instance)), is(field('icmp', 'type'), 'echo-request'), accept);
   table.rule('guest_to_host', isTcp, resetConnection);
@@ -168,6 +142,10 @@ function addHostRules(table: TableWriter, instance: Instance): void {
 
 function addFromGuest(table: TableWriter, instance: Instance): void {
   const chain = 'from_guest';
+  // Resets are not rationed as ICMP errors are, so a refusal is always quick.
+  table.chain('closed');
+  table.rule('closed', isTcp, resetConnection);
+  table.rule('closed', rejectWith('admin-prohibited'));
   table.chain(chain);
   // Before "established": a connection to a replica that has gone ends at once instead of hanging.
   addNobodyThere(table, chain, instance);
@@ -176,7 +154,7 @@ function addFromGuest(table: TableWriter, instance: Instance): void {
   table.rule(chain, is(targetAddress, ownNetwork(instance)), { mangle: { key: meta('mark'), value: 0 } });
   table.rule(chain, is(targetAddress, ownNetwork(instance)), { mangle: { key: meta('mark'), value: { map: { key: sourceAddress, data: '@project' } } } });
   table.rule(chain, is(concat(meta('mark'), targetAddress), '@members'), jump('same_project'));
-  for (const [network, bits] of closedNetworks) table.rule(chain, is(targetAddress, prefix(network, bits)), rejectWith('admin-prohibited'));
+  for (const [network, bits] of closedNetworks) table.rule(chain, is(targetAddress, prefix(network, bits)), jump('closed'));
   table.rule(chain, accept);
 }
 
@@ -195,8 +173,7 @@ function addLeaving(table: TableWriter, instance: Instance): void {
   table.rule('leaving', is(sourceAddress, ownNetwork(instance)), isNot(targetAddress, ownNetwork(instance)), isNot(meta('oifname'), 'lo'), { masquerade: null });
 }
 
-function addArp(table: TableWriter, instance: Instance, state: HostNetworkState): void {
-  table.set('sources', ['ifname', 'ether_addr', 'ipv4_addr'], sourcesOf(instance, state));
+function addArp(table: TableWriter, instance: Instance): void {
   table.chain('asked', { type: 'filter', hook: 'input', prio: 0 });
   table.rule('asked', fromGuest(instance), is(field('arp', 'operation'), 'request'), is(field('arp', 'daddr ip'), gatewayAddress(instance)),
     is(concat(meta('iifname'), field('arp', 'saddr ether'), field('arp', 'saddr ip')), '@sources'), accept);
