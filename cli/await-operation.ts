@@ -19,7 +19,7 @@ export async function awaitOperation(client: Client, context: Context, started: 
   let latest = started;
   progress.show(latest);
   try {
-    if (latest.finishedAt === null) for await (const seen of followOperation(client, started.id, context.interrupted)) { latest = seen; progress.show(seen); }
+    if (latest.finishedAt === null) for await (const seen of followOperation(client, started.id, { signal: context.interrupted, revive: () => context.revive() })) { latest = seen; progress.show(seen); }
   } finally {
     progress.end();
   }

@@ -23,7 +23,7 @@ function verbOf(before: readonly string[]): Verb | undefined {
   const plain = before.filter((word) => !word.startsWith('-'));
   return verbs.find((verb) => {
     const words = verb.name.split(' ');
-    return words.every((word, at) => plain[at] === word || (at > 0 && at === words.length - 1 && plain[at] === verb.alias));
+    return words.every((word, at) => plain[at] === word || (verb.alias !== undefined && at > 0 && at === words.length - 1 && plain[at] === verb.alias));
   });
 }
 

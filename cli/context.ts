@@ -14,6 +14,8 @@ export interface Context {
   say(line: string): void;
   /** The client; starts the daemon where none answers, unless told not to. */
   client(options?: { readonly start?: boolean }): Promise<Client>;
+  /** Starts the daemon again where it died under us. */
+  revive(): Promise<void>;
   close(): void;
 }
 
@@ -37,6 +39,7 @@ export function openContext(interrupted: AbortSignal): Context {
       opened = client;
       return client;
     },
+    revive: () => start(places, say, interrupted),
     close: () => opened?.close(),
   };
 }

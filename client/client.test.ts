@@ -84,10 +84,11 @@ test('[L10] an operation is followed across a restart of the daemon', async (t) 
   for await (const seen of followOperation(client, operation.id)) statuses.push(seen.status);
   deepEqual(statuses, ['running', 'succeeded']);
   process.kill((await starts())[0] as number, 'SIGKILL');
-  const following = (async () => { for await (const seen of followOperation(client, operation.id)) statuses.push(seen.status); })();
-  await ensureDaemon({ places, daemonArgv: argv(), limitMs: 20_000 });
-  // The fake forgets its operations with its life: what matters is that the new daemon was asked.
+  const revive = async () => { await ensureDaemon({ places, daemonArgv: argv(), limitMs: 20_000 }); };
+  const following = (async () => { for await (const seen of followOperation(client, operation.id, { revive })) statuses.push(seen.status); })();
+  // The fake forgets its operations with its life: what matters is that a new daemon was started and asked.
   await rejects(following, { code: 'fake.notFound' });
+  equal((await starts()).length, 2);
   client.close();
 });
 

@@ -1,5 +1,5 @@
 /** Door of the client: the only thing command line and console import. Loads no schema library. */
-export { openClient, followOperation, type CallOptions, type Client } from './open-client.ts';
+export { openClient, followOperation, type CallOptions, type Client, type FollowOptions } from './open-client.ts';
 export type { Terminal } from './open-terminal.ts';
 export { ClientProblem } from './client-problem.ts';
 export { placesFromEnvironment, type Places } from './places.ts';

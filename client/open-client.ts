@@ -154,22 +154,32 @@ function queryText(query: Readonly<Record<string, unknown>> | undefined): string
   return search.size === 0 ? '' : `?${search}`;
 }
 
+export interface FollowOptions {
+  readonly signal?: AbortSignal;
+  /** Called when the daemon is gone; starts it again. */
+  readonly revive?: () => Promise<void>;
+}
+
+/** Attempts without news before the operation is given up: ten seconds. */
+const maxLost = 50;
+
 /** Follows an operation to its end, also across a restart of the daemon; yields each state seen. */
-export async function* followOperation(client: Client, id: string, signal?: AbortSignal): AsyncGenerator<Operation, void, void> {
+export async function* followOperation(client: Client, id: string, options: FollowOptions = {}): AsyncGenerator<Operation, void, void> {
   let lost = 0;
   for (;;) {
     try {
-      for await (const operation of client.stream('followOperation', { params: { operation: id }, ...(signal === undefined ? {} : { signal }) })) {
+      for await (const operation of client.stream('followOperation', { params: { operation: id }, ...(options.signal === undefined ? {} : { signal: options.signal }) })) {
         lost = 0;
         yield operation;
         if (operation.finishedAt !== null) return;
       }
-      if (signal?.aborted === true) return;
+      if (options.signal?.aborted === true) return;
       throw daemonUnreachable('its socket: the stream ended early', undefined);
     } catch (error) {
-      // The daemon may be starting again and completes what it began; ten seconds are enough for that.
-      if (!(error instanceof ClientProblem) || !['client.unreachable', 'api.closing'].includes(error.code) || ++lost > 50) throw error;
+      // The daemon completes or undoes what it began once it runs again.
+      if (!(error instanceof ClientProblem) || !['client.unreachable', 'api.closing'].includes(error.code) || ++lost > maxLost) throw error;
       await new Promise((resolve) => { setTimeout(resolve, 200); });
+      await options.revive?.();
     }
   }
 }

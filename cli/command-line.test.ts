@@ -1,0 +1,204 @@
+/** The real command as a process, against a served fake backend: streams, exit codes, formats. */
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { waitUntil } from '#base';
+import { openTestApi, type TestApi } from '../src/api/test-api.ts';
+
+const launcher = fileURLToPath(new URL('../strata', import.meta.url));
+
+interface Ended { readonly code: number | null; readonly out: string; readonly err: string }
+interface Lab extends TestApi {
+  readonly shop: string;
+  run(args: readonly string[], options?: { readonly cwd?: string; readonly input?: string; readonly env?: Record<string, string>; readonly program?: string; readonly signalWhen?: string }): Promise<Ended>;
+}
+
+/** An API on an instance of its own and a folder `shop` with a Compose file. */
+async function openLab(t: TestContext): Promise<Lab> {
+  const api = await openTestApi(t);
+  const shop = join(api.folder, 'shop');
+  await mkdir(shop);
+  await writeFile(join(shop, 'compose.yaml'), 'name: shop\nservices: {}\n');
+  const env = { PATH: process.env['PATH'] ?? '', HOME: '/root', STRATA_INSTANCE: 'clitst', STRATA_RUN: join(api.folder, 'run'), STRATA_STATE: join(api.folder, 'state') };
+  return {
+    ...api, shop,
+    run: (args, options = {}) => new Promise((resolve, reject) => {
+      const child = spawn(options.program ?? launcher, args, { cwd: options.cwd ?? shop, env: { ...env, ...options.env }, stdio: ['pipe', 'pipe', 'pipe'], timeout: 20_000 });
+      let out = '';
+      let err = '';
+      let signalled = false;
+      const look = () => {
+        if (signalled || options.signalWhen === undefined || !(out + err).includes(options.signalWhen)) return;
+        signalled = true;
+        child.kill('SIGINT');
+      };
+      child.stdout.setEncoding('utf8').on('data', (part: string) => { out += part; look(); });
+      child.stderr.setEncoding('utf8').on('data', (part: string) => { err += part; look(); });
+      child.stdin.on('error', () => { /* it ended without reading */ });
+      child.on('error', reject);
+      child.on('close', (code) => resolve({ code, out, err }));
+      child.stdin.end(options.input);
+    }),
+  };
+}
+
+test('[L1] up prints addresses on stdout, one a line, and all else on stderr', async (t) => {
+  const { run, backend, shop, folder } = await openLab(t);
+  const up = await run(['up']);
+  deepEqual([up.code, up.out], [0, 'http://127.0.0.1:8080\n']);
+  match(up.err, /^\d\d:\d\d:\d\d running make the machine\n/);
+  match(up.err, /done {4}start the containers \(0\.0 s\)\n$/);
+  deepEqual(backend.changes, ['app.up shop']);
+  equal((await run(['up', 'shop'], { cwd: folder })).out, 'http://127.0.0.1:8080\n');
+  equal((await run(['up', './shop', 'web', '-q'], { cwd: folder })).err, '');
+  equal((await run(['-f', join(shop, 'compose.yaml'), 'up', '-q'], { cwd: '/' })).code, 0);
+  match((await run(['up', '-d'])).out, /^o[a-z2-7]{10}\n$/);
+  equal((await run(['up', '--dry-run'])).out, 'make the machine\nstart the containers\n');
+});
+
+test('[L2] a service that never gets healthy is exit 1, with the reason', async (t) => {
+  const { run } = await openLab(t);
+  const up = await run(['up', '-p', 'unhealthy']);
+  deepEqual([up.code, up.out], [1, '']);
+  match(up.err, /strata: web did not become healthy: connection refused\n {2}see `strata logs web`\n$/);
+});
+
+test('[L2] exec has the exit code of the command, 127 for none such, 2 for bad usage, 125 for us', async (t) => {
+  const { run } = await openLab(t);
+  deepEqual(await run(['exec', 'web', 'echo', '-n', '--', 'hi']), { code: 0, out: '-n -- hi\n', err: '' });
+  deepEqual(await run(['exec', '-T', 'web', 'fail', '42']), { code: 42, out: '', err: 'bad luck\n' });
+  equal((await run(['exec', 'web', 'nosuch'])).code, 127);
+  equal((await run(['exec', 'web'])).code, 2);
+  equal((await run(['exec', 'nosuch', 'echo'])).code, 2);
+  equal((await run(['exec', '-p', 'nosuch', 'web', 'echo'])).code, 125);
+  equal((await run(['machine', 'exec', 'box', 'cat'], { input: 'through\n' })).out, 'through\n');
+  equal((await run(['exec', '--index', '9', 'web', 'echo'])).code, 2);
+});
+
+test('[L3] -o json is the API\'s object; other formats', async (t) => {
+  const { run, ask } = await openLab(t);
+  const listed = await ask('GET', '/v1/machines');
+  deepEqual(JSON.parse((await run(['machine', 'ls', '-o', 'json'])).out), listed.json);
+  deepEqual(JSON.parse((await run(['machine', 'ls', '--json'])).out), listed.json);
+  deepEqual(JSON.parse((await run(['machine', 'inspect', 'box', '-o', 'json'])).out), (await ask('GET', '/v1/machines/box')).json);
+  equal((await run(['machine', 'ls', '-o', 'name'])).out, 'box\n');
+  match((await run(['machine', 'ls', '-o', 'yaml'])).out, /^items:\n {2}- id: mbox/);
+  equal((await run(['ps', '-a', '-o', 'jsonl'])).out.trimEnd().split('\n').map((line) => (JSON.parse(line) as { name: string }).name).join(), 'shop-api-1,shop-web-1,shop-web-2');
+  equal((await run(['ps', '-q', 'api'])).out, 'capi1aaaaaa\n');
+  const table = (await run(['app', 'ls'])).out;
+  equal(table, 'NAME  STATUS   SERVICES  ADDRESSES\nshop  running  2/2       http://127.0.0.1:8080\n');
+  equal((await run(['app', 'ls', '--no-headers'])).out.split('\n').length, 2);
+  match((await run(['ps', '-a'])).out, /shop-web-2 +web +exited 137 \(out of memory\)/);
+});
+
+test('[L4] a wrong command line is exit 2 with a hint, and sends nothing', async (t) => {
+  const { run, backend, folder } = await openLab(t);
+  const wrong: [string[], RegExp][] = [
+    [['dwon'], /unknown command 'dwon'\nDid you mean down\?/], [['machine', 'lss'], /unknown command 'lss'\nDid you mean ls\?/], [['ps', '--bogus'], /unknown option/], [['up', '--pull', 'maybe'], /maybe/],
+    [['machine'], /Usage: strata machine/], [[], /Usage: strata/], [['machine', 'start'], /missing required argument/], [['down', '--timeout', 'soon'], /--timeout wants a whole number/],
+    [['logs', '-n', 'few'], /--tail wants a number/], [['machine', 'create', 'x', '-m', 'huge'], /--memory wants a size/], [['up', '--file', 'nosuch.yaml'], /there is no file/], [['completion', 'tcsh'], /bash, zsh and fish/],
+  ];
+  for (const [args, expected] of wrong) {
+    const ended = await run(args);
+    deepEqual([ended.code, ended.out], [2, ''], args.join(' '));
+    match(ended.err, expected);
+  }
+  match((await run(['up'], { cwd: folder })).err, /there is no Compose file in/);
+  deepEqual(backend.changes, []);
+});
+
+test('[L5] an error in the Compose file has its place, exit 2, and nothing is deployed', async (t) => {
+  const { run, backend, folder } = await openLab(t);
+  await mkdir(join(folder, 'broken'));
+  await writeFile(join(folder, 'broken', 'compose.yaml'), 'services: {}\n');
+  const up = await run(['up', 'broken'], { cwd: folder });
+  deepEqual(up, { code: 2, out: '', err: `${folder}/broken/compose.yaml:3:5: unknown key imagee\n  did you mean image?\n` });
+  deepEqual(backend.changes, []);
+});
+
+test('[L2] machines: waits for the phase, says why it failed, 1 for what is not there', async (t) => {
+  const { run, backend } = await openLab(t);
+  const started = await run(['machine', 'start', 'box']);
+  equal(started.code, 0);
+  match(started.err, /^box: running \(\d+\.\d s\)\n$/);
+  deepEqual(await run(['machine', 'start', 'nosuch']), { code: 1, out: '', err: 'strata: there is no machine nosuch\n  list what there is\n' });
+  equal((await run(['machine', 'stop', 'box', '--timeout', '1'])).code, 124);
+  equal((await run(['machine', 'create', 'new', '-m', '512M', '-d'])).out, 'new\n');
+  equal((await run(['machine', 'logs', 'box'])).out, 'booting\nbooted\n');
+  deepEqual(backend.changes, ['start box', 'stop box', 'create new']);
+});
+
+test('[L2] the other verbs end with 0 and print what they should', async (t) => {
+  const { run } = await openLab(t);
+  const expected: [string[], RegExp][] = [
+    [['down', '-v'], /^$/], [['restart', 'web'], /^$/], [['config'], /^name: shop\n/], [['config', '--services'], /^api\nweb\n$/], [['config', '-o', 'json'], /"name": "shop"/], [['image', 'ls'], /12\.3 MB/],
+    [['image', 'pull', 'shop/web'], /^sha256:1{64}\n$/], [['image', 'rm', 'shop/web'], /^sha256/], [['volume', 'ls'], /shop_data/], [['host', 'ls'], /x86_64:qemu\/tcg/], [['host', 'inspect', 'here'], /^id: habcdefghij/], [['inspect', 'shop-web-1'], /^id: cweb1/],
+    [['app', 'inspect', 'shop'], /^id: aabc/], [['operation', 'ls'], /ID +KIND +SUBJECT/], [['version'], /^strata 0\.1\.0[^]*daemon 0\.1\.0/], [['version', '-o', 'json'], /"daemon": \{/], [['--version'], /^strata 0/], [['--help'], /Usage/], [['serve', '--print-unit'], /KillMode=process[^]*Delegate=yes/],
+  ];
+  for (const [args, out] of expected) {
+    const ended = await run(args);
+    equal(ended.code, 0, `${args.join(' ')}: ${ended.err}`);
+    match(ended.out, out, args.join(' '));
+  }
+  const doctor = await run(['doctor']);
+  equal(doctor.code, 1);
+  match(doctor.out, /kvm +missing/);
+});
+
+test('[L8] names and colours: stable prefixes in pipes without escape codes, colours on wish', async (t) => {
+  const { run } = await openLab(t);
+  const plain = await run(['logs', '-t']);
+  equal(plain.out.split('\n')[0], 'shop-api-1 | 2026-01-02T03:04:05.000Z api says \u001b[31mhello\u001b[0m');
+  const coloured = await run(['logs', '--tail', '1'], { env: { FORCE_COLOR: '1' } });
+  match(coloured.out, /^\u001b\[\d+mshop-web-1 \| \u001b\[0m/);
+  equal(coloured.out, (await run(['logs', '--tail', '1'], { env: { FORCE_COLOR: '1' } })).out);
+});
+
+test('[L12] Ctrl-C is 130; an up is cancelled, a down is not', async (t) => {
+  const { run, backend } = await openLab(t);
+  const never = async (_id: string, signal: AbortSignal) => (async function* () {
+    yield await backend.operations.get(_id).then((operation) => ({ ...operation, status: 'running' as const, finishedAt: null, steps: operation.steps.map((step) => ({ ...step, status: 'running' as const })) }));
+    await new Promise((resolve) => { signal.addEventListener('abort', resolve); });
+  })();
+  Object.assign(backend.operations, { follow: never });
+  const up = await run(['up'], { signalWhen: 'running start the containers' });
+  equal(up.code, 130);
+  match(up.err, /is being cancelled/);
+  await waitUntil(() => backend.changes.includes('cancel shop'), { what: 'the daemon was asked', limitMs: 2_000 });
+  const down = await run(['down'], { signalWhen: 'running start the containers' });
+  equal(down.code, 130);
+  match(down.err, /goes on/);
+  deepEqual(backend.changes, ['app.up shop', 'cancel shop', 'app.down shop']);
+});
+
+test('[L12] Ctrl-C in exec without a terminal goes to the command', async (t) => {
+  const { run, backend } = await openLab(t);
+  equal((await run(['exec', '-T', 'web', 'wait'], { signalWhen: 'waiting' })).code, 130);
+  equal(backend.heard[0], 'SIGINT');
+});
+
+test('[L13] completion offers verbs, options and names, and is silent where no daemon answers', async (t) => {
+  const { run, folder } = await openLab(t);
+  const words = async (...args: string[]) => (await run(['__complete', '--', ...args])).out.split('\n').filter((line) => line !== '').map((line) => line.split('\t')[0]);
+  ok((await words('')).includes('machine'));
+  deepEqual(await words('machine', 'in'), ['inspect']);
+  deepEqual(await words('machine', 'inspect', ''), ['box']);
+  deepEqual(await words('machine', 'ls', '-o', 'j'), ['json', 'jsonl']);
+  deepEqual(await words('image', 'import', ''), [':file']);
+  ok((await words('up', '--f')).includes('--force-recreate'));
+  const alone = await run(['__complete', '--', 'machine', 'inspect', ''], { env: { STRATA_RUN: join(folder, 'nowhere') } });
+  deepEqual(alone, { code: 0, out: '', err: '' });
+  for (const shell of ['bash', 'zsh', 'fish']) match((await run(['completion', shell])).out, /strata __complete/);
+});
+
+test('[L1] the launcher works through a symbolic link from any folder', async (t) => {
+  const { run, folder } = await openLab(t);
+  await mkdir(join(folder, 'bin'));
+  await symlink(launcher, join(folder, 'bin', 'real'));
+  await symlink('real', join(folder, 'bin', 'strata'));
+  equal((await run(['app', 'ls', '-o', 'name'], { cwd: folder, program: join(folder, 'bin', 'strata') })).out, 'shop\n');
+  equal((await run(['app', 'ls', '-o', 'name'], { cwd: join(folder, 'bin'), program: './strata' })).out, 'shop\n');
+});

@@ -1,0 +1,73 @@
+/**
+ * A container's bundle for crun: overlay of the image under a writable layer, the files mounted into it, and
+ * config.json. The writable layer survives restarts and goes with the container.
+ */
+import { stat as statOf } from 'os';
+import * as sys from 'sys';
+import type { GuestContainerSpec } from '../protocol/messages.ts';
+import { mountImage, mountVolume } from './disks.ts';
+import { exists, isMounted, makeFolder, readText, removeTree, unmount, writeBytes, writeText } from './files.ts';
+import { namespacePath } from './network.ts';
+import { ociConfig } from './oci-config.ts';
+import { fromBase64 } from './text.ts';
+import { resolveUser } from './users.ts';
+
+const bundlePath = (id: string): string => `/run/containers/${id}`;
+const layerPath = (id: string): string => `/scratch/layers/${id}`;
+
+/** Idempotent. @returns the bundle's folder */
+export function prepareBundle(spec: GuestContainerSpec): string {
+  const bundle = bundlePath(spec.id);
+  const root = `${bundle}/rootfs`;
+  const layer = layerPath(spec.id);
+  for (const folder of [root, `${layer}/upper`, `${layer}/work`]) makeFolder(folder);
+  const image = mountImage(spec.imageSerial);
+  if (!isMounted(root)) sys.mount('overlay', root, 'overlay', 0, `lowerdir=${image},upperdir=${layer}/upper,workdir=${layer}/work`);
+  const files = new Map<string, string>();
+  const volumes = new Map<string, string>();
+  for (const mount of spec.mounts) {
+    if (mount.kind === 'volume') {
+      volumes.set(mount.serial, mountVolume(mount.serial));
+      fillVolume(`${root}${mount.target}`, volumes.get(mount.serial) as string);
+    } else if (mount.kind === 'file') files.set(mount.target, writeMountedFile(bundle, files.size, mount));
+  }
+  const identity = resolveUser(spec.user, spec.extraGroups, readText(`${root}/etc/passwd`) ?? '', readText(`${root}/etc/group`) ?? '');
+  const config = ociConfig(spec, identity, { root: 'rootfs', networkNamespace: namespacePath(spec.id), files, volumes });
+  writeText(`${bundle}/config.json`, JSON.stringify(config), 0o600);
+  return bundle;
+}
+
+type FileMount = Extract<GuestContainerSpec['mounts'][number], { kind: 'file' }>;
+
+/** Files are numbered, never named by what a user wrote; /run is memory, so a secret never reaches a disk. */
+function writeMountedFile(bundle: string, number: number, mount: FileMount): string {
+  const path = `${bundle}/file-${number}`;
+  writeBytes(path, fromBase64(mount.content), mount.mode);
+  sys.chown(path, mount.uid, mount.gid);
+  sys.chmod(path, mount.mode);
+  return path;
+}
+
+/** As Docker: an empty volume takes owner and mode of the folder it is mounted over. */
+function fillVolume(inImage: string, volume: string): void {
+  const marker = `${volume}/lost+found`;
+  if (!exists(marker) || !exists(inImage)) return;
+  removeTree(marker);
+  const [stat] = statOf(inImage);
+  if (stat !== null) {
+    sys.chown(volume, stat.uid, stat.gid);
+    sys.chmod(volume, stat.mode & 0o7777);
+  }
+}
+
+export function unmountBundle(spec: GuestContainerSpec): void {
+  unmount(`${bundlePath(spec.id)}/rootfs`);
+}
+
+export function removeBundle(spec: GuestContainerSpec): void {
+  unmountBundle(spec);
+  removeTree(bundlePath(spec.id));
+  removeTree(layerPath(spec.id));
+  removeTree(`/run/containers/${spec.id}.pid`);
+  removeTree(`/run/containers/${spec.id}.crun`);
+}

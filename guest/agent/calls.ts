@@ -1,0 +1,130 @@
+/** The agent's side of each call of the protocol (../protocol/messages.ts). Thrown errors become refusals; nothing ends the agent. */
+import * as os from 'os';
+import * as sys from 'sys';
+import type { AgentCalls, AgentMethod, GuestContainerState } from '../protocol/messages.ts';
+import { protocolVersion } from '../protocol/messages.ts';
+import { Container } from './containers.ts';
+import { disksBySerial, freezeDisk, mountScratch, releaseDisk } from './disks.ts';
+import { resizeExec, signalExec, startExec } from './exec.ts';
+import { exists, readBytes, readText, writeBytes, writeText } from './files.ts';
+import type { Line } from './line.ts';
+import { streamLog } from './logs.ts';
+import { signalNumber } from './signals.ts';
+import { fromBase64, toBase64 } from './text.ts';
+
+export const agentVersion = '0.1.0';
+const maxFileBytes = 1024 * 1024;
+
+type Handlers = { readonly [M in AgentMethod]: (params: AgentCalls[M]['params']) => AgentCalls[M]['result'] | Promise<AgentCalls[M]['result']> };
+
+/** @param ready resolves once drivers, cgroups and network are there; calls that need them wait. */
+export function callHandlers(line: Line, ready: Promise<void>): Handlers {
+  const containers = new Map<string, Container>();
+  const busy = new Map<string, Promise<unknown>>();
+  const changed = (state: GuestContainerState): void => line.send({ event: 'container', state });
+
+  /** One change of a container at a time. */
+  function serially<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const next = (busy.get(id) ?? Promise.resolve()).then(work, work);
+    busy.set(id, next.then(() => undefined, () => undefined));
+    return next;
+  }
+
+  function find(id: string): Container {
+    const container = containers.get(id);
+    if (container === undefined) throw new Error(`there is no container ${id}`);
+    return container;
+  }
+
+  /** A path of the guest, or of a running container's root. */
+  function pathIn(container: string, path: string): string {
+    if (!path.startsWith('/') || path.split('/').includes('..')) throw new Error('a path must be absolute and without ..');
+    return container === '' ? path : `/proc/${find(container).inside().pid}/root${path}`;
+  }
+
+  return {
+    hello: ({ nonce }) => ({ nonce, protocol: protocolVersion, agentVersion, bootId: bootId(), kernel: (readText('/proc/sys/kernel/osrelease') ?? '').trim(), architecture: architecture(), uptimeMs: Math.round(sys.monotonic()) }),
+    configure: ({ hostname, timeMs, entropy, machineId }) => {
+      sys.addEntropy(fromBase64(entropy).buffer as ArrayBuffer);
+      sys.setTime(timeMs);
+      sys.setHostname(hostname);
+      writeText('/etc/machine-id', `${machineId}\n`);
+      writeText('/etc/hostname', `${hostname}\n`);
+      return {};
+    },
+    ping: () => ({ uptimeMs: Math.round(sys.monotonic()) }),
+    containerStart: async ({ spec }) => {
+      await ready;
+      mountScratch();
+      return serially(spec.id, async () => {
+        const before = containers.get(spec.id);
+        if (before !== undefined && before.spec.digest === spec.digest && before.isRunning) return before.state();
+        if (before !== undefined && before.spec.digest !== spec.digest) await before.remove();
+        const container = before?.spec.digest === spec.digest ? before : new Container(spec, changed);
+        containers.set(spec.id, container);
+        await container.start();
+        return container.state();
+      });
+    },
+    containerStop: ({ id, signal, graceMs }) => {
+      const container = find(id);
+      return container.stop(signal, graceMs ?? container.spec.stopGraceMs).then(() => container.state());
+    },
+    containerKill: ({ id, signal }) => { find(id).kill(signal); return {}; },
+    containerRemove: ({ id }) => serially(id, async () => {
+      await containers.get(id)?.remove();
+      containers.delete(id);
+      return {};
+    }),
+    containerList: () => ({ containers: [...containers.values()].map((container) => container.state()) }),
+    containerStats: ({ id }) => find(id).stats(),
+    containerLogs: ({ id, stream, follow, tail, sinceMs }) => {
+      const container = find(id);
+      streamLog(line, stream, container.log, { follow, ...(tail === undefined ? {} : { tail }), ...(sinceMs === undefined ? {} : { sinceMs }) }, () => line.send({ event: 'end', stream, error: '' }));
+      return {};
+    },
+    exec: async (request) => {
+      await ready;
+      const inside = request.container === '' ? undefined : find(request.container).inside();
+      return { pid: startExec(line, request, inside, (stream, code) => line.send({ event: 'exit', stream, code })) };
+    },
+    execResize: ({ stream, rows, columns }) => { resizeExec(stream, rows, columns); return {}; },
+    execSignal: ({ stream, signal }) => { signalExec(stream, signalNumber(signal)); return {}; },
+    fileRead: ({ container, path, offset, length }) => {
+      const bytes = readBytes(pathIn(container, path), offset, Math.min(length, maxFileBytes));
+      return { content: toBase64(bytes), eof: bytes.length < Math.min(length, maxFileBytes) };
+    },
+    fileWrite: ({ container, path, content, mode, append }) => { writeBytes(pathIn(container, path), fromBase64(content), mode, append); return {}; },
+    stats: () => {
+      const memory = readText('/proc/meminfo') ?? '';
+      const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(memory)?.[1] ?? 0) * 1024;
+      return { memoryTotalBytes: kilobytes('MemTotal'), memoryAvailableBytes: kilobytes('MemAvailable'), load1: Number((readText('/proc/loadavg') ?? '0').split(' ')[0]), uptimeMs: Math.round(sys.monotonic()), disks: [...disksBySerial().keys()] };
+    },
+    awaitDisks: async ({ serials, timeoutMs }) => {
+      await ready;
+      const end = sys.monotonic() + timeoutMs;
+      for (;;) {
+        const seen = disksBySerial();
+        const missing = serials.filter((serial) => !exists(seen.get(serial) ?? '/nowhere'));
+        if (missing.length === 0) return {};
+        if (sys.monotonic() > end) throw new Error(`disks not seen: ${missing.join(', ')}`);
+        await new Promise<void>((resolve) => { os.setTimeout(resolve, 10); });
+      }
+    },
+    releaseDisk: ({ serial }) => { releaseDisk(serial); return {}; },
+    freezeDisk: ({ serial, frozen }) => { freezeDisk(serial, frozen); return {}; },
+    powerOff: async ({ graceMs }) => {
+      await Promise.all([...containers.values()].map((container) => container.stop(undefined, Math.min(graceMs, container.spec.stopGraceMs))));
+      os.setTimeout(() => sys.power(0), 20); // the answer leaves first
+      return {};
+    },
+  };
+}
+
+function bootId(): string {
+  return (readText('/proc/sys/kernel/random/boot_id') ?? '').trim();
+}
+
+function architecture(): string {
+  return exists('/lib/ld-linux-aarch64.so.1') ? 'aarch64' : 'x86_64';
+}

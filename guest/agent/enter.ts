@@ -1,0 +1,58 @@
+/**
+ * Starting a program inside a running container (or the guest itself) without a runtime: the namespaces, the
+ * cgroup, the root and the identity of the container's first process are taken from /proc.
+ */
+import * as os from 'os';
+import * as sys from 'sys';
+import { openFile, readText } from './files.ts';
+import { resolveUser } from './users.ts';
+
+export interface Inside { readonly pid: number; readonly cgroup: string; readonly env: readonly string[]; readonly cwd: string; readonly user: string }
+
+const guestEnv = ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'TERM=xterm'];
+
+export interface Program {
+  readonly argv: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly user: string;
+  readonly stdio: readonly [number, number, number];
+  readonly terminal: boolean;
+}
+
+/** @returns the pid. @throws Error '<errno> <what>' */
+export function spawnInside(inside: Inside | undefined, program: Program): number {
+  if (inside === undefined) {
+    return sys.spawn({ argv: program.argv, env: [...guestEnv, ...program.env], stdio: program.stdio, cwd: program.cwd === '' ? '/' : program.cwd, terminal: program.terminal ? 1 : 0 });
+  }
+  const process = `/proc/${inside.pid}`;
+  const opened: number[] = [];
+  const open = (path: string, flags = os.O_RDONLY): number => {
+    const fd = openFile(path, flags);
+    opened.push(fd);
+    return fd;
+  };
+  try {
+    const user = program.user === '' ? inside.user : program.user;
+    const identity = resolveUser(user, [], readText(`${process}/root/etc/passwd`) ?? '', readText(`${process}/root/etc/group`) ?? '');
+    const env = [...inside.env.filter((pair) => !pair.startsWith('HOME=')), `HOME=${identity.home}`, ...program.env, ...(program.terminal ? ['TERM=xterm'] : [])];
+    return sys.spawn({
+      argv: program.argv, env, stdio: program.stdio, terminal: program.terminal ? 1 : 0,
+      cwd: program.cwd === '' ? inside.cwd : program.cwd,
+      root: open(`${process}/root`),
+      cgroup: open(`/sys/fs/cgroup${inside.cgroup}/cgroup.procs`, os.O_WRONLY),
+      namespaces: ['ipc', 'uts', 'net', 'cgroup', 'mnt'].map((name) => open(`${process}/ns/${name}`)),
+      pidNamespace: open(`${process}/ns/pid`), ownPidNamespace: open('/proc/self/ns/pid'),
+      uid: identity.uid, gid: identity.gid, groups: identity.groups,
+      capabilities: capabilitiesOf(`${process}/status`),
+    });
+  } finally {
+    for (const fd of opened) os.close(fd);
+  }
+}
+
+/** The container's bounding set as two words. */
+function capabilitiesOf(path: string): [number, number] {
+  const hex = /CapBnd:\s*([0-9a-f]{16})/.exec(readText(path) ?? '')?.[1] ?? '0000000000000000';
+  return [parseInt(hex.slice(8), 16) >>> 0, parseInt(hex.slice(0, 8), 16) >>> 0];
+}

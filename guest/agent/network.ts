@@ -1,0 +1,83 @@
+/**
+ * Network namespaces of containers. Each gets a macvlan link on the machine's card with the MAC and address the
+ * host chose, and sends everything to the host, which routes. All of it happens inside this process: setns,
+ * netlink, setns back; no program is run.
+ */
+import * as os from 'os';
+import * as sys from 'sys';
+import { exists, openFile, unmount, writeText } from './files.ts';
+import { address, linkUp, macvlan, route } from './netlink.ts';
+
+const MS_BIND = 4096;
+export const namespacePath = (id: string): string => `/run/netns/${id}`;
+
+/** Loopback and the card of the machine itself. */
+export function bringUpCard(): void {
+  sys.netlink(linkUp(sys.interfaceIndex('lo')));
+  const card = sys.interfaceIndex('eth0');
+  if (card > 0) sys.netlink(linkUp(card));
+}
+
+export interface Network { readonly address: string; readonly gateway: string; readonly mac: string }
+
+/** Makes the namespace with its link, address and routes; null gives loopback only. Replaces a leftover. */
+export function makeNamespace(id: string, network: Network | null): void {
+  removeNamespace(id);
+  const home = openFile('/proc/self/ns/net', os.O_RDONLY);
+  const path = namespacePath(id);
+  writeText(path, '');
+  let inside = -1;
+  try {
+    sys.unshareNet();
+    sys.mount('/proc/self/ns/net', path, null, MS_BIND, null);
+    inside = openFile(path, os.O_RDONLY);
+    sys.netlink(linkUp(sys.interfaceIndex('lo')));
+    sys.setnsNet(home);
+    if (network !== null) connect(network, home, inside);
+  } catch (error) {
+    sys.setnsNet(home);
+    removeNamespace(id);
+    throw error;
+  } finally {
+    os.close(home);
+    if (inside >= 0) os.close(inside);
+  }
+}
+
+function connect(network: Network, home: number, inside: number): void {
+  const card = sys.interfaceIndex('eth0');
+  if (card === 0) throw new Error('the machine has no network card');
+  sys.netlink(macvlan(card, 'eth0', network.mac, inside));
+  sys.setnsNet(inside);
+  try {
+    const link = sys.interfaceIndex('eth0');
+    sys.netlink(linkUp(link));
+    sys.netlink(address(link, network.address, 32));
+    sys.netlink(route(link, network.gateway, null));
+    sys.netlink(route(link, null, network.gateway));
+  } finally {
+    sys.setnsNet(home);
+  }
+}
+
+/** Links in a namespace go with it. Fine where there is none. */
+export function removeNamespace(id: string): void {
+  const path = namespacePath(id);
+  if (!exists(path)) return;
+  unmount(path);
+  os.remove(path);
+}
+
+/** Runs work with sockets made inside the container's namespace; they stay there afterwards. */
+export function insideNamespace<T>(id: string, work: () => T): T {
+  const home = openFile('/proc/self/ns/net', os.O_RDONLY);
+  const inside = openFile(namespacePath(id), os.O_RDONLY);
+  try {
+    sys.setnsNet(inside);
+    return work();
+  } finally {
+    sys.setnsNet(home);
+    os.close(inside);
+    os.close(home);
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * The guest OS of one architecture: a Debian kernel and an initramfs around the agent and crun. Built once for each
+ * content key (our sources, package versions, recipe), kept in the cache folder, never half there.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { debianArchitecture, hostArchitecture, runProcess, type Architecture, type Instance } from '#base';
+import { agentSources, buildAgent } from './build-agent.ts';
+import { openDebianArchive, type DebianArchive, type FetchedPackage } from './debian-archive.ts';
+import { extractKernel } from './extract-kernel.ts';
+import { initramfsEntries } from './initramfs-entries.ts';
+import { writeCpio } from './write-cpio.ts';
+
+export interface GuestOs {
+  readonly kernel: string;
+  readonly initramfs: string;
+  /** Content key: changes when anything inside changes. */
+  readonly version: string;
+  readonly kernelRelease: string;
+}
+
+export interface GuestOsOptions {
+  readonly instance: Instance;
+  readonly progress?: (message: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Debian packages this host needs for building. */
+export const guestOsPackages = ['gcc', 'libc6-dev', 'gcc-aarch64-linux-gnu', 'gcc-x86-64-linux-gnu', 'dpkg', 'xz-utils'] as const;
+
+/** Grows when the recipe below changes in a way its inputs do not show. */
+const recipeVersion = 3;
+
+const inFlight = new Map<string, Promise<GuestOs>>();
+
+/** Builds it where it is not there; concurrent calls share one build. The second call takes milliseconds. */
+export function ensureGuestOs(architecture: Architecture, options: GuestOsOptions): Promise<GuestOs> {
+  const running = inFlight.get(architecture);
+  if (running !== undefined) return running;
+  const work = findOrBuild(architecture, options).finally(() => inFlight.delete(architecture));
+  inFlight.set(architecture, work);
+  return work;
+}
+
+async function findOrBuild(architecture: Architecture, options: GuestOsOptions): Promise<GuestOs> {
+  const home = join(options.instance.cacheDir, 'guest-os', architecture);
+  const key = await sourceKey(architecture);
+  const place = join(home, key);
+  if (existsSync(join(place, 'release'))) return describe(place, key);
+  await mkdir(home, { recursive: true });
+  const work = await mkdtemp(join(home, '.build-'));
+  try {
+    await build(architecture, work, options);
+    // Two builders may end at the same time; both made the same, so the loser's is thrown away.
+    await rename(join(work, 'out'), place).catch((error: NodeJS.ErrnoException) => { if (!existsSync(join(place, 'release'))) throw error; });
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+  return describe(place, key);
+}
+
+async function describe(place: string, version: string): Promise<GuestOs> {
+  return { kernel: join(place, 'kernel'), initramfs: join(place, 'initramfs'), version, kernelRelease: (await readFile(join(place, 'release'), 'utf8')).trim() };
+}
+
+/** What the result depends on and can be known without the network. */
+async function sourceKey(architecture: Architecture): Promise<string> {
+  const hash = createHash('sha256').update(`${recipeVersion} ${architecture}\n`);
+  for (const [path, text] of await agentSources()) hash.update(`${path}\0${text}\0`);
+  return hash.digest('hex').slice(0, 16);
+}
+
+async function build(architecture: Architecture, work: string, options: GuestOsOptions): Promise<void> {
+  const say = options.progress ?? (() => undefined);
+  say('fetching Debian packages');
+  const archive = await openDebianArchive(join(options.instance.cacheDir, 'debian'), options.signal);
+  const packages = await fetchPackages(archive, architecture, options.signal);
+  say('unpacking');
+  const roots = { kernel: join(work, 'kernel'), programs: join(work, 'programs'), target: join(work, 'target'), host: join(work, 'host') };
+  await unpack(packages.kernel, roots.kernel);
+  await unpack(packages.programs, roots.programs);
+  await unpack(packages.target, roots.target);
+  await unpack(packages.host, roots.host);
+  say('compiling the agent');
+  await mkdir(join(work, 'agent'));
+  const init = await buildAgent(architecture, roots, join(work, 'agent'));
+  say('packing kernel and initramfs');
+  const release = (await readdir(join(roots.kernel, 'lib/modules')))[0] ?? '';
+  const image = await readFile(join(roots.kernel, 'boot', `vmlinuz-${release}`));
+  await mkdir(join(work, 'out'));
+  const scratchFile = async (bytes: Buffer) => { await writeFile(join(work, 'payload.xz'), bytes); return join(work, 'payload'); };
+  await writeFile(join(work, 'out/kernel'), await extractKernel(image, scratchFile), { mode: 0o444 });
+  const entries = await initramfsEntries({ architecture, release, modules: join(roots.kernel, 'lib/modules', release), programs: roots.programs, init });
+  await writeFile(join(work, 'out/initramfs'), writeCpio(entries), { mode: 0o444 });
+  await writeFile(join(work, 'out/release'), `${release}\n`, { mode: 0o444 });
+}
+
+interface Packages { readonly kernel: readonly FetchedPackage[]; readonly programs: readonly FetchedPackage[]; readonly target: readonly FetchedPackage[]; readonly host: readonly FetchedPackage[] }
+
+/** crun and every library it may load; which of them go in is decided by what the files ask for. */
+const programPackages = ['crun', 'libc6', 'libcap2', 'libseccomp2', 'libsystemd0', 'libyajl2', 'libgcrypt20', 'libgpg-error0', 'liblz4-1', 'liblzma5', 'libzstd1'];
+
+async function fetchPackages(archive: DebianArchive, architecture: Architecture, signal?: AbortSignal): Promise<Packages> {
+  const depends = await archive.depends({ name: `linux-image-cloud-${debianArchitecture[architecture]}`, suite: 'bookworm', architecture });
+  const kernel = depends.find((name) => name.startsWith('linux-image-')) ?? '';
+  const sysroot = ['libc6', 'libc6-dev', 'libquickjs'] as const;
+  const trixie = (names: readonly string[], of: Architecture) => names.map((name) => ({ name, suite: 'trixie' as const, architecture: of }));
+  const headers = [{ name: 'linux-libc-dev', suite: 'trixie' as const, architecture: 'all' as const }];
+  return {
+    kernel: await archive.fetch([{ name: kernel, suite: 'bookworm', architecture }], signal),
+    programs: await archive.fetch(programPackages.map((name) => ({ name, suite: 'bookworm' as const, architecture })), signal),
+    target: await archive.fetch([...trixie(sysroot, architecture), ...headers], signal),
+    host: await archive.fetch(trixie(['libc6', 'quickjs'], hostArchitecture), signal),
+  };
+}
+
+async function unpack(packages: readonly FetchedPackage[], folder: string): Promise<void> {
+  // Debian's merged /usr, made before unpacking so that both spellings of a path lead to one file.
+  for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
+    await mkdir(join(folder, 'usr', name), { recursive: true });
+    await symlink(`usr/${name}`, join(folder, name));
+  }
+  for (const one of packages) await runProcess(['dpkg-deb', '--extract', '--', one.path, folder], { timeoutMs: 120_000 });
+}

@@ -1,0 +1,77 @@
+/** What lies in the initramfs: the agent as /init, crun with exactly the libraries it asks for, and kernel modules in load order. */
+import { existsSync } from 'node:fs';
+import { readFile, realpath } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { runProcess, type Architecture } from '#base';
+import { moduleName, moduleOrder } from './module-order.ts';
+import { neededLibraries } from './needed-libraries.ts';
+import type { CpioEntry } from './write-cpio.ts';
+
+/** For the line to the host: loaded before anything else. */
+const firstModules = ['virtio_pci', 'virtio_console'];
+/** For containers: loaded once the line is open. */
+const restModules = ['virtio_net', 'virtio_scsi', 'sd_mod', 'virtio_blk', 'virtio_rng', 'crc32c_generic', 'ext4', 'squashfs', 'overlay', 'macvlan'];
+
+const loaders: Record<Architecture, { readonly path: string; readonly triplet: string }> = {
+  x86_64: { path: 'lib64/ld-linux-x86-64.so.2', triplet: 'x86_64-linux-gnu' },
+  aarch64: { path: 'lib/ld-linux-aarch64.so.1', triplet: 'aarch64-linux-gnu' },
+};
+
+export interface InitramfsInput {
+  readonly architecture: Architecture;
+  readonly release: string;
+  readonly modules: string;
+  readonly programs: string;
+  readonly init: string;
+}
+
+export async function initramfsEntries(input: InitramfsInput): Promise<readonly CpioEntry[]> {
+  return [
+    { path: 'init', kind: 'file', content: await readFile(input.init), mode: 0o755 },
+    ...['dev', 'proc', 'sys', 'etc', 'tmp', 'run'].map((path): CpioEntry => ({ path, kind: 'folder' })),
+    { path: 'etc/passwd', kind: 'file', content: Buffer.from('root:x:0:0:root:/root:/bin/sh\n'), mode: 0o644 },
+    { path: 'etc/group', kind: 'file', content: Buffer.from('root:x:0:\n'), mode: 0o644 },
+    ...await moduleEntries(input.modules),
+    ...await programEntries(input),
+  ];
+}
+
+async function moduleEntries(folder: string): Promise<CpioEntry[]> {
+  const dep = await dependencies(folder);
+  const first = moduleOrder(dep, firstModules);
+  const rest = moduleOrder(dep, restModules).filter((path) => !first.includes(path));
+  const list = (name: string, paths: readonly string[]): CpioEntry => ({ path: `modules/${name}`, kind: 'file', content: Buffer.from(paths.map((path) => `${moduleName(path)}.ko\n`).join('')), mode: 0o644 });
+  const files = await Promise.all([...first, ...rest].map(async (path): Promise<CpioEntry> => ({ path: `modules/${moduleName(path)}.ko`, kind: 'file', content: await moduleBytes(join(folder, path)), mode: 0o644 })));
+  return [list('first', first), list('rest', rest), ...files];
+}
+
+/** The package ships no modules.dep (its install script makes it), so depmod makes one here. */
+async function dependencies(folder: string): Promise<string> {
+  const base = folder.slice(0, folder.indexOf('/lib/modules/'));
+  await runProcess(['depmod', '--basedir', base, basename(folder)], { timeoutMs: 120_000 });
+  return readFile(join(folder, 'modules.dep'), 'utf8');
+}
+
+/** finit_module wants them uncompressed here: decompressing under emulation costs more than reading. */
+async function moduleBytes(path: string): Promise<Buffer> {
+  if (!path.endsWith('.xz')) return readFile(path);
+  await runProcess(['xz', '--decompress', '--keep', '--force', '--', path], { timeoutMs: 60_000 });
+  return readFile(path.slice(0, -'.xz'.length));
+}
+
+async function programEntries(input: InitramfsInput): Promise<CpioEntry[]> {
+  const { path: loader, triplet } = loaders[input.architecture];
+  const crun = await readFile(join(input.programs, 'usr/bin/crun'));
+  const files = new Map<string, Buffer>([['usr/bin/crun', crun], [loader, await readFile(await realpath(join(input.programs, loader)))]]);
+  const wanted = neededLibraries(crun);
+  for (let name = wanted.pop(); name !== undefined; name = wanted.pop()) {
+    const target = `lib/${triplet}/${name}`;
+    if (files.has(target) || name === basename(loader)) continue;
+    const found = [join(input.programs, 'usr/lib', triplet, name), join(input.programs, 'lib', triplet, name)].find((path) => existsSync(path));
+    if (found === undefined) throw new Error(`the guest OS lacks ${name}, which crun needs`);
+    const content = await readFile(await realpath(found));
+    files.set(target, content);
+    wanted.push(...neededLibraries(content));
+  }
+  return [...files].map(([path, content]): CpioEntry => ({ path, kind: 'file', content, mode: 0o755 }));
+}
