@@ -9,10 +9,8 @@ import { dirname } from 'node:path';
 import { runProcess, type Instance } from '#base';
 import { volumePath } from './volume.ts';
 
-export const defaultVolumeBytes = 8 * 1024 ** 3;
-
 /** Idempotent. @param sizeBytes of the file system; the file is sparse. */
-export async function ensureVolumeDisk(instance: Instance, id: string, sizeBytes = defaultVolumeBytes): Promise<void> {
+export async function ensureVolumeDisk(instance: Instance, id: string, sizeBytes: number): Promise<void> {
   const path = volumePath(instance, id);
   if (existsSync(path)) return;
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });

@@ -82,6 +82,12 @@ export function openContainers(deps: ContainersDeps): Containers {
     return new Set(others.flatMap((one) => [imageSerial(one.image.digest), ...one.volumeIds]));
   }
 
+  async function volumeBytes(id: string): Promise<number> {
+    const volume = (await volumes.get(id))?.value;
+    if (volume === undefined) throw new StrataError(`volume ${id} has no record`, { code: 'container.volumeMissing', kind: 'unavailable', advice: 'run `strata up` again: it makes the volume' });
+    return volume.sizeBytes;
+  }
+
   async function sessionOf(id: string): Promise<{ session: GuestSession; spec: ContainerSpec }> {
     const spec = (await specs.get(id))?.value;
     if (spec === undefined) throw new StrataError(`there is no container ${id}`, { code: 'container.notFound', kind: 'notFound' });
@@ -96,7 +102,7 @@ export function openContainers(deps: ContainersDeps): Containers {
     specs, statuses, volumes,
     controller: containersController({
       containers: specs, statuses, machineSpecs, machineStatuses, sessions, recorder, clock: deps.clock, log: deps.log,
-      performer: { instance: deps.instance, machines: deps.machines, images: deps.images, serialsInUse },
+      performer: { instance: deps.instance, machines: deps.machines, images: deps.images, volumeBytes, serialsInUse },
     }),
     async exec(id, exec) {
       const { session } = await sessionOf(id);

@@ -15,6 +15,8 @@ export interface ContainerPerformer {
   readonly instance: Instance;
   readonly machines: Machines;
   readonly images: Images;
+  /** Size that a volume's record asks for. @throws StrataError `container.volumeMissing` */
+  volumeBytes(id: string): Promise<number>;
   /** Serials of disks that other containers of the machine still use. */
   serialsInUse(machineId: string, exceptContainer: string): Promise<ReadonlySet<string>>;
 }
@@ -47,7 +49,7 @@ async function start(deps: ContainerPerformer, context: PerformContext): Promise
   }
   const disks = [{ serial: imageSerial(image.digest), path: deps.images.squashfsPath(image), format: 'raw' as const, readOnly: true }];
   for (const id of spec.volumeIds) {
-    await ensureVolumeDisk(deps.instance, id);
+    await ensureVolumeDisk(deps.instance, id, await deps.volumeBytes(id));
     disks.push({ ...volumeDisk(deps.instance, id), format: 'raw' as const });
   }
   await Promise.all(disks.map((disk) => deps.machines.attachDisk(context.machineId, disk)));

@@ -10,8 +10,8 @@ import type { MachineDisk } from '#machines';
 export const volumeSchema = z.strictObject({
   id: z.string(),
   name: z.string().describe('`<app>_<name in the file>`, as Compose names it'),
-  appId: z.string(),
-  appName: z.string(),
+  appId: z.string().describe('of the app that made it; it may be gone since'),
+  appName: z.string().describe('whose data it is: an app of that name finds it again after `down`'),
   key: z.string().describe('name in the Compose file'),
   sizeBytes: z.int(),
   createdAt: z.int(),

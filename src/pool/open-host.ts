@@ -31,6 +31,8 @@ export interface PoolHost {
   refresh(): Promise<Host>;
   /** @throws StrataError `pool.hostFull`, naming what was needed and what is free on each host */
   admit(request: PlacementRequest): Promise<HostId>;
+  /** As admit, for several that are to run side by side: the host of each, in order. @throws StrataError `pool.hostFull` */
+  admitAll(requests: readonly PlacementRequest[]): Promise<readonly HostId[]>;
   drain(draining: boolean): Promise<void>;
   stop(): Promise<void>;
 }
@@ -64,16 +66,25 @@ export async function openHost(deps: OpenHostDeps): Promise<PoolHost> {
     }
   }
 
+  async function admitAll(requests: readonly PlacementRequest[]): Promise<readonly HostId[]> {
+    const others = (await hosts.list()).map((one) => one.value).filter((one) => one.id !== id);
+    let candidates: readonly Host[] = [await observe(), ...others];
+    const placed: HostId[] = [];
+    for (const request of requests) {
+      const placement = placeMachine(candidates, request);
+      if (!placement.placed) throw placementError(placement, request);
+      placed.push(placement.hostId as HostId);
+      candidates = candidates.map((host) => (host.id === placement.hostId ? { ...host, promised: withRequest(host.promised, request) } : host));
+    }
+    return placed;
+  }
+
   await refresh();
   const fresh = keepFresh();
   return {
     id, hosts, observe, refresh,
-    async admit(request) {
-      const others = (await hosts.list()).map((one) => one.value).filter((one) => one.id !== id);
-      const placement = placeMachine([await observe(), ...others], request);
-      if (!placement.placed) throw placementError(placement, request);
-      return placement.hostId as HostId;
-    },
+    admit: async (request) => (await admitAll([request]))[0] as HostId,
+    admitAll,
     async drain(draining) {
       await hosts.update(id, (before) => (before === undefined ? undefined : { ...before, state: draining ? 'draining' : 'ready' }));
     },
@@ -82,6 +93,10 @@ export async function openHost(deps: OpenHostDeps): Promise<PoolHost> {
       await fresh;
     },
   };
+}
+
+function withRequest(promised: Promised, request: PlacementRequest): Promised {
+  return { machines: promised.machines + 1, processors: promised.processors + request.processors, memoryMiB: promised.memoryMiB + request.memoryMiB, diskBytes: promised.diskBytes + request.diskBytes };
 }
 
 /** The host's id outlives the store's backups and the host's name: a small file beside the store. */

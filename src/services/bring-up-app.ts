@@ -1,55 +1,95 @@
 /**
- * What `strata up` does, step by step: guest OS, images, admission, the app's record, and then waiting
- * until every service is as wished. Everything before the record only fills caches; the record is the
+ * What `strata up` does, step by step: admission, guest OS, images, ports, the app's record, and then waiting
+ * until every service is as wished. Everything before the record only fills caches or is given back; the record is the
  * one change, and the controllers carry it out whether or not anybody waits.
  */
 import { asStrataError, newId, StrataError, waitUntil, type Architecture, type Clock, type Dice } from '#base';
 import { canonicalJson, type Image, type Images } from '#containers';
+import type { Ports } from '#pool';
 import type { Records } from '#store';
 import type { AppRecord, AppStatus } from './app-record.ts';
 import type { AppSpec, ServiceSpec } from './app.ts';
+import { publishPorts, releaseUnpublished } from './publish-ports.ts';
+import { selectServices } from './select-services.ts';
 
 /** Where progress goes; each step is shown with its time. */
 export interface Steps {
   step<T>(name: string, body: (say: (message: string) => void) => Promise<T>): Promise<T>;
+  warn(message: string): void;
 }
 
 export interface BringUpDeps {
   readonly apps: Records<AppRecord>;
   readonly appStatuses: Records<AppStatus>;
   readonly images: Images;
+  readonly ports: Ports;
   /** Makes sure the guest OS of that architecture is built. */
   prepareGuest(architecture: Architecture, say: (message: string) => void): Promise<void>;
   /** Refuses an app that fits no host, with numbers. @throws StrataError `pool.hostFull` */
   admitApp(app: AppSpec): Promise<void>;
+  /** Makes stopped containers of those services run and failed ones begin anew; true where there were any. */
+  reviveContainers(appId: string, services: ReadonlySet<string>): Promise<boolean>;
   readonly clock: Clock;
   readonly dice: Dice;
 }
 
 export interface BringUpRequest {
+  /** As the Compose files say. */
   readonly app: AppSpec;
+  /** Id for an app that is not there yet; the same when an interrupted `up` is run again. */
+  readonly appId: string;
+  /** Only these and what they depend on; empty: all. */
+  readonly services: readonly string[];
+  readonly removeOrphans: boolean;
   /** Replace containers although nothing changed; [] = all services. */
   readonly recreate?: readonly string[];
-  readonly alwaysPull?: boolean;
+  /** Overrides the file's pull policies. */
+  readonly pull?: 'always' | 'missing' | 'never';
   /** How long to wait for the services; 0 = do not wait. */
   readonly waitMs: number;
   readonly signal: AbortSignal;
 }
 
 export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, steps: Steps): Promise<AppRecord> {
-  const { app } = request;
-  await deps.admitApp(app);
-  for (const architecture of new Set(app.services.filter((service) => service.replicas > 0).map((service) => service.architecture))) {
-    await steps.step(`guest OS ${architecture}`, (say) => deps.prepareGuest(architecture, say));
-  }
-  const images: AppRecord['images'] = {};
-  for (const service of app.services) {
-    const image = await steps.step(`image ${service.name}`, (say) => bringImage(deps.images, service, request, say));
-    images[service.name] = { digest: image.digest, reference: referenceOf(service) };
-  }
-  const record = await writeRecord(deps, request, images);
-  if (request.waitMs > 0) await awaitServices(deps, record, request, steps);
+  const existing = (await deps.apps.list()).map((one) => one.value).find((one) => one.name === request.app.name);
+  const { app, orphans } = selectServices(request.app, existing?.spec, request);
+  for (const name of orphans) steps.warn(`service ${name} is no longer in the Compose file and goes on; --remove-orphans removes it`);
+  const chosen = selectedServices(request, app);
+  await steps.step('room on the host', () => deps.admitApp(app));
+  const images = await bringAll(deps, request, chosen, steps);
+  for (const [name, image] of Object.entries(existing?.images ?? {})) if (app.services.some((service) => service.name === name)) images[name] ??= image;
+  const id = existing?.id ?? request.appId;
+  const published = await publishPorts(deps.ports, id, app, existing?.spec);
+  const record = await writeRecord(deps, { existing, id, app: published, images, request, chosen });
+  await releaseUnpublished(deps.ports, id, record.spec);
+  if (request.waitMs > 0) await awaitServices(deps, record, chosen, request, steps);
   return record;
+}
+
+/** Services of the file this `up` is about. */
+function selectedServices(request: BringUpRequest, app: AppSpec): readonly ServiceSpec[] {
+  const alone = selectServices(request.app, undefined, request).app.services.map((one) => one.name);
+  return app.services.filter((service) => alone.includes(service.name));
+}
+
+/** Guest OS and images, two at a time: they fetch, unpack and compress in turn. */
+async function bringAll(deps: BringUpDeps, request: BringUpRequest, services: readonly ServiceSpec[], steps: Steps): Promise<AppRecord['images']> {
+  const images: AppRecord['images'] = {};
+  const architectures = [...new Set(services.filter((service) => service.replicas > 0).map((service) => service.architecture))];
+  const jobs = [
+    ...architectures.map((architecture) => () => steps.step(`guest OS ${architecture}`, (say) => deps.prepareGuest(architecture, say))),
+    ...services.map((service) => async () => {
+      const image = await steps.step(`image ${service.name}`, (say) => bringImage(deps.images, service, request, say));
+      images[service.name] = { digest: image.digest, reference: referenceOf(service) };
+    }),
+  ];
+  await Promise.all(Array.from({ length: 2 }, async () => {
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
+      request.signal.throwIfAborted();
+      try { await job(); } catch (thrown) { jobs.length = 0; throw thrown; }
+    }
+  }));
+  return images;
 }
 
 export function referenceOf(service: ServiceSpec): string {
@@ -62,9 +102,10 @@ async function bringImage(images: Images, service: ServiceSpec, request: BringUp
   if (image.kind === 'debian') {
     return images.buildDebian(image.recipe, { contextDir: image.contextDir, architecture, reference: image.reference, signal: request.signal, progress });
   }
-  const there = image.pullPolicy === 'always' || request.alwaysPull === true ? undefined : await images.find(image.reference, architecture);
+  const policy = request.pull ?? image.pullPolicy;
+  const there = policy === 'always' ? undefined : await images.find(image.reference, architecture);
   if (there !== undefined) return there;
-  if (image.pullPolicy === 'never') {
+  if (policy === 'never') {
     throw new StrataError(`image ${image.reference} of service ${service.name} is not on this host and pull_policy is never`, { code: 'service.imageMissing', kind: 'notFound', advice: 'import it with `strata image import`' });
   }
   try {
@@ -75,29 +116,38 @@ async function bringImage(images: Images, service: ServiceSpec, request: BringUp
   }
 }
 
+interface RecordWish {
+  readonly existing: AppRecord | undefined;
+  readonly id: string;
+  readonly app: AppSpec;
+  readonly images: AppRecord['images'];
+  readonly request: BringUpRequest;
+  readonly chosen: readonly ServiceSpec[];
+}
+
 /** Writes the record only where something differs, so that a second `up` changes nothing at all. */
-async function writeRecord(deps: BringUpDeps, request: BringUpRequest, images: AppRecord['images']): Promise<AppRecord> {
-  const existing = (await deps.apps.list()).map((one) => one.value).find((one) => one.name === request.app.name);
+async function writeRecord(deps: BringUpDeps, wish: RecordWish): Promise<AppRecord> {
+  const { existing, id, images, request } = wish;
   const now = deps.clock.now();
   if (existing === undefined) {
-    const id = newId('app', deps.dice);
-    const record: AppRecord = { id, name: request.app.name, spec: request.app, images, wanted: 'up', removeVolumes: false, recreateToken: '', recreateServices: [], generation: 1, createdAt: now, updatedAt: now };
-    await deps.apps.put(id, record);
+    const record: AppRecord = { id, name: wish.app.name, spec: wish.app, images, wanted: 'up', removeVolumes: false, recreateToken: '', recreateServices: [], generation: 1, createdAt: now, updatedAt: now };
+    await deps.apps.put(id, record, { ifRevision: 0 });
     return record;
   }
+  const revived = await deps.reviveContainers(id, new Set(wish.chosen.map((service) => service.name)));
   const recreated = request.recreate === undefined ? {} : { recreateToken: newId('operation', deps.dice), recreateServices: [...request.recreate] };
-  const wished = { ...existing, spec: request.app, images, wanted: 'up' as const, removeVolumes: false, ...recreated };
-  if (canonicalJson(wished) === canonicalJson(existing)) return existing;
+  const wished = { ...existing, spec: wish.app, images, wanted: 'up' as const, removeVolumes: false, ...recreated };
+  if (!revived && canonicalJson(wished) === canonicalJson(existing)) return existing;
   const record: AppRecord = { ...wished, generation: existing.generation + 1, updatedAt: now };
   await deps.apps.put(existing.id, record);
   return record;
 }
 
 /** One step for each service, ended by its being ready; the first failure ends all. */
-async function awaitServices(deps: BringUpDeps, record: AppRecord, request: BringUpRequest, steps: Steps): Promise<void> {
+async function awaitServices(deps: BringUpDeps, record: AppRecord, services: readonly ServiceSpec[], request: BringUpRequest, steps: Steps): Promise<void> {
   const end = new AbortController();
   const signal = AbortSignal.any([request.signal, end.signal]);
-  const waits = record.spec.services.map((service) => steps.step(`service ${service.name}`, async (say) => {
+  const waits = services.map((service) => steps.step(`service ${service.name}`, async (say) => {
     let last = '';
     await waitUntil(async () => {
       signal.throwIfAborted();

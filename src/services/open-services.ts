@@ -5,16 +5,19 @@
 import { gatewayAddress, StrataError, type Architecture, type Clock, type Dice, type Instance, type Log } from '#base';
 import type { Containers, Images } from '#containers';
 import { machineSpecSchema } from '#machines';
-import type { Addresses, HostNetwork } from '#pool';
+import type { Addresses, HostNetwork, Ports } from '#pool';
 import type { Controller } from '#reconcile';
 import { recordsOf, type Records, type Store } from '#store';
 import { appRecordSchema, appStatusSchema, serviceRecordSchema, type AppRecord, type AppStatus, type ServiceRecord } from './app-record.ts';
-import type { AppSpec } from './app.ts';
 import type { MachineWish } from './assign-machines.ts';
-import { bringUpApp, type BringUpRequest, type Steps } from './bring-up-app.ts';
+import { checkServices, restartContainers, reviveContainers, startContainers, stopContainers } from './change-containers.ts';
+import { bringUpApp, type BringUpDeps, type BringUpRequest, type Steps } from './bring-up-app.ts';
+import { machinesToMake } from './admit-app.ts';
+import { previewApp } from './preview-app.ts';
+import { selectServices } from './select-services.ts';
 import type { Edge } from './edge/index.ts';
 import type { Gateway } from './gateway/gateway.ts';
-import { appsController } from './reconcile-apps.ts';
+import { appsController, observeApp, type AppControllerDeps } from './reconcile-apps.ts';
 import { openTraffic } from './traffic/reconcile-traffic.ts';
 
 export interface ServicesDeps {
@@ -23,6 +26,7 @@ export interface ServicesDeps {
   readonly containers: Containers;
   readonly images: Images;
   readonly addresses: Addresses;
+  readonly ports: Ports;
   readonly network: HostNetwork;
   readonly gateway: Gateway;
   readonly edge: Edge;
@@ -30,8 +34,8 @@ export interface ServicesDeps {
   readonly upstreamDns: readonly string[];
   readonly host: { readonly processors: number };
   prepareGuest(architecture: Architecture, say: (message: string) => void): Promise<void>;
-  admitMachine(machine: MachineWish): Promise<void>;
-  admitApp(app: AppSpec): Promise<void>;
+  /** Refuses machines that fit no host side by side. @throws StrataError `pool.hostFull` */
+  admitMachines(machines: readonly MachineWish[]): Promise<void>;
   readonly clock: Clock;
   readonly dice: Dice;
   readonly log: Log;
@@ -45,6 +49,12 @@ export interface Services {
   /** @throws StrataError `app.notFound` */
   findApp(name: string): Promise<AppRecord>;
   up(request: BringUpRequest, steps: Steps): Promise<AppRecord>;
+  /** Stops, starts or restarts services (empty: all) and waits for it. @throws StrataError `app.notFound`, `service.notFound` */
+  change(action: 'stop' | 'start' | 'restart', name: string, services: readonly string[], signal: AbortSignal, steps: Steps): Promise<void>;
+  /** What `up` would do, one line each. */
+  preview(request: Omit<BringUpRequest, 'signal' | 'waitMs'>): Promise<readonly string[]>;
+  /** Gives back what an `up` that never ended had taken; called once, before anything runs. */
+  sweep(): Promise<void>;
   /** Wishes the app gone; `removeVolumes` takes its data too. Idempotent. */
   down(name: string, removeVolumes: boolean): Promise<AppRecord>;
   /** Makes balancers and names follow the records now. */
@@ -75,13 +85,24 @@ export function openServices(deps: ServicesDeps): Services {
     return counts;
   }
 
-  const controller = appsController({
+  const controllerDeps: AppControllerDeps = {
     store: deps.store, sessions, host: deps.host, clock: deps.clock, log: deps.log,
     performer: {
       instance: deps.instance, apps, appStatuses: statuses, services: places, machineSpecs, containers: deps.containers, images: deps.images,
-      addresses: deps.addresses, syncTraffic: traffic.sync, admit: deps.admitMachine, gateway: gatewayAddress(deps.instance), clock: deps.clock, dice: deps.dice,
+      addresses: deps.addresses, syncTraffic: traffic.sync, ports: deps.ports, admit: (machine: MachineWish) => deps.admitMachines([machine]), gateway: gatewayAddress(deps.instance), clock: deps.clock, dice: deps.dice,
     },
-  });
+  };
+
+  const changes = { containers: deps.containers, addresses: deps.addresses, clock: deps.clock };
+  const bringUp: BringUpDeps = {
+    apps, appStatuses: statuses, images: deps.images, ports: deps.ports, prepareGuest: deps.prepareGuest, clock: deps.clock, dice: deps.dice,
+    reviveContainers: (appId, services) => reviveContainers(changes, appId, services),
+    async admitApp(app) {
+      const owned = (await machineSpecs.list()).map((one) => one.value);
+      const id = (await apps.list()).find((one) => one.value.name === app.name)?.value.id;
+      await deps.admitMachines(machinesToMake(app, owned.filter((machine) => machine.owner === `app/${id ?? ''}`), deps.host));
+    },
+  };
 
   async function findApp(name: string): Promise<AppRecord> {
     const app = (await apps.list()).map((one) => one.value).find((one) => one.name === name);
@@ -90,9 +111,24 @@ export function openServices(deps: ServicesDeps): Services {
   }
 
   return {
-    controllers: [controller, traffic.controller],
+    controllers: [appsController(controllerDeps), traffic.controller],
     apps, statuses, places, findApp,
-    up: (request, steps) => bringUpApp({ apps, appStatuses: statuses, images: deps.images, prepareGuest: deps.prepareGuest, admitApp: deps.admitApp, clock: deps.clock, dice: deps.dice }, request, steps),
+    up: (request, steps) => bringUpApp(bringUp, request, steps),
+    async change(action, name, services, signal, steps) {
+      const app = await findApp(name);
+      checkServices(app, services);
+      await { stop: stopContainers, start: startContainers, restart: restartContainers }[action](changes, { app, services, signal }, steps);
+    },
+    async preview(request) {
+      const existing = (await apps.list()).map((one) => one.value).find((one) => one.name === request.app.name);
+      const { app } = selectServices(request.app, existing?.spec, request);
+      return previewApp(app, existing, existing === undefined ? undefined : await observeApp(controllerDeps, existing), deps.host);
+    },
+    async sweep() {
+      const known = new Set((await apps.list()).map((one) => `app/${one.value.id}`));
+      const lost = (await deps.ports.list()).filter((one) => one.owner.startsWith('app/') && !known.has(one.owner));
+      for (const one of lost) await deps.ports.releasePort(one.owner, one.port, one.protocol);
+    },
     async down(name, removeVolumes) {
       const app = await findApp(name);
       if (app.wanted === 'down' && (app.removeVolumes || !removeVolumes)) return app;

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { failpoint, newId, StrataError, type Clock, type Dice, type Instance } from '#base';
 import { buildGuestSpec, removeVolumeDisk, type Containers, type ContainerSpec, type Images } from '#containers';
 import type { MachineSpec } from '#machines';
-import { macOfAddress, type Addresses } from '#pool';
+import { macOfAddress, type Addresses, type Ports } from '#pool';
 import type { Records } from '#store';
 import { appKey, serviceKey, type AppRecord, type AppStatus, type ServiceRecord } from './app-record.ts';
 import type { ServiceSpec } from './app.ts';
@@ -24,6 +24,7 @@ export interface AppPerformer {
   readonly containers: Containers;
   readonly images: Images;
   readonly addresses: Addresses;
+  readonly ports: Ports;
   /** Makes the balancers follow the records now, before the next step. */
   syncTraffic(): Promise<void>;
   /** Refuses what does not fit the host, naming numbers. @throws StrataError `pool.hostFull` */
@@ -74,7 +75,7 @@ async function unplaceService(deps: AppPerformer, app: AppRecord, name: string):
 }
 
 async function createVolume(deps: AppPerformer, app: AppRecord, key: string, sizeBytes: number): Promise<void> {
-  const there = (await deps.containers.volumes.list()).some((one) => one.value.appId === app.id && one.value.key === key);
+  const there = (await deps.containers.volumes.list()).some((one) => one.value.appName === app.name && one.value.key === key);
   if (there) return;
   const id = newId('volume', deps.dice);
   await deps.containers.volumes.put(id, { id, name: `${app.name}_${key}`, appId: app.id, appName: app.name, key, sizeBytes, createdAt: deps.clock.now() });
@@ -117,7 +118,7 @@ async function createContainer(deps: AppPerformer, app: AppRecord, operation: Ex
   }
   const id = newId('container', deps.dice);
   const address = await deps.addresses.allocate('endpoint', `container/${id}`);
-  const volumes = new Map((await deps.containers.volumes.list()).filter((one) => one.value.appId === app.id).map((one) => [one.value.key, one.value.id]));
+  const volumes = new Map((await deps.containers.volumes.list()).filter((one) => one.value.appName === app.name).map((one) => [one.value.key, one.value.id]));
   const wish = containerWish(app, service, { id, index: operation.index, address, mac: macOfAddress(address), gateway: deps.gateway, volumes });
   const record: ContainerSpec = {
     id, name: `${app.name}-${service.name}-${operation.index}`, appId: app.id, appName: app.name, service: service.name, index: operation.index,
@@ -143,6 +144,7 @@ async function deleteContainer(deps: AppPerformer, id: string): Promise<void> {
 }
 
 async function forgetApp(deps: AppPerformer, app: AppRecord): Promise<void> {
+  await deps.ports.release(appKey(app.id));
   await deps.appStatuses.delete(app.id);
   await deps.apps.delete(app.id);
 }

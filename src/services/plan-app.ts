@@ -178,7 +178,8 @@ function missingIndexes(service: ServiceSpec, observed: AppObserved): number[] {
   return Array.from({ length: service.replicas }, (_, at) => at + 1).filter((index) => !there.has(index));
 }
 
-function needOf({ service, index }: { service: ServiceSpec; index: number }): ReplicaNeed {
+/** What one replica asks of a machine. */
+export function needOf({ service, index }: { service: ServiceSpec; index: number }): ReplicaNeed {
   const bytes = service.limits.memoryBytes ?? service.reservations.memoryBytes;
   return {
     service: service.name, index, architecture: service.architecture, engine: service.engine,

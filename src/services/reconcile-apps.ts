@@ -3,9 +3,9 @@
  * app's status, which `strata up` follows.
  */
 import { asStrataError, type Clock, type Log } from '#base';
-import { machineStatusSchema, type MachineStatus } from '#machines';
+import { machineStatusSchema } from '#machines';
 import type { Controller, ReconcileResult } from '#reconcile';
-import { recordsOf, type Records, type Store } from '#store';
+import { recordsOf, type Store } from '#store';
 import type { AppRecord, AppStatus } from './app-record.ts';
 import { configDigestOf } from './container-wish.ts';
 import { performAppOperation, sha256, type AppPerformer } from './perform-app-plan.ts';
@@ -23,7 +23,6 @@ export interface AppControllerDeps {
 }
 
 export function appsController(deps: AppControllerDeps): Controller {
-  const machineStatuses = recordsOf(deps.store, 'machine-status', machineStatusSchema);
   const { performer } = deps;
   return {
     name: 'apps',
@@ -35,7 +34,7 @@ export function appsController(deps: AppControllerDeps): Controller {
       { prefix: 'machine-status/', keysOf: async (key) => ownerOf((await performer.machineSpecs.get(key.slice('machine-status/'.length)))?.value) },
     ],
     allKeys: async () => (await performer.apps.list()).map((one) => one.value.id),
-    reconcile: (id, signal) => reconcileApp(deps, machineStatuses, id, signal),
+    reconcile: (id, signal) => reconcileApp(deps, id, signal),
   };
 }
 
@@ -49,10 +48,10 @@ function ownerOf(value: unknown): string[] {
   return typeof owner === 'string' && owner.startsWith('app/') ? [owner.slice('app/'.length)] : [];
 }
 
-async function reconcileApp(deps: AppControllerDeps, machineStatuses: Records<MachineStatus>, id: string, signal: AbortSignal): Promise<ReconcileResult> {
+async function reconcileApp(deps: AppControllerDeps, id: string, signal: AbortSignal): Promise<ReconcileResult> {
   const app = (await deps.performer.apps.get(id))?.value;
   if (app === undefined) return {};
-  const observed = await observe(deps, machineStatuses, app);
+  const observed = await observeApp(deps, app);
   const plan = planApp(app, observed, deps.clock.now());
   let failure: Error | undefined;
   try {
@@ -70,8 +69,10 @@ async function reconcileApp(deps: AppControllerDeps, machineStatuses: Records<Ma
   return { waitingOn: plan.waitingOn, ...(again === undefined ? {} : { againAfterMs: again }) };
 }
 
-async function observe(deps: AppControllerDeps, machineStatuses: Records<MachineStatus>, app: AppRecord): Promise<AppObserved> {
+/** What there is of an app now. */
+export async function observeApp(deps: AppControllerDeps, app: AppRecord): Promise<AppObserved> {
   const { performer } = deps;
+  const machineStatuses = recordsOf(deps.store, 'machine-status', machineStatusSchema);
   const [containers, statuses, machines, states, volumes, services] = await Promise.all([
     performer.containers.specs.list(), performer.containers.statuses.list(), performer.machineSpecs.list(), machineStatuses.list(), performer.containers.volumes.list(), performer.services.list(),
   ]);
@@ -81,7 +82,7 @@ async function observe(deps: AppControllerDeps, machineStatuses: Records<Machine
   return {
     containers: own.map((spec) => ({ spec, status: statusById.get(spec.id) })),
     machines: machines.map((one) => one.value).filter((one) => one.owner === `app/${app.id}`).map((spec) => ({ spec, status: stateById.get(spec.id) })),
-    volumes: volumes.map((one) => one.value).filter((one) => one.appId === app.id),
+    volumes: volumes.map((one) => one.value).filter((one) => one.appName === app.name),
     services: services.map((one) => one.value).filter((one) => one.appId === app.id),
     sessions: own.some((one) => one.draining) ? await deps.sessions() : new Map(),
     host: deps.host,

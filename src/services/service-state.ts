@@ -12,6 +12,7 @@ export function serviceState(service: ServiceSpec, containers: readonly Member[]
   const active = containers.filter((one) => !one.spec.draining);
   const ready = active.filter((one) => isServing(one.status)).length;
   const base = { name: service.name, wanted: service.replicas, ready };
+  if (active.length > 0 && active.every((one) => one.spec.wanted === 'stopped')) return { ...base, state: 'stopping', why: 'it was stopped' };
   const failed = active.map((one) => failureOf(one, observed)).find((why) => why !== undefined);
   if (failed !== undefined) return { ...base, state: 'failed', why: failed };
   if (ready >= service.replicas) return { ...base, state: 'ready', why: '' };

@@ -1,0 +1,101 @@
+/**
+ * Stop, start and restart of an app's services without changing what the app is: only the wish of each
+ * container changes, and the containers controller carries it out.
+ */
+import { StrataError, waitUntil, type Clock } from '#base';
+import type { Containers, ContainerSpec } from '#containers';
+import type { Addresses } from '#pool';
+import type { AppRecord } from './app-record.ts';
+import type { Steps } from './bring-up-app.ts';
+
+export interface ChangeDeps {
+  readonly containers: Containers;
+  readonly addresses: Addresses;
+  readonly clock: Clock;
+}
+
+export interface ChangeRequest {
+  readonly app: AppRecord;
+  /** Empty: all. */
+  readonly services: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+const startLimitMs = 120_000;
+
+/** @throws StrataError `service.notFound` */
+export function checkServices(app: AppRecord, services: readonly string[]): void {
+  const known = app.spec.services.map((one) => one.name);
+  const unknown = services.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new StrataError(`the app ${app.name} has no service ${unknown}`, { code: 'service.notFound', kind: 'notFound', advice: `it has: ${known.join(', ')}` });
+}
+
+/** Stops each container with its own signal and grace and waits until it has ended. */
+export async function stopContainers(deps: ChangeDeps, request: ChangeRequest, steps: Steps): Promise<void> {
+  const members = await membersOf(deps, request.app.id, request.services);
+  await Promise.all(members.map((spec) => steps.step(`stop ${spec.name}`, async () => {
+    await wish(deps, spec.id, 'stopped');
+    await awaitPhase(deps, spec, (phase) => !['running', 'stopping', 'starting', 'waiting'].includes(phase), spec.guest.stopGraceMs + 60_000, request.signal);
+  })));
+}
+
+/** Makes stopped containers run again, where they were. */
+export async function startContainers(deps: ChangeDeps, request: ChangeRequest, steps: Steps): Promise<void> {
+  const members = await membersOf(deps, request.app.id, request.services);
+  await Promise.all(members.filter((spec) => spec.wanted === 'stopped').map((spec) => steps.step(`start ${spec.name}`, async () => {
+    await wish(deps, spec.id, 'running');
+    await awaitPhase(deps, spec, (phase) => phase === 'running', startLimitMs, request.signal);
+  })));
+}
+
+/** One replica of a service at a time, so that the others go on serving. */
+export async function restartContainers(deps: ChangeDeps, request: ChangeRequest, steps: Steps): Promise<void> {
+  const members = await membersOf(deps, request.app.id, request.services);
+  const services = Map.groupBy(members, (spec) => spec.service);
+  await Promise.all([...services.values()].map(async (replicas) => {
+    for (const spec of replicas) {
+      request.signal.throwIfAborted();
+      await steps.step(`restart ${spec.name}`, async () => {
+        if (spec.wanted === 'stopped') await wish(deps, spec.id, 'running');
+        else await deps.containers.restart(spec.id);
+        await awaitPhase(deps, spec, (phase) => phase === 'running', startLimitMs, request.signal);
+      });
+    }
+  }));
+}
+
+/**
+ * For `up`: stopped containers run again, and what ended badly begins anew as a fresh container.
+ * @returns whether there were any
+ */
+export async function reviveContainers(deps: ChangeDeps, appId: string, services: ReadonlySet<string>): Promise<boolean> {
+  let revived = false;
+  for (const spec of await membersOf(deps, appId, [...services])) {
+    const status = (await deps.containers.statuses.get(spec.id))?.value;
+    const failed = status?.phase === 'exited' && status.exitCode !== 0 && spec.wanted === 'running';
+    if (failed) {
+      await deps.containers.specs.delete(spec.id);
+      await deps.addresses.release(`container/${spec.id}`);
+    } else if (spec.wanted === 'stopped') await wish(deps, spec.id, 'running');
+    else continue;
+    revived = true;
+  }
+  return revived;
+}
+
+async function membersOf(deps: ChangeDeps, appId: string, services: readonly string[]): Promise<readonly ContainerSpec[]> {
+  const all = (await deps.containers.specs.list()).map((one) => one.value);
+  return all.filter((one) => one.appId === appId && !one.draining && (services.length === 0 || services.includes(one.service))).sort((a, b) => a.index - b.index);
+}
+
+async function wish(deps: ChangeDeps, id: string, wanted: 'running' | 'stopped'): Promise<void> {
+  await deps.containers.specs.update(id, (spec) => (spec === undefined || spec.wanted === wanted ? spec : { ...spec, wanted, generation: spec.generation + 1 }));
+}
+
+async function awaitPhase(deps: ChangeDeps, spec: ContainerSpec, reached: (phase: string) => boolean, limitMs: number, signal: AbortSignal): Promise<void> {
+  const look = async () => {
+    const status = (await deps.containers.statuses.get(spec.id))?.value;
+    return status === undefined || reached(status.phase);
+  };
+  await waitUntil(look, { what: `container ${spec.name} is as wished`, limitMs, everyMs: 100, clock: deps.clock, signal });
+}
