@@ -1,10 +1,10 @@
 /**
- * Opens the containers layer: its controller, and what upper layers may ask of a single container (exec,
- * logs, restart, statistics). Wishes go through the store.
+ * Opens the containers layer: its controller, and what upper layers may ask of a single container (its
+ * line to the guest, logs, restart, statistics). Wishes go through the store.
  */
 import { asStrataError, StrataError, type Clock, type Instance, type Log } from '#base';
-import type { AgentCalls, GuestExec } from '#guest-protocol';
-import { machineSpecSchema, machineStatusSchema, type AgentStream, type Machines } from '#machines';
+import type { AgentCalls } from '#guest-protocol';
+import { machineSpecSchema, machineStatusSchema, type AgentConnection, type AgentStream, type Machines } from '#machines';
 import type { Controller } from '#reconcile';
 import { recordsOf, type Records, type Store } from '#store';
 import { containerSpecSchema, containerStatusSchema, type ContainerSpec, type ContainerStatus } from './container.ts';
@@ -28,10 +28,8 @@ export interface Containers {
   readonly specs: Records<ContainerSpec>;
   readonly statuses: Records<ContainerStatus>;
   readonly volumes: Records<Volume>;
-  /** @throws StrataError `container.notRunning` */
-  exec(id: string, exec: Omit<GuestExec, 'container' | 'stream'>): Promise<AgentStream>;
-  resize(id: string, stream: AgentStream, rows: number, columns: number): Promise<void>;
-  signal(id: string, stream: AgentStream, signal: string): Promise<void>;
+  /** The line to the guest that carries the container. @throws StrataError `container.notFound`, `container.notRunning` */
+  connection(id: string): Promise<AgentConnection>;
   logs(id: string, options: { readonly follow: boolean; readonly tail?: number; readonly sinceMs?: number }): Promise<AgentStream>;
   /** Stops it with its own signal and grace, then starts it again. */
   restart(id: string): Promise<void>;
@@ -104,20 +102,7 @@ export function openContainers(deps: ContainersDeps): Containers {
       containers: specs, statuses, machineSpecs, machineStatuses, sessions, recorder, clock: deps.clock, log: deps.log,
       performer: { instance: deps.instance, machines: deps.machines, images: deps.images, volumeBytes, serialsInUse },
     }),
-    async exec(id, exec) {
-      const { session } = await sessionOf(id);
-      const stream = session.connection.openStream();
-      await session.connection.call('exec', { ...exec, container: id, stream: stream.id });
-      return stream;
-    },
-    async resize(id, stream, rows, columns) {
-      const { session } = await sessionOf(id);
-      await session.connection.call('execResize', { stream: stream.id, rows, columns });
-    },
-    async signal(id, stream, signal) {
-      const { session } = await sessionOf(id);
-      await session.connection.call('execSignal', { stream: stream.id, signal });
-    },
+    connection: async (id) => (await sessionOf(id)).session.connection,
     async logs(id, options) {
       const { session } = await sessionOf(id);
       const stream = session.connection.openStream();

@@ -8,3 +8,4 @@ export { performPlan, type PerformPlanOptions, type PlanProgress } from './perfo
 export { openUserOperations, type OpenUserOperations, type StartOptions, type UserOperations } from './user-operations.ts';
 export { operationKey, userOperationSchema, type OperationRun, type UserOperation, type UserStep } from './user-operation.ts';
 export { openGenerationGuard, type GenerationGuard } from './generation-guard.ts';
+export type { OperationBody } from './run-user-operation.ts';

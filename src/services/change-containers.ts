@@ -83,6 +83,18 @@ export async function reviveContainers(deps: ChangeDeps, appId: string, services
   return revived;
 }
 
+/**
+ * Ends an app's containers with another grace than their own: out of the balancers first, then the signal, then
+ * the kill after `graceMs`. What cannot be reached ends with its machine.
+ */
+export async function endContainers(deps: ChangeDeps & { syncTraffic(): Promise<void> }, appId: string, graceMs: number): Promise<void> {
+  const members = await membersOf(deps, appId, []);
+  const since = deps.clock.now();
+  for (const { id } of members) await deps.containers.specs.update(id, (spec) => (spec === undefined || spec.draining ? spec : { ...spec, draining: true, drainingSince: since, generation: spec.generation + 1 }));
+  await deps.syncTraffic();
+  await Promise.allSettled(members.map(async ({ id }) => (await deps.containers.connection(id)).call('containerStop', { id, graceMs }, { timeoutMs: graceMs + 30_000 })));
+}
+
 async function membersOf(deps: ChangeDeps, appId: string, services: readonly string[]): Promise<readonly ContainerSpec[]> {
   const all = (await deps.containers.specs.list()).map((one) => one.value);
   return all.filter((one) => one.appId === appId && !one.draining && (services.length === 0 || services.includes(one.service))).sort((a, b) => a.index - b.index);

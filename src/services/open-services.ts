@@ -10,7 +10,7 @@ import type { Controller } from '#reconcile';
 import { recordsOf, type Records, type Store } from '#store';
 import { appRecordSchema, appStatusSchema, serviceRecordSchema, type AppRecord, type AppStatus, type ServiceRecord } from './app-record.ts';
 import type { MachineWish } from './assign-machines.ts';
-import { checkServices, restartContainers, reviveContainers, startContainers, stopContainers } from './change-containers.ts';
+import { checkServices, endContainers, restartContainers, reviveContainers, startContainers, stopContainers } from './change-containers.ts';
 import { bringUpApp, type BringUpDeps, type BringUpRequest, type Steps } from './bring-up-app.ts';
 import { machinesToMake } from './admit-app.ts';
 import { previewApp } from './preview-app.ts';
@@ -55,8 +55,10 @@ export interface Services {
   preview(request: Omit<BringUpRequest, 'signal' | 'waitMs'>): Promise<readonly string[]>;
   /** Gives back what an `up` that never ended had taken; called once, before anything runs. */
   sweep(): Promise<void>;
-  /** Wishes the app gone; `removeVolumes` takes its data too. Idempotent. */
-  down(name: string, removeVolumes: boolean): Promise<AppRecord>;
+  /** @throws StrataError `service.notFound` */
+  checkServices(app: AppRecord, services: readonly string[]): void;
+  /** Wishes the app gone; `removeVolumes` takes its data too, `graceMs` replaces the containers' own grace. Idempotent. */
+  down(name: string, removeVolumes: boolean, graceMs?: number): Promise<AppRecord>;
   /** Makes balancers and names follow the records now. */
   syncTraffic(): Promise<void>;
 }
@@ -129,8 +131,10 @@ export function openServices(deps: ServicesDeps): Services {
       const lost = (await deps.ports.list()).filter((one) => one.owner.startsWith('app/') && !known.has(one.owner));
       for (const one of lost) await deps.ports.releasePort(one.owner, one.port, one.protocol);
     },
-    async down(name, removeVolumes) {
+    checkServices,
+    async down(name, removeVolumes, graceMs) {
       const app = await findApp(name);
+      if (graceMs !== undefined) await endContainers({ ...changes, syncTraffic: traffic.sync }, app.id, graceMs);
       if (app.wanted === 'down' && (app.removeVolumes || !removeVolumes)) return app;
       const record: AppRecord = { ...app, wanted: 'down', removeVolumes: app.removeVolumes || removeVolumes, generation: app.generation + 1, updatedAt: deps.clock.now() };
       await apps.put(app.id, record);

@@ -1,0 +1,120 @@
+/** Machines by name or id: every change is a wish in the store, refused by the same table the CLI explains by. */
+import { hostArchitecture, newId, StrataError } from '#base';
+import { permissionOf, type ConsoleLine, type Machine, type MachineAction } from '#contract';
+import type { MachineSpec, MachineStatus } from '#machines';
+import { macOfAddress } from '#pool';
+import type { RecordEntry } from '#store';
+import type { Backend, ChangeOptions } from '../backend.ts';
+import { preconditionFailed } from '../problems.ts';
+import { consoleLines } from './console-lines.ts';
+import { findByHandle } from './find-record.ts';
+import type { Layers } from './layers.ts';
+import { execInGuest, pumpConsole } from './guest-terminal.ts';
+import { showMachine } from './show-machine.ts';
+
+interface Found { readonly entry: RecordEntry<MachineSpec>; readonly status: MachineStatus | undefined }
+
+/** What a machine's disks may take at once; they grow as they are written. */
+const diskBytesNow = 1024 ** 3;
+
+export function machinesBackend(layers: Layers): Backend['machines'] {
+  const { machineSpecs: specs, machineStatuses: statuses } = layers;
+
+  async function find(handle: string): Promise<Found> {
+    const entries = await specs.list();
+    const chosen = findByHandle('machine', handle, entries.map((one) => one.value));
+    const entry = entries.find((one) => one.id === chosen.id) as RecordEntry<MachineSpec>;
+    return { entry, status: (await statuses.get(entry.id))?.value };
+  }
+
+  async function view({ entry, status }: Found): Promise<Machine> {
+    const [hosts, apps] = await Promise.all([layers.host.hosts.get(layers.host.id), layers.services.apps.list()]);
+    const owner = entry.value.owner?.startsWith('app/') === true ? entry.value.owner.slice('app/'.length) : null;
+    return showMachine({
+      spec: entry.value, revision: entry.revision, status, hostName: hosts?.value.name ?? layers.host.id,
+      app: owner === null ? null : apps.find((one) => one.value.id === owner)?.value.name ?? owner,
+    });
+  }
+
+  function permit(action: MachineAction, found: Found): void {
+    const permission = permissionOf(action, found.status?.phase ?? 'defined');
+    if (!permission.permitted) throw new StrataError(`machine ${found.entry.value.name}: ${permission.reason}`, { code: 'machine.notPermitted', kind: 'refused', advice: `see \`strata machine inspect ${found.entry.value.name}\`` });
+  }
+
+  /** The wish as changed, unless somebody changed it since the caller looked. */
+  async function change(found: Found, options: ChangeOptions, changes: Partial<MachineSpec>): Promise<Machine> {
+    const { entry } = found;
+    if (options.ifMatch !== undefined && options.ifMatch !== entry.revision) throw preconditionFailed(`machine ${entry.value.name}`, entry.revision);
+    const value = { ...entry.value, ...changes, generation: entry.value.generation + 1 };
+    const revision = await specs.put(entry.id, value, { ifRevision: entry.revision });
+    return view({ entry: { ...entry, value, revision }, status: found.status });
+  }
+
+  return {
+    list: async () => {
+      const states = new Map((await statuses.list()).map((one) => [one.id, one.value]));
+      return Promise.all((await specs.list()).map((entry) => view({ entry, status: states.get(entry.id) })));
+    },
+    get: async (handle) => view(await find(handle)),
+    async create(wish) {
+      if ((await specs.list()).some((one) => one.value.name === wish.name)) throw new StrataError(`machine ${wish.name} exists already`, { code: 'machine.nameTaken', kind: 'conflict', advice: 'choose another name, or remove it first' });
+      const architecture = wish.architecture ?? hostArchitecture;
+      await layers.machines.proofs();
+      await layers.host.refresh();
+      await layers.host.admit({ architecture, processors: wish.processors, memoryMiB: wish.memoryMiB, diskBytes: diskBytesNow, engine: wish.engine });
+      const id = newId('machine', layers.dice);
+      const address = await layers.addresses.allocate('endpoint', `machine/${id}`);
+      const spec: MachineSpec = {
+        id, name: wish.name, architecture, engine: wish.engine, processors: wish.processors, memoryMiB: wish.memoryMiB, boot: { kind: 'guest-os' }, scratchMiB: wish.scratchMiB,
+        disks: [], network: { mac: macOfAddress(address), address }, wanted: wish.start ? 'running' : 'stopped', owner: null, createdAt: layers.clock.now(), generation: 1,
+      };
+      const revision = await specs.put(id, spec, { ifRevision: 0 });
+      return view({ entry: { id, key: specs.key(id), value: spec, revision, created: revision }, status: undefined });
+    },
+    async remove(handle, options) {
+      const found = await find(handle);
+      const { entry } = found;
+      if (!options.force) permit('remove', found);
+      if (entry.value.owner !== null) throw new StrataError(`machine ${entry.value.name} belongs to ${entry.value.owner}`, { code: 'machine.owned', kind: 'refused', advice: 'take the app down, which removes its machines' });
+      if (options.ifMatch !== undefined && options.ifMatch !== entry.revision) throw preconditionFailed(`machine ${entry.value.name}`, entry.revision);
+      await specs.delete(entry.id, { ifRevision: entry.revision });
+      await layers.addresses.release(`machine/${entry.id}`);
+      return view(found);
+    },
+    async start(handle, options) {
+      const found = await find(handle);
+      if (found.entry.value.wanted === 'running' && found.status?.phase === 'running') return view(found);
+      permit('start', found);
+      return change(found, options, { wanted: 'running' });
+    },
+    async stop(handle, options) {
+      const found = await find(handle);
+      if (found.entry.value.wanted === 'stopped' && found.status?.phase === 'stopped') return view(found);
+      permit('stop', found);
+      const changed = await change(found, options, { wanted: 'stopped' });
+      if (options.force) await layers.machines.powerOff(found.entry.id);
+      return changed;
+    },
+    async restart(handle, options) {
+      const found = await find(handle);
+      permit('restart', found);
+      const changed = await change(found, options, { wanted: 'running', restartToken: newId('operation', layers.dice) });
+      if (options.force) await layers.machines.powerOff(found.entry.id);
+      return changed;
+    },
+    async logs(handle, query, signal): Promise<AsyncIterable<ConsoleLine>> {
+      const { entry } = await find(handle);
+      return consoleLines(layers.machines, entry.id, query, signal);
+    },
+    async exec(handle, request, session) {
+      const found = await find(handle);
+      permit('exec', found);
+      return execInGuest(await layers.machines.agent(found.entry.id, { timeoutMs: 10_000 }), '', request, session);
+    },
+    async console(handle, session) {
+      const found = await find(handle);
+      permit('console', found);
+      await pumpConsole(await layers.machines.openConsole(found.entry.id), session);
+    },
+  };
+}

@@ -1,0 +1,36 @@
+/** The API's backend over the layers: one small file for each noun, joined here. */
+import type { OperationBody } from '#reconcile';
+import type { Backend } from '../backend.ts';
+import { upBody, downBody, type DownInput, type UpInput } from './app-operations.ts';
+import { appsBackend } from './backend-apps.ts';
+import { containersBackend, volumesBackend } from './backend-containers.ts';
+import { examineHost, hostsBackend } from './backend-hosts.ts';
+import { imagesBackend } from './backend-images.ts';
+import { machinesBackend } from './backend-machines.ts';
+import { eventsBackend, operationsBackend } from './backend-operations.ts';
+import type { Layers } from './layers.ts';
+import { timeOf } from './show-machine.ts';
+
+export function openBackend(layers: Layers): Backend {
+  return {
+    version: async () => ({ version: layers.version, api: 'v1', instance: layers.instance.name, node: process.versions.node, pid: process.pid, startedAt: timeOf(layers.startedAt) }),
+    readiness: async () => layers.readiness(),
+    doctor: () => examineHost(layers),
+    events: eventsBackend(layers),
+    hosts: hostsBackend(layers),
+    machines: machinesBackend(layers),
+    images: imagesBackend(layers),
+    apps: appsBackend(layers),
+    containers: containersBackend(layers),
+    volumes: volumesBackend(layers),
+    operations: operationsBackend(layers),
+  };
+}
+
+/** What an operation kept when its daemon died says how to go on. @param layers asked for when one is run again */
+export function operationReruns(layers: () => Layers): Readonly<Record<string, (input: unknown) => OperationBody>> {
+  return {
+    'app.up': (input) => upBody(layers(), input as UpInput),
+    'app.down': (input) => downBody(layers(), input as DownInput),
+  };
+}
