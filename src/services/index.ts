@@ -5,3 +5,4 @@ export { type MachineWish } from './assign-machines.ts';
 export { type BringUpRequest, type Steps } from './bring-up-app.ts';
 export { openServices, type Services, type ServicesDeps } from './open-services.ts';
 export type { Gateway, GatewayBackend, GatewayBind, GatewayState } from './gateway/gateway.ts';
+export { openEdge, type Edge, type EdgeDeps } from './edge/index.ts';

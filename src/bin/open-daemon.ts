@@ -1,0 +1,103 @@
+/** Opens every layer from bottom to top, connects the drivers, and closes them in the opposite order. */
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { apiSocketPath, StrataError, systemClock, systemDice, type Instance, type Log } from '#base';
+import { openApi, openBackend, operationReruns, type Layers } from '#api';
+import { openContainers, openImages } from '#containers';
+import { ensureGuestOs, openMachines } from '#machines';
+import { openQemuEngine } from '#machines/qemu';
+import { openAddresses, openHost, openHostNetwork, openPorts, type PlacementRequest, type Ports } from '#pool';
+import { openUserOperations, runControllers } from '#reconcile';
+import { openEdge, openServices, type MachineWish } from '#services';
+import { openHaproxyGateway } from '#services/haproxy';
+import { openSqliteStore } from '#store/sqlite';
+import { readNameServers } from './read-name-servers.ts';
+
+export interface Daemon { close(): Promise<void> }
+
+/** Port of `http://<service>.<app>.localhost` where it is free. */
+const usualHostsPort = 8000;
+/** What a new machine's disks may take at once; they grow as they are written. */
+const diskBytesNow = 1024 ** 3;
+
+export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> {
+  const clock = systemClock;
+  const dice = systemDice;
+  const startedAt = clock.now();
+  await using closing = new AsyncDisposableStack();
+  for (const folder of [instance.stateDir, instance.runDir]) await mkdir(folder, { recursive: true, mode: 0o700 });
+  await mkdir(instance.cacheDir, { recursive: true, mode: 0o755 });
+  const store = await openSqliteStore({ path: join(instance.stateDir, 'strata.db') });
+  closing.defer(() => store.close());
+  const network = openHostNetwork({ instance, log });
+  await network.ensure();
+  const guestOs = (architecture: Parameters<typeof ensureGuestOs>[0], progress?: (message: string) => void) => ensureGuestOs(architecture, { instance, ...(progress === undefined ? {} : { progress }) });
+  const engines = [openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture), network })];
+  const opened = await openMachines({ instance, store, engines, network, clock, dice, log });
+  closing.defer(() => opened.close());
+  const { machines } = opened;
+  const host = await openHost({ instance, store, clock, dice, log, proofs: () => machines.knownProofs(), promised: () => opened.promised() });
+  closing.defer(() => host.stop());
+  const addresses = openAddresses(store, instance);
+  const ports = openPorts(store);
+  const images = await openImages({ instance, store, clock, log });
+  const containers = openContainers({ instance, store, machines, images, clock, log });
+  closing.defer(() => containers.close());
+  const gateway = openHaproxyGateway({ instance, log });
+  closing.defer(() => gateway.release());
+  const edge = openEdge({ instance, log });
+  const hostsPort = await takeHostsPort(ports, instance);
+  const services = openServices({
+    instance, store, containers, images, addresses, ports, network, gateway, edge, hostsPort, clock, dice, log,
+    upstreamDns: await readNameServers(), host: { processors: availableParallelism() },
+    prepareGuest: async (architecture, say) => { await guestOs(architecture, say); },
+    admitMachines: async (wishes) => {
+      if (wishes.length === 0) return;
+      await machines.proofs();
+      await host.admitAll(wishes.map(placementOf));
+    },
+  });
+  await services.sweep();
+  let layers: Layers | undefined;
+  const operations = openUserOperations({ store, clock, dice, log, reruns: operationReruns(() => {
+    if (layers === undefined) throw new StrataError('the daemon is not ready', { code: 'daemon.starting', kind: 'unavailable' });
+    return layers;
+  }) });
+  layers = {
+    instance, version: programVersion(), startedAt, store, clock, dice, log, host, addresses, machines, machineSpecs: opened.specs, machineStatuses: opened.statuses,
+    images, containers, services, operations, hostsPort, readiness: () => ({ ready: true, checks: [] }),
+  };
+  const controllers = runControllers({ controllers: [opened.controller, containers.controller, ...services.controllers], store, clock, dice, log });
+  closing.defer(() => controllers.stop());
+  await operations.recover();
+  closing.defer(() => operations.stop());
+  const api = await openApi({ backend: openBackend(layers), socketPath: apiSocketPath(instance), log });
+  closing.defer(() => api.close());
+  log.info({ instance: instance.name, tookMs: clock.now() - startedAt }, 'the daemon serves');
+  const all = closing.move();
+  return { close: () => all.disposeAsync() };
+}
+
+/** The gateway's own port stays the same once chosen; another program may hold the usual one. */
+async function takeHostsPort(ports: Ports, instance: Instance): Promise<number> {
+  const owner = 'gateway/hosts';
+  const held = (await ports.list()).find((one) => one.owner === owner);
+  if (held !== undefined) return held.port;
+  try {
+    return await ports.take(owner, usualHostsPort + instance.subnet, 'tcp');
+  } catch (thrown) {
+    if (thrown instanceof StrataError && thrown.code === 'pool.portTaken') return ports.take(owner, 0, 'tcp');
+    throw thrown;
+  }
+}
+
+function placementOf(machine: MachineWish): PlacementRequest {
+  return { architecture: machine.architecture, processors: machine.processors, memoryMiB: machine.memoryMiB, diskBytes: diskBytesNow, engine: machine.engine };
+}
+
+function programVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

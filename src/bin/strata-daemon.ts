@@ -1,0 +1,30 @@
+/**
+ * The daemon: connects layers and drivers and serves the API until it is told to end. Its end, however sudden, touches
+ * no machine, no gateway and no edge: the next start finds them and goes on.
+ */
+import { asStrataError, instanceFromEnvironment, openLog } from '#base';
+import { openDaemon } from './open-daemon.ts';
+
+const log = openLog('daemon');
+
+/** What nobody caught leaves work half done; operations and controllers go on where they were after a restart. */
+function crash(thrown: unknown): never {
+  log.fatal({ error: asStrataError(thrown, 'unexpected').message, stack: thrown instanceof Error ? thrown.stack : undefined }, 'the daemon ends because of an error it did not expect');
+  process.exit(1);
+}
+process.on('unhandledRejection', crash);
+process.on('uncaughtException', crash);
+
+try {
+  const daemon = await openDaemon(instanceFromEnvironment(process.env), log);
+  const end = (signal: string): void => {
+    log.info({ signal }, 'the daemon ends; machines go on');
+    daemon.close().then(() => process.exit(0), crash);
+  };
+  process.once('SIGTERM', end);
+  process.once('SIGINT', end);
+} catch (thrown) {
+  const error = asStrataError(thrown, 'the daemon cannot start');
+  log.fatal({ code: error.code, advice: error.advice, cause: error.cause instanceof Error ? error.cause.message : undefined }, error.message);
+  process.exitCode = 1;
+}
