@@ -5,7 +5,7 @@
  */
 import * as os from 'os';
 import * as sys from 'sys';
-import { listFolder, makeFolder, readBytes, readText, removeTree, writeBytes, writeText } from './files.ts';
+import { listFolder, makeFolder, readBytes, readText, removeTree, setKernelValue, writeBytes } from './files.ts';
 
 const MS_NOSUID = 2;
 const MS_NODEV = 4;
@@ -31,7 +31,7 @@ export function loadModules(list: string): void {
 
 /** Writes to the kernel's log, which the serial console shows. */
 export function complain(text: string): void {
-  try { writeText('/dev/kmsg', `<3>strata: ${text}\n`); } catch { /* there is no log to complain to */ }
+  try { setKernelValue('/dev/kmsg', `<3>strata: ${text}\n`); } catch { /* there is no log to complain to */ }
 }
 
 const programs = ['/usr', '/lib', '/lib64', '/etc'];
@@ -57,11 +57,11 @@ export function mountRest(): void {
   }
   makeFolder('/run/netns');
   makeFolder('/run/containers');
-  writeText('/proc/sys/net/ipv4/ip_unprivileged_port_start', '0');
-  writeText('/proc/sys/vm/overcommit_memory', '1');
-  writeText('/sys/fs/cgroup/cgroup.subtree_control', '+cpu +memory +pids +io');
+  setKernelValue('/proc/sys/net/ipv4/ip_unprivileged_port_start', '0');
+  setKernelValue('/proc/sys/vm/overcommit_memory', '1');
+  setKernelValue('/sys/fs/cgroup/cgroup.subtree_control', '+cpu +memory +pids +io');
   makeFolder('/sys/fs/cgroup/strata');
-  writeText('/sys/fs/cgroup/strata/cgroup.subtree_control', '+cpu +memory +pids +io');
+  setKernelValue('/sys/fs/cgroup/strata/cgroup.subtree_control', '+cpu +memory +pids +io');
 }
 
 function copyTree(from: string, to: string): void {

@@ -9,8 +9,12 @@ const early = new Map<number, number>();
 const maxEarly = 256;
 
 export function startReaping(): void {
-  os.signal(os.SIGCHLD, reap);
-  os.signal(os.SIGPIPE, null);
+  const signals = sys.childSignals();
+  const record = new ArrayBuffer(128); // struct signalfd_siginfo; what it says is what reap() finds out by itself
+  os.setReadHandler(signals, () => {
+    while (sys.read(signals, record) > 0);
+    reap();
+  });
 }
 
 export function reap(): void {

@@ -24,7 +24,7 @@ export function openFile(path: string, flags: number, mode = 0o600): number {
 
 /** A small file as text; undefined where there is none. */
 export function readText(path: string): string | undefined {
-  return std.loadFile(path) ?? undefined;
+  return sys.readText(path) ?? undefined;
 }
 
 export function writeBytes(path: string, bytes: Uint8Array, mode: number, append = false): void {
@@ -40,6 +40,17 @@ export function writeBytes(path: string, bytes: Uint8Array, mode: number, append
 
 export function writeText(path: string, text: string, mode = 0o644): void {
   writeBytes(path, new Uint8Array(sys.encode(text)), mode);
+}
+
+/** Writes to a file of the kernel's: no creation, no mode. */
+export function setKernelValue(path: string, value: string): void {
+  const fd = openFile(path, os.O_WRONLY);
+  try {
+    const bytes = sys.encode(value);
+    sys.write(fd, bytes, 0, bytes.byteLength);
+  } finally {
+    os.close(fd);
+  }
 }
 
 /** Up to `length` bytes from `offset`. */

@@ -12,16 +12,12 @@ declare module 'os' {
   export function stat(path: string): [{ mode: number; size: number; uid: number; gid: number } | null, number];
   export function setReadHandler(fd: number, handler: (() => void) | null): void;
   export function setWriteHandler(fd: number, handler: (() => void) | null): void;
-  export function signal(signal: number, handler: (() => void) | null | undefined): void;
   export function setTimeout(work: () => void, milliseconds: number): object;
   export function clearTimeout(timer: object): void;
   export function seek(fd: number, offset: number, whence: number): number;
   export const O_RDONLY: number, O_WRONLY: number, O_RDWR: number, O_CREAT: number, O_TRUNC: number, O_APPEND: number, O_EXCL: number;
-  export const SIGCHLD: number, SIGTERM: number, SIGINT: number, SIGPIPE: number;
 }
 declare module 'std' {
-  export const out: { puts(text: string): void; flush(): void };
-  export function loadFile(path: string): string | null;
   export const SEEK_SET: number, SEEK_END: number;
 }
 declare module 'sys' {
@@ -48,6 +44,8 @@ declare module 'sys' {
   export function read(fd: number, into: ArrayBuffer): number;
   export function write(fd: number, from: ArrayBuffer, offset: number, length: number): number;
   export function poll(fd: number): number;
+  export function readText(path: string): string | null;
+  export function childSignals(): number;
   export function pipe(): [number, number];
   export function openPty(rows: number, columns: number): [number, number];
   export function setWindow(fd: number, rows: number, columns: number): void;

@@ -26,6 +26,7 @@
 #include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -275,6 +276,30 @@ FUNCTION(js_write)
     return JS_NewInt32(ctx, (int)put);
 }
 
+/* A whole small file as text, whatever size the kernel says it has (proc and sysfs lie); null where it cannot be read. */
+FUNCTION(js_read_text)
+{
+    const char *path = text(ctx, argv[0]);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    JS_FreeCString(ctx, path);
+    if (fd < 0) return JS_NULL;
+    size_t size = 0, room = 4096;
+    char *bytes = malloc(room);
+    ssize_t got = 0;
+    while (bytes != NULL && (got = read(fd, bytes + size, room - size)) > 0) {
+        size += (size_t)got;
+        if (size < room) continue;
+        if (room >= 8 * 1024 * 1024) break;
+        char *larger = realloc(bytes, room *= 2);
+        if (larger == NULL) break;
+        bytes = larger;
+    }
+    close(fd);
+    JSValue value = got < 0 || bytes == NULL ? JS_NULL : JS_NewStringLen(ctx, bytes, size);
+    free(bytes);
+    return value;
+}
+
 /* poll(2) of one descriptor without waiting: the events that hold. */
 FUNCTION(js_poll)
 {
@@ -483,6 +508,19 @@ FUNCTION(js_spawn)
     return JS_NewInt32(ctx, pid);
 }
 
+/*
+ * A descriptor that is readable when a child has ended. Instead of a signal handler: one that sets a flag can be
+ * missed between the look at the flag and the wait for descriptors.
+ */
+FUNCTION(js_child_signals)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    int fd = sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -1 : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? fail(ctx, "signalfd") : JS_NewInt32(ctx, fd);
+}
+
 /* The next ended child as [pid, status], or null. */
 FUNCTION(js_reap)
 {
@@ -524,6 +562,7 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("unshareNet", 0, js_unshare_net), JS_CFUNC_DEF("setnsNet", 1, js_setns_net), JS_CFUNC_DEF("netlink", 1, js_netlink),
     JS_CFUNC_DEF("interfaceIndex", 1, js_interface_index), JS_CFUNC_DEF("connect", 2, js_connect), JS_CFUNC_DEF("socketError", 1, js_socket_error),
     JS_CFUNC_DEF("nonblocking", 1, js_nonblocking), JS_CFUNC_DEF("read", 2, js_read), JS_CFUNC_DEF("write", 4, js_write), JS_CFUNC_DEF("poll", 1, js_poll),
+    JS_CFUNC_DEF("readText", 1, js_read_text), JS_CFUNC_DEF("childSignals", 0, js_child_signals),
     JS_CFUNC_DEF("pipe", 0, js_pipe), JS_CFUNC_DEF("openPty", 2, js_open_pty), JS_CFUNC_DEF("setWindow", 3, js_set_window),
     JS_CFUNC_DEF("rawTerminal", 1, js_raw_terminal), JS_CFUNC_DEF("spawn", 1, js_spawn), JS_CFUNC_DEF("reap", 0, js_reap), JS_CFUNC_DEF("kill", 2, js_kill),
     JS_CFUNC_DEF("encode", 1, js_encode), JS_CFUNC_DEF("decode", 3, js_decode),

@@ -90,8 +90,7 @@ async function build(architecture: Architecture, work: string, options: GuestOsO
   const release = (await readdir(join(roots.kernel, 'lib/modules')))[0] ?? '';
   const image = await readFile(join(roots.kernel, 'boot', `vmlinuz-${release}`));
   await mkdir(join(work, 'out'));
-  const scratchFile = async (bytes: Buffer) => { await writeFile(join(work, 'payload.xz'), bytes); return join(work, 'payload'); };
-  await writeFile(join(work, 'out/kernel'), await extractKernel(image, scratchFile), { mode: 0o444 });
+  await writeFile(join(work, 'out/kernel'), extractKernel(image), { mode: 0o444 });
   const entries = await initramfsEntries({ architecture, release, modules: join(roots.kernel, 'lib/modules', release), programs: roots.programs, init });
   await writeFile(join(work, 'out/initramfs'), writeCpio(entries), { mode: 0o444 });
   await writeFile(join(work, 'out/release'), `${release}\n`, { mode: 0o444 });

@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { readFile, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { runProcess, type Architecture } from '#base';
-import { moduleName, moduleOrder } from './module-order.ts';
+import type { Architecture } from '#base';
 import { neededLibraries } from './needed-libraries.ts';
+import { readModules } from './read-modules.ts';
 import type { CpioEntry } from './write-cpio.ts';
 
 /** For the line to the host: loaded before anything else. */
@@ -37,26 +37,9 @@ export async function initramfsEntries(input: InitramfsInput): Promise<readonly 
 }
 
 async function moduleEntries(folder: string): Promise<CpioEntry[]> {
-  const dep = await dependencies(folder);
-  const first = moduleOrder(dep, firstModules);
-  const rest = moduleOrder(dep, restModules).filter((path) => !first.includes(path));
-  const list = (name: string, paths: readonly string[]): CpioEntry => ({ path: `modules/${name}`, kind: 'file', content: Buffer.from(paths.map((path) => `${moduleName(path)}.ko\n`).join('')), mode: 0o644 });
-  const files = await Promise.all([...first, ...rest].map(async (path): Promise<CpioEntry> => ({ path: `modules/${moduleName(path)}.ko`, kind: 'file', content: await moduleBytes(join(folder, path)), mode: 0o644 })));
-  return [list('first', first), list('rest', rest), ...files];
-}
-
-/** The package ships no modules.dep (its install script makes it), so depmod makes one here. */
-async function dependencies(folder: string): Promise<string> {
-  const base = folder.slice(0, folder.indexOf('/lib/modules/'));
-  await runProcess(['depmod', '--basedir', base, basename(folder)], { timeoutMs: 120_000 });
-  return readFile(join(folder, 'modules.dep'), 'utf8');
-}
-
-/** finit_module wants them uncompressed here: decompressing under emulation costs more than reading. */
-async function moduleBytes(path: string): Promise<Buffer> {
-  if (!path.endsWith('.xz')) return readFile(path);
-  await runProcess(['xz', '--decompress', '--keep', '--force', '--', path], { timeoutMs: 60_000 });
-  return readFile(path.slice(0, -'.xz'.length));
+  const { lists: [first = [], rest = []], files } = await readModules(folder, [firstModules, restModules]);
+  const list = (name: string, names: readonly string[]): CpioEntry => ({ path: `modules/${name}`, kind: 'file', content: Buffer.from(names.map((one) => `${one}.ko\n`).join('')), mode: 0o644 });
+  return [list('first', first), list('rest', rest), ...[...files].map(([name, content]): CpioEntry => ({ path: `modules/${name}.ko`, kind: 'file', content, mode: 0o644 }))];
 }
 
 async function programEntries(input: InitramfsInput): Promise<CpioEntry[]> {

@@ -1,35 +1,39 @@
-/** Which kernel modules to carry and in which order to load them, from the kernel's own modules.dep. Pure. */
+/** Which kernel modules to carry and in which order to load them, from what each module says it depends on. Pure. */
+
+/** Names a module's file says it depends on (`depends=` of its .modinfo section); no depmod needed. */
+export function moduleDepends(file: Buffer): string[] {
+  const mark = Buffer.from('\0depends=');
+  const at = file.indexOf(mark);
+  if (at < 0) return [];
+  const start = at + mark.length;
+  const text = file.toString('latin1', start, file.indexOf(0, start));
+  return text === '' ? [] : text.split(',').map(plainName);
+}
 
 /**
- * @param dep text of modules.dep: `path: dependency paths…`
- * @param wanted module names, with - or _
- * @returns paths in load order, dependencies first; names that the kernel has built in (or lacks) are left out
+ * @param depends module name → names it depends on; modules that the kernel has built in are not in it
+ * @returns names in load order, dependencies first, each once; unknown names are left out
  */
-export function moduleOrder(dep: string, wanted: readonly string[]): string[] {
-  const lines = new Map<string, readonly string[]>();
-  const pathOf = new Map<string, string>();
-  for (const line of dep.split('\n')) {
-    const [path, rest = ''] = line.split(':');
-    if (path === undefined || path === '') continue;
-    lines.set(path, rest.trim() === '' ? [] : rest.trim().split(/\s+/));
-    pathOf.set(moduleName(path), path);
-  }
+export function moduleOrder(depends: ReadonlyMap<string, readonly string[]>, wanted: readonly string[]): string[] {
   const order: string[] = [];
   const seen = new Set<string>();
-  const visit = (path: string): void => {
-    if (seen.has(path)) return;
-    seen.add(path);
-    for (const dependency of [...(lines.get(path) ?? [])].reverse()) visit(dependency);
-    order.push(path);
+  const visit = (name: string): void => {
+    if (seen.has(name)) return;
+    seen.add(name);
+    const first = depends.get(name);
+    if (first === undefined) return;
+    for (const dependency of first) visit(dependency);
+    order.push(name);
   };
-  for (const name of wanted) {
-    const path = pathOf.get(name.replaceAll('-', '_'));
-    if (path !== undefined) visit(path);
-  }
+  for (const name of wanted) visit(plainName(name));
   return order;
 }
 
 /** `kernel/drivers/virtio/virtio_pci.ko.xz` → `virtio_pci`. */
 export function moduleName(path: string): string {
-  return (path.split('/').pop() ?? '').replace(/\.ko(\.\w+)?$/, '').replaceAll('-', '_');
+  return plainName((path.split('/').pop() ?? '').replace(/\.ko(\.\w+)?$/, ''));
+}
+
+function plainName(name: string): string {
+  return name.replaceAll('-', '_');
 }
