@@ -1,0 +1,51 @@
+/**
+ * Makes sure that node_modules is what package-lock.json says, and names the Node that lies in it. Plain
+ * JavaScript, because the system's own Node (20 or newer) runs it before the locked one is there.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Folder of the project, without a slash at its end. */
+export const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+
+/** The locked Node of this processor, or undefined where it is not installed. */
+export function lockedNode() {
+  return [`node-linux-${process.arch}`].map((name) => join(root, 'node_modules', name, 'bin/node')).find((path) => existsSync(path));
+}
+
+/** Installs with `npm ci` where something is missing or of another version; ends the program where that fails. */
+export function installNodeModules() {
+  const why = whatIsStale();
+  if (why !== undefined) {
+    process.stderr.write(`npm ci: ${why}\n`);
+    const { status, error } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: ['ignore', 2, 2] });
+    if (error !== undefined || status !== 0) stop(error === undefined ? 'npm ci failed (its own words stand above); without a network npm packages cannot be fetched' : `npm could not be started: ${error.message}; install it with: apt-get install npm`);
+  }
+  const node = lockedNode();
+  if (node === undefined) stop(`there is no locked Node for ${process.arch}; x64 and arm64 are supported`);
+  return node;
+}
+
+/** The first difference between the lock file and what npm says it installed. */
+function whatIsStale() {
+  const installed = readJson('node_modules/.package-lock.json')?.packages;
+  if (installed === undefined) return 'node_modules is missing';
+  const wanted = Object.entries(readJson('package-lock.json')?.packages ?? {}).filter(([path]) => path !== '');
+  for (const [path, { version, integrity, optional }] of wanted) {
+    const there = installed[path];
+    if (there === undefined ? optional !== true : there.version !== version || there.integrity !== integrity) return `${path} is ${there === undefined ? 'missing' : `of version ${there.version}, not ${version}`}`;
+  }
+  return lockedNode() === undefined ? 'the locked Node is missing' : undefined;
+}
+
+function readJson(path) {
+  const file = join(root, path);
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+}
+
+function stop(why) {
+  process.stderr.write(`${why}\n`);
+  process.exit(1);
+}
