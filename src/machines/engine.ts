@@ -16,6 +16,8 @@ export interface EngineCapabilities {
   readonly ownDisks: boolean; // boots disks of users by firmware
   readonly pause: boolean;
   readonly snapshot: boolean;
+  /** Of the program that runs guests ('qemu 7.2.22'); proofs of another version are made again. */
+  readonly version?: string;
 }
 
 /** What the host can run, proved by a guest that ran. */
@@ -59,7 +61,10 @@ export interface Engine {
   capabilities(): Promise<EngineCapabilities>;
   /** Runs a guest for each architecture and accelerator and says what happened. */
   prove(signal?: AbortSignal): Promise<readonly AcceleratorProof[]>;
-  /** Starts the VMM; returns when its control socket answers (the guest still boots). Cleans up after itself on failure. */
+  /**
+   * Refuses with kind 'conflict' (`engine.alreadyRuns`) where a VMM of that id lives: one start, one VMM.
+   * Starts the VMM; returns when its control socket answers (the guest still boots). Cleans up after itself on failure.
+   */
   start(spec: MachineSpec, signal?: AbortSignal): Promise<RunningMachine>;
   /**
    * Finds the machine's VMM as left by an earlier daemon.

@@ -1,0 +1,43 @@
+/** Chooses what runs a machine, or says of each engine why not: pure. */
+import { StrataError } from '#base';
+import type { AcceleratorProof, EngineCapabilities } from './engine.ts';
+import type { EngineName, MachineSpec } from './machine.ts';
+
+export interface EngineCandidate {
+  readonly capabilities: EngineCapabilities;
+  /** What it was proved to run on this host; undefined while nobody has looked. */
+  readonly proofs: readonly AcceleratorProof[] | undefined;
+}
+
+export type EngineChoice =
+  | { readonly chosen: EngineName; readonly why: string }
+  | { readonly chosen: null; readonly refusals: readonly { readonly engine: EngineName; readonly why: string }[] };
+
+/** `auto` takes the first that can, in the order given. */
+export function chooseEngine(spec: MachineSpec, candidates: readonly EngineCandidate[]): EngineChoice {
+  const asked = candidates.filter(({ capabilities }) => spec.engine === 'auto' || capabilities.name === spec.engine);
+  const refusals: { readonly engine: EngineName; readonly why: string }[] = [];
+  for (const candidate of asked) {
+    const why = refusal(spec, candidate);
+    if (why === undefined) return { chosen: candidate.capabilities.name, why: spec.engine === 'auto' ? 'the first engine of this host that can run it' : 'it was asked for' };
+    refusals.push({ engine: candidate.capabilities.name, why });
+  }
+  if (asked.length === 0 && spec.engine !== 'auto') refusals.push({ engine: spec.engine, why: 'this host does not have it' });
+  return { chosen: null, refusals };
+}
+
+function refusal(spec: MachineSpec, { capabilities, proofs }: EngineCandidate): string | undefined {
+  if (!capabilities.architectures.includes(spec.architecture)) return `it runs ${capabilities.architectures.join(' and ')}, not ${spec.architecture}`;
+  if (spec.boot.kind === 'disk' && !capabilities.ownDisks) return 'it cannot boot from a disk';
+  if (spec.processors > capabilities.maxProcessors) return `it gives at most ${capabilities.maxProcessors} processors, ${spec.processors} are asked for`;
+  if (spec.disks.length > capabilities.maxDisks) return `it takes at most ${capabilities.maxDisks} disks, ${spec.disks.length} are asked for`;
+  const own = proofs?.filter((proof) => proof.architecture === spec.architecture) ?? [];
+  if (own.length > 0 && own.every((proof) => !proof.works)) return `no ${spec.architecture} guest ran with it here: ${own.map((proof) => `${proof.accelerator}: ${proof.evidence}`).join('; ')}`;
+  return undefined;
+}
+
+/** The refusal as an error. */
+export function engineRefusal(spec: MachineSpec, choice: Extract<EngineChoice, { chosen: null }>): StrataError {
+  const reasons = choice.refusals.map((one) => `${one.engine}: ${one.why}`).join('; ');
+  return new StrataError(`no engine can run machine ${spec.name}: ${reasons === '' ? 'this host has none' : reasons}`, { code: 'machine.noEngine', kind: 'refused', advice: 'change what is asked for, or see `strata doctor` for what this host can run', details: { refusals: choice.refusals } });
+}

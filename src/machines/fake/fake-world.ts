@@ -1,0 +1,138 @@
+/**
+ * What outlives a daemon in tests: the "processes" of fake machines. A test keeps one world and opens an
+ * engine on it for each daemon of its story; ending a daemon touches nothing here.
+ */
+import { randomUUID } from 'node:crypto';
+import { duplexPair, type Duplex } from 'node:stream';
+import { StrataError, type ProcessIdentity } from '#base';
+import type { VmmExit } from '../engine.ts';
+import type { MachineDisk, MachineSpec } from '../machine.ts';
+import { fakeGuest, type FakeGuest } from './fake-guest.ts';
+
+/** One VMM that runs or ran. */
+export interface FakeVmm {
+  readonly spec: MachineSpec;
+  readonly process: ProcessIdentity;
+  guest: FakeGuest | undefined;
+  readonly disks: Map<string, MachineDisk>;
+  console: Buffer;
+  hung: boolean;
+  exit: VmmExit | undefined;
+  readonly exited: Promise<VmmExit>;
+  /** Open lines of daemons. */
+  readonly wires: Set<Duplex>;
+}
+
+export interface FakeWorld {
+  /** Machines with a folder on the "host": running or not yet erased. */
+  readonly vmms: ReadonlyMap<string, FakeVmm>;
+  readonly bootId: string;
+  /** Times a machine was started, and times it was started while it lived, which must not happen. */
+  readonly starts: ReadonlyMap<string, number>;
+  readonly doubleStarts: readonly string[];
+  boot(spec: MachineSpec): FakeVmm;
+  connect(vmm: FakeVmm): Duplex;
+  /** Ends a VMM as a signal (or its own exit code) would. */
+  end(id: string, how?: { readonly code?: number; readonly signal?: string; readonly stderr?: string }): void;
+  endProcess(process: ProcessIdentity): boolean;
+  /** A stopped or stuck VMM: alive, answering nothing. */
+  hang(id: string, hung: boolean): void;
+  /** All that runs is gone, and the host's boot id is another. */
+  reboot(): void;
+  erase(id: string): void;
+}
+
+/** Beyond any pid the kernel gives, so that nothing real is ever signalled. */
+let lastPid = 4_300_000;
+
+export function fakeWorld(options: { readonly bootId?: string; /** From start to the guest's answer. */ readonly bootMs?: number } = {}): FakeWorld {
+  const vmms = new Map<string, FakeVmm>();
+  const starts = new Map<string, number>();
+  const doubleStarts: string[] = [];
+  const settle = new WeakMap<FakeVmm, (exit: VmmExit) => void>();
+  let bootId = options.bootId ?? randomUUID();
+
+  function finish(vmm: FakeVmm, how: { readonly code?: number; readonly signal?: string; readonly stderr?: string }): void {
+    if (vmm.exit !== undefined) return;
+    vmm.exit = { code: how.signal === undefined ? how.code ?? 0 : null, signal: how.signal ?? null, stderr: how.stderr ?? '', at: Date.now() };
+    vmm.guest?.end();
+    for (const wire of vmm.wires) wire.destroy();
+    settle.get(vmm)?.(vmm.exit);
+  }
+  function end(id: string, how: { readonly code?: number; readonly signal?: string; readonly stderr?: string } = { signal: 'SIGKILL' }): void {
+    const vmm = vmms.get(id);
+    if (vmm !== undefined) finish(vmm, how);
+  }
+
+  /** The guest comes up after a while, unless the machine's name says otherwise. */
+  function bootGuest(vmm: FakeVmm): void {
+    const { spec } = vmm;
+    const print = (text: string) => { vmm.console = Buffer.concat([vmm.console, Buffer.from(text)]).subarray(-1024 * 1024); };
+    print(`[    0.000000] Linux version 6.12.0-fake (${spec.architecture})\n`);
+    setTimeout(() => {
+      if (vmm.exit !== undefined) return;
+      if (spec.name.startsWith('panics')) return finish(vmm, { code: 1, stderr: 'fake: the guest panicked' });
+      if (spec.boot.kind !== 'guest-os' || spec.name.startsWith('mute')) return;
+      print('[    0.100000] strata agent: ready\n');
+      vmm.guest = fakeGuest({ architecture: spec.architecture, disks: () => [...vmm.disks.keys()], powerOff: () => { if (!spec.name.startsWith('stubborn')) finish(vmm, { code: 0 }); } });
+      for (const wire of vmm.wires) if (!wire.destroyed) vmm.guest.connect(wire);
+    }, options.bootMs ?? 5).unref();
+  }
+
+  return {
+    vmms, starts, doubleStarts, end,
+    get bootId() { return bootId; },
+    boot(spec) {
+      const before = vmms.get(spec.id);
+      if (before !== undefined && before.exit === undefined) {
+        doubleStarts.push(spec.id);
+        throw new StrataError(`machine ${spec.name} runs already`, { code: 'engine.alreadyRuns', kind: 'conflict' });
+      }
+      starts.set(spec.id, (starts.get(spec.id) ?? 0) + 1);
+      lastPid += 1;
+      const { promise, resolve } = Promise.withResolvers<VmmExit>();
+      const vmm: FakeVmm = {
+        spec, process: { bootId, pid: lastPid, startTicks: lastPid }, guest: undefined, disks: new Map(spec.disks.map((disk) => [disk.serial, disk])),
+        console: Buffer.alloc(0), hung: spec.name.startsWith('hangs'), exit: undefined, exited: promise, wires: new Set(),
+      };
+      settle.set(vmm, resolve);
+      vmms.set(spec.id, vmm);
+      bootGuest(vmm);
+      return vmm;
+    },
+    connect(vmm) {
+      for (const wire of vmm.wires) wire.destroy(); // one at a time, as a character device has it
+      vmm.wires.clear();
+      const [ours, theirs] = duplexPair();
+      theirs.on('error', () => undefined);
+      theirs.on('close', () => ours.destroy());
+      ours.on('close', () => theirs.destroy());
+      vmm.wires.add(theirs);
+      if (vmm.hung) theirs.pause();
+      else vmm.guest?.connect(theirs);
+      return ours;
+    },
+    endProcess(process) {
+      const vmm = [...vmms.values()].find((one) => one.process.pid === process.pid && one.process.startTicks === process.startTicks && one.process.bootId === process.bootId);
+      if (vmm === undefined || vmm.exit !== undefined) return false;
+      finish(vmm, { signal: 'SIGKILL' });
+      return true;
+    },
+    hang(id, hung) {
+      const vmm = vmms.get(id);
+      if (vmm === undefined) return;
+      vmm.hung = hung;
+      for (const wire of vmm.wires) { if (hung) wire.pause(); else wire.resume(); }
+    },
+    reboot() {
+      for (const vmm of vmms.values()) finish(vmm, { signal: 'SIGKILL' });
+      vmms.clear(); // the run folder is a tmpfs
+      bootId = randomUUID();
+    },
+    erase(id) {
+      const vmm = vmms.get(id);
+      if (vmm !== undefined && vmm.exit === undefined) throw new StrataError(`machine ${vmm.spec.name} runs`, { code: 'engine.stillRuns', kind: 'refused' });
+      vmms.delete(id);
+    },
+  };
+}

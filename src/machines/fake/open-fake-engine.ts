@@ -1,0 +1,93 @@
+/**
+ * The engine in memory: machines that start in milliseconds and whose guests speak the real protocol. Its
+ * state lives in a world that tests keep while "daemons" come and go; `openFakeEngine` on the same world is
+ * a later daemon's engine.
+ */
+import type { Duplex } from 'node:stream';
+import { duplexPair } from 'node:stream';
+import { access } from 'node:fs/promises';
+import { architectures, StrataError } from '#base';
+import type { Engine, EngineCapabilities, RunningMachine } from '../engine.ts';
+import type { MachineDisk } from '../machine.ts';
+import { fakeWorld, type FakeVmm, type FakeWorld } from './fake-world.ts';
+
+export interface OpenFakeEngineOptions {
+  readonly world?: FakeWorld;
+  /** Refuse disks whose file does not exist, as a real engine does; default false. */
+  readonly checkDisks?: boolean;
+  /** How long an operation on a hung machine takes to fail. Default 200 ms. */
+  readonly hungMs?: number;
+}
+
+const capabilities: EngineCapabilities = { name: 'fake', architectures, hotplugDisks: true, maxDisks: 64, maxProcessors: 64, ownDisks: true, pause: false, snapshot: false, version: 'fake 1' };
+
+export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { readonly world: FakeWorld } {
+  const world = options.world ?? fakeWorld();
+  const checkDisk = async (disk: MachineDisk): Promise<void> => {
+    if (options.checkDisks !== true) return;
+    await access(disk.path).catch(() => { throw new StrataError(`there is no file ${disk.path}`, { code: 'engine.diskMissing', kind: 'unavailable', details: { serial: disk.serial } }); });
+  };
+  return {
+    name: 'fake', world,
+    capabilities: () => Promise.resolve(capabilities),
+    prove: () => Promise.resolve(architectures.map((architecture) => ({ architecture, accelerator: 'none' as const, works: true, evidence: 'it only pretends' }))),
+    async start(spec, signal) {
+      signal?.throwIfAborted();
+      if (spec.name.startsWith('refuse-boot')) throw new StrataError(`fake: ${spec.name} does not boot`, { code: 'engine.startFailed', kind: 'unavailable', advice: 'give it another name' });
+      await Promise.all(spec.disks.map(checkDisk));
+      return runningMachine(world, world.boot(spec), checkDisk, options.hungMs ?? 200);
+    },
+    adopt(spec) {
+      const vmm = world.vmms.get(spec.id);
+      if (vmm === undefined) return Promise.resolve({ found: 'gone', exit: null });
+      if (vmm.exit !== undefined) return Promise.resolve({ found: 'gone', exit: vmm.exit });
+      if (vmm.hung) return Promise.resolve({ found: 'unknown', why: 'its control socket does not answer' });
+      return Promise.resolve({ found: 'running', machine: runningMachine(world, vmm, checkDisk, options.hungMs ?? 200) });
+    },
+    async erase(id) { world.erase(id); },
+  };
+}
+
+function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: MachineDisk) => Promise<void>, hungMs: number): RunningMachine {
+  const open = new Set<Duplex>();
+  const alive = async (): Promise<void> => {
+    if (vmm.exit !== undefined) throw new StrataError(`the VMM of ${vmm.spec.name} has ended`, { code: 'engine.gone', kind: 'unavailable' });
+    if (!vmm.hung) return;
+    await new Promise((resolve) => { setTimeout(resolve, hungMs); });
+    throw new StrataError(`the VMM of ${vmm.spec.name} does not answer`, { code: 'engine.timeout', kind: 'timeout' });
+  };
+  const keep = (line: Duplex): Duplex => {
+    open.add(line);
+    line.on('error', () => undefined);
+    line.on('close', () => open.delete(line));
+    return line;
+  };
+  return {
+    id: vmm.spec.id, process: vmm.process, accelerator: 'none', isolation: 'emulated',
+    async openAgentLine() {
+      if (vmm.exit !== undefined) await alive();
+      return keep(world.connect(vmm));
+    },
+    async openConsole() {
+      await alive();
+      const [ours, theirs] = duplexPair();
+      theirs.on('data', (chunk: Buffer) => { vmm.console = Buffer.concat([vmm.console, chunk]); theirs.write(chunk); });
+      ours.on('close', () => theirs.destroy());
+      void vmm.exited.then(() => theirs.end());
+      return keep(ours);
+    },
+    consoleLog: () => Promise.resolve(vmm.console),
+    async attachDisk(disk) {
+      await alive();
+      if (vmm.disks.has(disk.serial)) return;
+      await checkDisk(disk);
+      vmm.disks.set(disk.serial, disk);
+    },
+    async detachDisk(serial) { await alive(); vmm.disks.delete(serial); },
+    async disks() { await alive(); return [...vmm.disks.keys()]; },
+    async pressPowerButton() { await alive(); if (!vmm.spec.name.startsWith('stubborn')) setTimeout(() => world.end(vmm.spec.id, { code: 0 }), 5); },
+    async kill() { if (world.vmms.get(vmm.spec.id) === vmm) world.end(vmm.spec.id, { signal: 'SIGKILL' }); return vmm.exited; },
+    exited: vmm.exited,
+    async release() { for (const line of open) line.destroy(); open.clear(); },
+  };
+}

@@ -1,0 +1,209 @@
+/**
+ * One VMM that this daemon knows to run: holds the line to its agent (one, shared by all), gives the guest its
+ * identity before anybody may use it, looks at its health, and tells what changes. It decides nothing.
+ */
+import { createHash } from 'node:crypto';
+import { asStrataError, StrataError, type Clock, type Dice, type Log } from '#base';
+import type { GuestHello } from '#guest-protocol';
+import { openAgentConnection, type OpenedAgentConnection } from './agent/open-agent-connection.ts';
+import type { RunningMachine, VmmExit } from './engine.ts';
+import type { MachineSpec } from './machine.ts';
+import type { AgentConnection } from './machines.ts';
+import type { MachinePolicy } from './machine-policy.ts';
+import type { VmmRunning } from './plan-machine.ts';
+
+export interface SessionListener {
+  /** The guest has its identity; before this nobody gets its agent. Awaited. */
+  answered(hello: GuestHello): Promise<void>;
+  troubled(why: string): Promise<void>;
+  recovered(): Promise<void>;
+  ended(exit: VmmExit): Promise<void>;
+}
+
+export interface MachineSessionDeps {
+  readonly machine: RunningMachine;
+  readonly spec: MachineSpec;
+  /** Boot of the guest that has its identity already, as an earlier daemon recorded. */
+  readonly knownGuestBootId: string | null;
+  readonly listener: SessionListener;
+  readonly policy: MachinePolicy;
+  readonly clock: Clock;
+  readonly dice: Dice;
+  readonly log: Log;
+}
+
+export interface MachineSession {
+  readonly machine: RunningMachine;
+  readonly exit: VmmExit | undefined;
+  seen(): VmmRunning;
+  /** @throws StrataError `agent.timeout`, `machine.notRunning` */
+  agent(timeoutMs: number): Promise<AgentConnection>;
+  /** Asks the guest to power off, once; what comes of it is seen later. */
+  powerOff(): void;
+  /** Disk changes of one machine, one after the other. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>;
+  /** Lets go of it without touching it. */
+  release(): Promise<void>;
+}
+
+/** Machine ids inside guests: 32 hex digits, a function of the machine's id, so that they survive a reboot and differ between clones. */
+export const guestMachineId = (id: string): string => createHash('sha256').update(`strata machine ${id}`).digest('hex').slice(0, 32);
+
+const reconnectMs = { first: 50, longest: 2000 };
+
+export function openMachineSession(deps: MachineSessionDeps): MachineSession {
+  const { machine, spec, listener, policy, clock, log } = deps;
+  const hasAgent = spec.boot.kind === 'guest-os';
+  const end = new AbortController();
+  const began = clock.monotonic();
+  const waiting = new Set<() => void>();
+  let identified = deps.knownGuestBootId;
+  let connection: OpenedAgentConnection | undefined;
+  let awaitedSince = began;
+  let trouble: { what: 'vmm' | 'agent'; readonly since: number; why: string } | null = null;
+  let stoppingSince: number | undefined;
+  let exit: VmmExit | undefined;
+  let tail: Promise<unknown> = Promise.resolve();
+
+  const wakeWaiting = () => { for (const wake of waiting) wake(); waiting.clear(); };
+  const over = () => end.signal.aborted || exit !== undefined;
+  const pause = (milliseconds: number) => clock.wait(milliseconds, end.signal).catch(() => undefined);
+  const limited = async <T>(work: Promise<T>, milliseconds: number, what: string): Promise<T> => {
+    const limit = new AbortController();
+    const late = clock.wait(milliseconds, limit.signal).then(() => { throw new StrataError(`${what} within ${milliseconds} ms`, { code: 'machine.silent', kind: 'timeout' }); });
+    late.catch(() => undefined);
+    try { return await Promise.race([work, late]); } finally { limit.abort(); }
+  };
+
+  async function connect(): Promise<void> {
+    const line = await machine.openAgentLine();
+    const opened = await openAgentConnection(line, { clock, dice: deps.dice, log, signal: end.signal });
+    try {
+      if (opened.hello.bootId !== identified) {
+        await opened.call('configure', { hostname: spec.name, timeMs: clock.now(), entropy: Buffer.from(deps.dice.bytes(64)).toString('base64'), machineId: guestMachineId(spec.id) });
+      }
+      await listener.answered(opened.hello);
+    } catch (thrown) {
+      opened.close();
+      throw thrown;
+    }
+    identified = opened.hello.bootId;
+    connection = opened;
+    trouble = null;
+    wakeWaiting();
+  }
+
+  async function keepAgent(): Promise<void> {
+    for (let failures = 0; !over();) {
+      try {
+        await connect();
+        failures = 0;
+        await connection?.closed;
+        if (connection?.lostBecause !== undefined) log.warn({ machineId: machine.id, code: connection.lostBecause.code }, connection.lostBecause.message);
+      } catch (thrown) {
+        failures += 1;
+        if (!over()) log.debug({ machineId: machine.id, error: asStrataError(thrown, 'agent').message }, 'no line to the agent yet');
+      }
+      connection = undefined;
+      awaitedSince = clock.monotonic();
+      await pause(Math.min(reconnectMs.longest, reconnectMs.first * 2 ** Math.min(failures, 8)));
+    }
+  }
+
+  async function look(): Promise<void> {
+    const silent = await agentSilence();
+    const stuck = silent !== undefined || connection === undefined ? await vmmSilence() : undefined;
+    if (over()) return;
+    const why = stuck ?? silent;
+    if (why === undefined) {
+      if (trouble === null) return;
+      trouble = null;
+      return listener.recovered();
+    }
+    const what = stuck === undefined ? 'agent' as const : 'vmm' as const;
+    if (trouble?.why === why) return;
+    // A VMM found stuck under a guest known to be silent has its own, shorter, time from now on.
+    trouble = { what, why, since: trouble !== null && trouble.what === what ? trouble.since : clock.monotonic() };
+    await listener.troubled(why);
+  }
+
+  async function agentSilence(): Promise<string | undefined> {
+    if (!hasAgent) return undefined;
+    if (connection !== undefined) {
+      return connection.call('ping', {}, { timeoutMs: policy.answerLimitMs }).then(() => undefined, (thrown: unknown) => (thrown instanceof StrataError && thrown.code === 'agent.timeout' ? 'its guest\'s agent does not answer' : undefined));
+    }
+    if (identified === null || clock.monotonic() - awaitedSince < policy.answerLimitMs) return undefined;
+    return 'the line to its guest\'s agent cannot be opened';
+  }
+
+  async function vmmSilence(): Promise<string | undefined> {
+    return limited(machine.disks(), policy.answerLimitMs, 'no answer').then(() => undefined, () => (over() ? undefined : 'its VMM does not answer'));
+  }
+
+  async function keepLooking(): Promise<void> {
+    while (!over()) {
+      await pause(policy.lookEveryMs);
+      if (!over()) await look().catch((thrown: unknown) => log.warn({ machineId: machine.id, error: asStrataError(thrown, 'health').message }, 'the health of a machine could not be recorded'));
+    }
+  }
+
+  const agentKept = hasAgent ? keepAgent() : Promise.resolve();
+  const looked = keepLooking();
+  void machine.exited.then(async (how) => {
+    if (end.signal.aborted) return;
+    exit = how;
+    connection?.close();
+    end.abort();
+    wakeWaiting();
+    await listener.ended(how);
+  }).catch((thrown: unknown) => log.warn({ machineId: machine.id, error: asStrataError(thrown, 'exit').message }, 'the end of a machine could not be recorded'));
+
+  return {
+    machine,
+    get exit() { return exit; },
+    seen: () => ({
+      state: 'running', agent: !hasAgent ? 'none' : connection === undefined ? 'awaited' : 'ready', knownMs: clock.monotonic() - began,
+      trouble: trouble === null ? null : { what: trouble.what, why: trouble.why, forMs: clock.monotonic() - trouble.since },
+      stoppingMs: stoppingSince === undefined ? null : clock.monotonic() - stoppingSince,
+    }),
+    async agent(timeoutMs) {
+      const until = clock.monotonic() + timeoutMs;
+      for (;;) {
+        if (over()) throw notRunning(spec.name, 'its VMM has ended');
+        if (connection !== undefined) return connection;
+        if (!hasAgent) throw new StrataError(`machine ${spec.name} boots a disk of its own and has no agent`, { code: 'machine.noAgent', kind: 'refused' });
+        const left = until - clock.monotonic();
+        if (left <= 0) throw new StrataError(`the agent of machine ${spec.name} did not answer within ${timeoutMs} ms`, { code: 'agent.timeout', kind: 'timeout', advice: 'see `strata machine logs`' });
+        const { promise, resolve } = Promise.withResolvers<void>();
+        waiting.add(resolve);
+        const limit = new AbortController();
+        await Promise.race([promise, clock.wait(left, limit.signal).catch(() => undefined)]);
+        limit.abort();
+        waiting.delete(resolve);
+      }
+    },
+    powerOff() {
+      if (stoppingSince !== undefined) return;
+      stoppingSince = clock.monotonic();
+      const graceMs = Math.max(0, policy.stopGraceMs - 10_000);
+      const asked = connection === undefined ? machine.pressPowerButton() : connection.call('powerOff', { graceMs }, { timeoutMs: policy.stopGraceMs });
+      asked.then(() => undefined, (thrown: unknown) => log.debug({ machineId: machine.id, error: asStrataError(thrown, 'power off').message }, 'the guest did not confirm that it powers off'));
+    },
+    inTurn(work) {
+      const mine = tail.then(work, work);
+      tail = mine.then(() => undefined, () => undefined);
+      return mine;
+    },
+    async release() {
+      end.abort();
+      connection?.close();
+      wakeWaiting();
+      await Promise.all([agentKept, looked]);
+      await machine.release();
+    },
+  };
+}
+
+export function notRunning(name: string, why: string): StrataError {
+  return new StrataError(`machine ${name} does not run: ${why}`, { code: 'machine.notRunning', kind: 'unavailable', advice: 'start it with `strata machine start`, or see why with `strata machine ls`' });
+}

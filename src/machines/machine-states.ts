@@ -1,0 +1,138 @@
+/**
+ * What happens to a machine's records when something is done or seen: pure functions from records to records.
+ * Nothing else makes a status.
+ *
+ *   defined ─► starting ─► running ─► stopping ─► stopped ─► starting …
+ *                 │  ▲        │ ▲ silence, answer
+ *                 ▼  │        ▼ │
+ *               failed      unknown          any of them ─► failed or stopped when the VMM's end is proved
+ */
+import type { GuestHello } from '#guest-protocol';
+import type { RunningMachine, VmmExit } from './engine.ts';
+import type { EngineName, MachinePhase, MachineSpec, MachineStatus } from './machine.ts';
+import type { MachinePolicy } from './machine-policy.ts';
+import type { MachineRun } from './machine-run.ts';
+
+/** The records of one machine that this layer writes. */
+export interface MachineRecords {
+  readonly status: MachineStatus | undefined;
+  readonly run: MachineRun | undefined;
+}
+
+export function blankStatus(id: string): MachineStatus {
+  return { id, phase: 'defined', why: '', engine: null, accelerator: null, isolation: null, process: null, guest: null, startedAt: null, bootMs: null, exit: null, restarts: 0, generation: 0 };
+}
+
+/** Before the engine is asked to start it. */
+export function starting(before: MachineRecords, spec: MachineSpec, engine: EngineName, now: number): MachineRecords {
+  const last = before.run;
+  const again = last?.end === 'failure' || last?.end === 'restart' || last?.live === true;
+  const restarts = (last?.restarts ?? 0) + (again ? 1 : 0);
+  return {
+    status: { ...blankStatus(spec.id), phase: 'starting', engine, startedAt: now, exit: before.status?.exit ?? null, restarts, generation: spec.generation },
+    run: { id: spec.id, spec, engine, live: true, restartToken: spec.restartToken ?? null, restarts, failures: last?.failures ?? 0, startedAt: now, answeredAt: null, endedAt: null, end: null },
+  };
+}
+
+/** Its VMM runs: just started, or found by a later daemon. */
+export function found(before: MachineRecords, machine: Pick<RunningMachine, 'process' | 'accelerator' | 'isolation'>): MachineRecords {
+  const status = before.status;
+  if (status === undefined) return before;
+  const { bootId, pid, startTicks } = machine.process;
+  const noAgent = before.run?.spec.boot.kind === 'disk';
+  const phase: MachinePhase = status.phase === 'starting' && noAgent ? 'running' : ['starting', 'running', 'stopping', 'unknown'].includes(status.phase) ? status.phase : 'starting';
+  return { ...before, status: { ...status, phase, process: { bootId, pid, startTicks }, accelerator: machine.accelerator, isolation: machine.isolation } };
+}
+
+/** The guest's agent answered, has its identity, and can be used. */
+export function answered(before: MachineRecords, hello: GuestHello, now: number): MachineRecords {
+  const { status, run } = before;
+  if (status === undefined || run === undefined || !run.live) return before;
+  const first = run.answeredAt === null;
+  const phase = status.phase === 'stopping' ? status.phase : 'running';
+  return {
+    status: {
+      ...status, phase, why: phase === 'running' ? '' : status.why, guest: { bootId: hello.bootId, kernel: hello.kernel, architecture: hello.architecture },
+      bootMs: first ? Math.max(0, now - run.startedAt) : status.bootMs,
+    },
+    run: first ? { ...run, answeredAt: now } : run,
+  };
+}
+
+/** Alive as far as anybody knows, but silent. */
+export function troubled(before: MachineRecords, why: string): MachineRecords {
+  const status = before.status;
+  if (status === undefined || status.phase === 'stopping') return before;
+  return { ...before, status: { ...status, phase: 'unknown', why } };
+}
+
+/** It answers again. */
+export function recovered(before: MachineRecords): MachineRecords {
+  const { status } = before;
+  if (status === undefined || status.phase !== 'unknown') return before;
+  return { ...before, status: { ...status, phase: status.guest === null && before.run?.spec.boot.kind !== 'disk' ? 'starting' : 'running', why: '' } };
+}
+
+export function stopping(before: MachineRecords, why: string): MachineRecords {
+  const status = before.status;
+  return status === undefined ? before : { ...before, status: { ...status, phase: 'stopping', why } };
+}
+
+export interface EndOfRun {
+  readonly exit: VmmExit | null;
+  /** Undefined where the wish was deleted. */
+  readonly spec: MachineSpec | undefined;
+  readonly hostRebooted: boolean;
+  readonly now: number;
+  readonly policy: MachinePolicy;
+}
+
+/** The end of its VMM is proved. Twice the same as once. */
+export function ended(before: MachineRecords, end: EndOfRun): MachineRecords {
+  const { run } = before;
+  if (run === undefined || !run.live) return before;
+  const at = end.exit?.at ?? end.now;
+  const status = { ...(before.status ?? blankStatus(run.id)), process: null, guest: null, accelerator: null, isolation: null };
+  // A start that failed was told and counted already; here its end is proved only.
+  if (run.endedAt !== null) return { status, run: { ...run, live: false } };
+  const how = wayOfEnding(status.phase, end);
+  const wellRun = run.answeredAt !== null && at - run.answeredAt >= end.policy.wellAfterMs;
+  const failures = how !== 'failure' ? 0 : wellRun ? 1 : run.failures + 1;
+  const clean = how !== 'failure' || (end.exit?.code === 0 && end.exit.signal === null);
+  return {
+    status: { ...status, phase: clean ? 'stopped' : 'failed', why: reasonOf(how, end), exit: end.exit === null ? null : { code: end.exit.code, signal: end.exit.signal, at, stderr: end.exit.stderr.slice(-4096) } },
+    run: { ...run, live: false, endedAt: at, end: how, failures },
+  };
+}
+
+function wayOfEnding(phase: MachinePhase, end: EndOfRun): NonNullable<MachineRun['end']> {
+  if (end.hostRebooted) return 'hostReboot';
+  if (end.spec === undefined || end.spec.wanted === 'stopped') return 'wished';
+  return phase === 'stopping' ? 'restart' : 'failure';
+}
+
+function reasonOf(how: NonNullable<MachineRun['end']>, { exit }: EndOfRun): string {
+  if (how === 'wished') return '';
+  if (how === 'restart') return 'it is being restarted';
+  if (how === 'hostReboot') return 'the host was restarted';
+  if (exit === null) return 'its VMM ended, nobody saw how';
+  const last = exit.stderr.trim().split('\n').at(-1) ?? '';
+  const said = last === '' ? '' : `: ${last.slice(0, 300)}`;
+  if (exit.signal !== null) return `its VMM was ended by ${exit.signal}${said}`;
+  return exit.code === 0 ? 'the guest switched itself off' : `its VMM ended with exit code ${exit.code}${said}`;
+}
+
+/** The engine could not start it; that nothing of it runs is still to be proved. */
+export function failedToStart(before: MachineRecords, why: string, now: number): MachineRecords {
+  const { status, run } = before;
+  if (status === undefined || run === undefined) return before;
+  return { status: { ...status, phase: 'failed', why: why.slice(0, 1000) }, run: { ...run, endedAt: now, end: 'failure', failures: run.failures + 1 } };
+}
+
+/** Nothing runs and nothing is to be done, or can be: the status says so. */
+export function settled(before: MachineRecords, spec: MachineSpec, phase: MachinePhase, why: string): MachineRecords {
+  const status = before.status ?? blankStatus(spec.id);
+  const { run } = before;
+  const rested = spec.wanted === 'stopped' && run !== undefined && !run.live && (run.failures !== 0 || run.end !== 'wished');
+  return { status: { ...status, phase, why, generation: spec.generation }, run: rested ? { ...run, failures: 0, end: 'wished' } : run };
+}

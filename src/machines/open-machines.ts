@@ -1,0 +1,125 @@
+/** Opens the machines layer: its controller, its records, and what upper layers may do with a running machine. */
+import { signalProcess, StrataError, type Clock, type Dice, type Instance, type Log, type ProcessIdentity } from '#base';
+import type { HostNetwork, Promised } from '#pool';
+import { openGenerationGuard, type Controller } from '#reconcile';
+import type { Records, Store } from '#store';
+import { chooseEngine } from './choose-engine.ts';
+import type { Engine } from './engine.ts';
+import { keepProofs, type EngineProof } from './keep-proofs.ts';
+import type { EngineName, MachineSpec, MachineStatus } from './machine.ts';
+import { machinePolicy, type MachinePolicy } from './machine-policy.ts';
+import { machineRecorder } from './machine-recorder.ts';
+import { notRunning, type MachineSession } from './machine-session.ts';
+import { machineSessions } from './machine-sessions.ts';
+import type { Machines } from './machines.ts';
+import { machinesController } from './reconcile-machines.ts';
+
+export interface MachinesDeps {
+  readonly instance: Instance;
+  readonly store: Store;
+  /** In the order in which `auto` tries them. */
+  readonly engines: readonly Engine[];
+  readonly network: HostNetwork;
+  readonly clock: Clock;
+  readonly dice: Dice;
+  readonly log: Log;
+  /** Limits that differ from the usual ones, for tests. */
+  readonly policy?: Partial<MachinePolicy>;
+  /** Stand-ins of the host for worlds in memory. */
+  readonly host?: { bootId(): string; endProcess(identity: ProcessIdentity): Promise<boolean> };
+}
+
+export interface OpenedMachines {
+  readonly controller: Controller;
+  readonly machines: Machines;
+  readonly specs: Records<MachineSpec>;
+  readonly statuses: Records<MachineStatus>;
+  /** As Machines.proofs, each with its engine, as the pool wants them. */
+  proofs(): Promise<readonly EngineProof[]>;
+  /** Sums over the machines wished running, for the pool. */
+  promised(): Promise<Promised>;
+  /** Ends the VMM at once, for `--force`; the controller does what the wish then says. Fine where none runs. */
+  kill(machineId: string): Promise<void>;
+  /** Lets go of everything; machines run on. Call after the controllers have stopped. */
+  stop(): Promise<void>;
+}
+
+const defaultAgentWaitMs = 30_000;
+
+export function openMachines(deps: MachinesDeps): OpenedMachines {
+  const { store, clock, dice, log } = deps;
+  const end = new AbortController();
+  const policy: MachinePolicy = { ...machinePolicy, ...deps.policy };
+  const engines = new Map<EngineName, Engine>(deps.engines.map((engine) => [engine.name, engine]));
+  const recorder = machineRecorder(store);
+  const endProcess = deps.host?.endProcess ?? ((identity: ProcessIdentity) => signalProcess(identity, 'SIGKILL'));
+  const proofs = keepProofs({ engines: deps.engines, store, signal: end.signal, hostBootId: deps.host?.bootId });
+  const sessions = machineSessions({ engines, recorder, policy, endProcess, clock, dice, log, ...(deps.host === undefined ? {} : { hostBootId: deps.host.bootId }) });
+
+  async function choose(spec: MachineSpec) {
+    const candidates = await Promise.all(deps.engines.map(async (engine) => ({ capabilities: await engine.capabilities(), proofs: await proofs.known(engine.name) })));
+    return chooseEngine(spec, candidates);
+  }
+  async function running(machineId: string): Promise<MachineSession> {
+    const session = sessions.get(machineId);
+    if (session !== undefined && session.exit === undefined) return session;
+    throw await absence(machineId);
+  }
+  async function absence(machineId: string): Promise<StrataError> {
+    const { spec, status } = await recorder.read(machineId);
+    if (spec === undefined && status === undefined) return new StrataError(`there is no machine ${machineId}`, { code: 'machine.notFound', kind: 'notFound', advice: 'see `strata machine ls`' });
+    return notRunning(spec?.name ?? machineId, status === undefined ? 'it was not started yet' : status.why === '' ? `it is ${status.phase}` : `it is ${status.phase}, ${status.why}`);
+  }
+  /** A machine that is being started or found again will have a session soon. */
+  async function coming(machineId: string, until: number): Promise<MachineSession> {
+    for (;;) {
+      const session = sessions.get(machineId);
+      if (session !== undefined && session.exit === undefined) return session;
+      const { run, spec } = await recorder.read(machineId);
+      const soon = run?.live === true || (run === undefined && spec?.wanted === 'running');
+      if (!soon || clock.monotonic() >= until || end.signal.aborted) throw await absence(machineId);
+      await clock.wait(20, end.signal).catch(() => undefined);
+    }
+  }
+
+  const machines: Machines = {
+    async agent(machineId, options = {}) {
+      const until = clock.monotonic() + (options.timeoutMs ?? defaultAgentWaitMs);
+      const session = await coming(machineId, until);
+      return session.agent(Math.max(0, until - clock.monotonic()));
+    },
+    async attachDisk(machineId, disk) {
+      const session = await running(machineId);
+      await session.inTurn(() => session.machine.attachDisk(disk));
+    },
+    async detachDisk(machineId, serial) {
+      const session = await running(machineId);
+      await session.inTurn(() => session.machine.detachDisk(serial));
+    },
+    openConsole: async (machineId) => (await running(machineId)).machine.openConsole(),
+    async consoleLog(machineId) {
+      const session = sessions.get(machineId); // also of one that has ended: its last words matter most
+      if (session === undefined) throw await absence(machineId);
+      return session.machine.consoleLog();
+    },
+    proofs: proofs.all,
+  };
+
+  return {
+    machines, specs: recorder.specs, statuses: recorder.statuses, proofs: proofs.all,
+    controller: machinesController({ engines, network: deps.network, recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose }),
+    async promised() {
+      const all = (await recorder.specs.list()).map((one) => one.value).filter((spec) => spec.wanted === 'running');
+      const sum = (of: (spec: MachineSpec) => number) => all.reduce((total, spec) => total + of(spec), 0);
+      return { machines: all.length, processors: sum((spec) => spec.processors), memoryMiB: sum((spec) => spec.memoryMiB), diskBytes: sum((spec) => spec.scratchMiB * 1024 ** 2) };
+    },
+    async kill(machineId) {
+      const session = sessions.get(machineId);
+      if (session !== undefined && session.exit === undefined) await session.machine.kill();
+    },
+    async stop() {
+      end.abort();
+      await sessions.close();
+    },
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * Carries out the operations of a machine's plan. Each is idempotent and says what undoes it; the driver of
+ * plans puts a crash point before and after each.
+ */
+import { asStrataError, StrataError, type Clock, type Log, type ProcessIdentity } from '#base';
+import type { HostNetwork } from '#pool';
+import type { GenerationGuard, OperationPerformer } from '#reconcile';
+import type { Engine } from './engine.ts';
+import type { EngineName } from './machine.ts';
+import type { MachineRecorder } from './machine-recorder.ts';
+import type { MachineSessions } from './machine-sessions.ts';
+import * as states from './machine-states.ts';
+import type { MachineOperation, MachineOperationKind, MachineSeen } from './plan-machine.ts';
+
+export interface MachinePerformerDeps {
+  readonly engines: ReadonlyMap<EngineName, Engine>;
+  readonly network: HostNetwork;
+  readonly recorder: MachineRecorder;
+  readonly sessions: MachineSessions;
+  readonly guard: GenerationGuard;
+  endProcess(identity: ProcessIdentity): Promise<boolean>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: MachineSeen): Record<MachineOperationKind, OperationPerformer<MachineOperation>> {
+  const { recorder, sessions, clock } = deps;
+  const { spec, run, engine: choice } = seen;
+  const stopAndRecord = async () => {
+    if (spec === undefined || spec.wanted === 'stopped' || seen.vmm.state !== 'running' || (seen.vmm.trouble === null && run?.answeredAt !== null)) {
+      await recorder.change(id, (before) => states.stopping(before, spec === undefined ? 'it is removed' : spec.wanted === 'stopped' ? 'it is being stopped' : 'it is being restarted'));
+    }
+  };
+  const kill = async () => { await sessions.get(id)?.machine.kill(); };
+
+  return {
+    'machine.ensureTap': {
+      async perform() { await deps.network.ensureTap(id); },
+      undo: () => deps.network.removeTap(id),
+    },
+    'machine.start': {
+      async perform(_operation, signal) {
+        if (spec === undefined || choice.chosen === null) throw new StrataError(`machine ${id} has no wish or no engine`, { code: 'machine.noEngine', kind: 'internal' });
+        await deps.guard.admit(recorder.specs.key(id), spec.generation);
+        const engine = deps.engines.get(choice.chosen) as Engine;
+        await sessions.forget(id);
+        await recorder.change(id, (before) => states.starting(before, spec, engine.name, clock.now()));
+        try {
+          await sessions.begin(spec, await engine.start(spec, signal));
+        } catch (thrown) {
+          const error = asStrataError(thrown, `starting machine ${spec.name}`);
+          await recorder.change(id, (before) => states.failedToStart(before, error.message, clock.now()));
+          throw error;
+        }
+      },
+      undo: kill,
+    },
+    'machine.powerOff': {
+      async perform() {
+        await stopAndRecord();
+        sessions.get(id)?.powerOff();
+      },
+    },
+    'machine.kill': {
+      async perform() {
+        await stopAndRecord();
+        await kill();
+      },
+    },
+    'machine.endProcess': {
+      async perform() {
+        const identity = seen.status?.process;
+        if (identity !== null && identity !== undefined) await deps.endProcess(identity);
+      },
+    },
+    'machine.erase': {
+      async perform() {
+        await sessions.forget(id);
+        if (run !== undefined) await deps.engines.get(run.engine)?.erase(id);
+      },
+    },
+    'machine.removeTap': { perform: () => deps.network.removeTap(id) },
+    'machine.forget': {
+      async perform() {
+        await deps.guard.forget(recorder.specs.key(id));
+        await recorder.forget(id);
+      },
+    },
+  };
+}
