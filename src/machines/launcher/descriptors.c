@@ -1,0 +1,83 @@
+/* Opens, with the keeper's rights, what the VMM gets as descriptors: it needs no file name and no right of its own. */
+#include "launcher.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* A listening socket in the current folder: a relative name, so that the folder's length does not matter. */
+int listen_on(const char *name)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  errno = 0;
+  if (strchr(name, '/') != NULL || strlen(name) >= sizeof address.sun_path) fail("'%s' is no name of a socket", name);
+  strcpy(address.sun_path, name);
+  unlink(name);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 8) != 0) fail("cannot listen on %s", name);
+  return fd;
+}
+
+int open_disk(const char *path, bool writable)
+{
+  int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) fail("cannot open the disk %s", path);
+  struct stat status;
+  if (fstat(fd, &status) != 0) fail("cannot look at the disk %s", path);
+  errno = 0;
+  if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) fail("the disk %s is neither a file nor a block device", path);
+  if (fcntl(fd, F_SETFL, 0) != 0) fail("fcntl");
+  return fd;
+}
+
+static int open_tap(const char *name)
+{
+  struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+  errno = 0;
+  if (strlen(name) >= sizeof request.ifr_name) fail("'%s' is no name of an interface", name);
+  strcpy(request.ifr_name, name);
+  int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) fail("cannot open /dev/net/tun");
+  if (ioctl(fd, TUNSETIFF, &request) != 0) fail("cannot open the tap %s", name);
+  return fd;
+}
+
+static int open_console(struct descriptors *all)
+{
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) fail("socketpair");
+  if (fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0) fail("fcntl");
+  all->console = pair[0];
+  return pair[1];
+}
+
+static int open_one(const struct entry *entry, struct descriptors *all)
+{
+  if (same(entry->key, "listen")) return listen_on(entry->value);
+  if (same(entry->key, "console")) return open_console(all);
+  if (same(entry->key, "tap")) return open_tap(entry->value);
+  if (same(entry->key, "disk-ro")) return open_disk(entry->value, false);
+  if (same(entry->key, "disk-rw")) return open_disk(entry->value, true);
+  if (same(entry->key, "inherit")) return atoi(entry->value);
+  return -1;
+}
+
+void open_descriptors(const struct description *description, struct descriptors *all)
+{
+  all->console = -1;
+  for (size_t at = 0; at < description->count; at += 1) {
+    int fd = open_one(&description->entries[at], all);
+    if (fd >= 0) all->vmm[all->count++] = fd;
+  }
+  int pair[2];
+  if (pipe2(pair, O_CLOEXEC) != 0 || fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0) fail("pipe");
+  all->errors = pair[0];
+  all->vmm_errors = pair[1];
+}

@@ -1,0 +1,103 @@
+/*
+ * The launcher: jail and keeper of one VMM.
+ *
+ *   launcher run <folder>       reads a description on stdin (describe.c), starts the VMM jailed (jail.c), leaves a
+ *                               keeper behind (keeper.c), prints the keeper's record as JSON
+ *   launcher held <folder>      exit code 0 where a keeper holds the folder's lock, 1 where none does
+ *   launcher pass-disk <socket> <set> ro|rw <path>
+ *                               opens a disk and hands it to a running QEMU over a QMP socket (pass-disk.c)
+ *
+ * The caller makes the folder (0700, root). Everything in it is written by the keeper alone; the VMM never sees it.
+ */
+#include "launcher.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int failure_fd = 2;
+
+void report_failures_to(int fd) { failure_fd = fd; }
+
+bool same(const char *left, const char *right) { return strcmp(left, right) == 0; }
+
+void fail(const char *format, ...)
+{
+  int error = errno;
+  char text[900];
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (length < 0) length = 0;
+  if ((size_t)length >= sizeof text) length = sizeof text - 1;
+  if (error != 0) dprintf(failure_fd, "%.*s: %s\n", length, text, strerror(error));
+  else dprintf(failure_fd, "%.*s\n", length, text);
+  _exit(1);
+}
+
+/* The lock says 'a keeper lives'; the kernel lets go of it however the keeper ends. */
+static int open_lock(void)
+{
+  int lock = open("lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (lock < 0) fail("cannot open the folder's lock");
+  return lock;
+}
+
+static void enter_folder(const char *folder)
+{
+  struct stat status;
+  if (chdir(folder) != 0 || stat(".", &status) != 0) fail("cannot enter %s", folder);
+  errno = 0;
+  if (status.st_uid != 0 || (status.st_mode & 077) != 0) fail("the folder %s must belong to root alone (0700)", folder);
+}
+
+static int run(const char *folder)
+{
+  static struct description description;
+  umask(077);
+  read_description(0, &description);
+  enter_folder(folder);
+  int lock = open_lock();
+  if (flock(lock, LOCK_EX | LOCK_NB) != 0) { errno = 0; fail("already runs: a keeper holds %s", folder); }
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) != 0) fail("pipe");
+  pid_t keeper = fork();
+  if (keeper < 0) fail("fork");
+  if (keeper == 0) {
+    close(report[0]);
+    keep(&description, report[1], lock);
+  }
+  close(report[1]);
+  close(lock);
+  static char answer[8192];
+  size_t have = 0;
+  for (ssize_t count; have < sizeof answer && (count = read(report[0], answer + have, sizeof answer - have)) > 0;) have += (size_t)count;
+  errno = 0;
+  if (have == 0) fail("the keeper ended without a word");
+  bool good = answer[0] == '{';
+  if (write(good ? 1 : 2, answer, have) < 0) return 1;
+  return good ? 0 : 1;
+}
+
+static int held(const char *folder)
+{
+  if (chdir(folder) != 0) return 1;
+  int lock = open("lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (lock < 0) return 1;
+  return flock(lock, LOCK_EX | LOCK_NB) != 0 ? 0 : 1;
+}
+
+int main(int count, char **arguments)
+{
+  if (count == 3 && same(arguments[1], "run")) return run(arguments[2]);
+  if (count == 3 && same(arguments[1], "held")) return held(arguments[2]);
+  if (count == 6 && same(arguments[1], "pass-disk")) return pass_disk(arguments[2], arguments[3], arguments[4], arguments[5]);
+  errno = 0;
+  fail("usage: launcher run <folder> | held <folder> | pass-disk <socket> <set> ro|rw <path>");
+}

@@ -1,0 +1,45 @@
+/** The launcher's three verbs. */
+import { asStrataError, runProcess, StrataError } from '#base';
+import { parseKeeperRecord, type KeeperRecord } from './keeper-records.ts';
+import { encodeLaunchDescription, type LaunchDescription } from './launch-description.ts';
+
+/**
+ * Starts a VMM in its jail and leaves a keeper behind; returns when the VMM's program runs.
+ * @param folder the machine's, 0700
+ * @throws StrataError `machine.alreadyRuns`, `machine.launchFailed`
+ */
+export async function startVmm(launcher: string, folder: string, description: LaunchDescription, signal?: AbortSignal): Promise<KeeperRecord> {
+  try {
+    const { stdout } = await runProcess([launcher, 'run', folder], { input: encodeLaunchDescription(description), timeoutMs: 20_000, ...(signal === undefined ? {} : { signal }) });
+    return parseKeeperRecord(stdout);
+  } catch (cause) {
+    const why = wordsOf(cause);
+    const held = why.startsWith('already runs');
+    throw new StrataError(held ? `the machine in ${folder} already runs` : `the VMM could not be started: ${why}`, {
+      code: held ? 'machine.alreadyRuns' : 'machine.launchFailed', kind: held ? 'conflict' : 'unavailable', cause,
+      advice: held ? 'adopt it instead of starting it' : 'run `strata doctor`; machines need root, namespaces and QEMU',
+    });
+  }
+}
+
+/** Whether a keeper lives in this folder, whatever its records say. */
+export async function isHeld(launcher: string, folder: string): Promise<boolean> {
+  const { code } = await runProcess([launcher, 'held', folder], { timeoutMs: 10_000, okCodes: [0, 1] });
+  return code === 0;
+}
+
+/** Opens a disk with our rights and hands it to a running QEMU as `/dev/fdset/<set>`. @throws StrataError `machine.diskNotPassed` */
+export async function passDisk(launcher: string, monitor: string, set: number, disk: { readonly path: string; readonly readOnly: boolean }): Promise<void> {
+  try {
+    await runProcess([launcher, 'pass-disk', monitor, String(set), disk.readOnly ? 'ro' : 'rw', disk.path], { timeoutMs: 30_000 });
+  } catch (cause) {
+    throw new StrataError(`the disk ${disk.path} could not be handed to the machine: ${wordsOf(cause)}`, { code: 'machine.diskNotPassed', kind: 'unavailable', cause });
+  }
+}
+
+/** The launcher's own words; the rest of the error repeats argv. */
+function wordsOf(cause: unknown): string {
+  const error = asStrataError(cause, 'launcher');
+  const stderr = error.details?.['stderr'];
+  return typeof stderr === 'string' && stderr !== '' ? stderr.trim() : error.message;
+}

@@ -1,0 +1,24 @@
+/** What this engine cannot do is refused with the reason, before anything is made. Pure. */
+import { existsSync } from 'node:fs';
+import { StrataError } from '#base';
+import type { MachineSpec } from '../machine.ts';
+import { qemuProgram } from './command-line.ts';
+
+const debianPackage = { x86_64: 'qemu-system-x86', aarch64: 'qemu-system-arm' } as const;
+
+/** @throws StrataError `machine.engineCannot`, `machine.engineMissing` */
+export function checkSpec(spec: MachineSpec): void {
+  if (!existsSync(qemuProgram(spec.architecture))) {
+    throw new StrataError(`QEMU for ${spec.architecture} is not installed`, { code: 'machine.engineMissing', kind: 'unavailable', advice: `install ${debianPackage[spec.architecture]}` });
+  }
+  if (spec.boot.kind === 'disk' && spec.disks.length === 0) throw cannot(spec, 'boots its first disk, but has none');
+  if (spec.boot.kind === 'disk' && spec.architecture !== 'x86_64') throw cannot(spec, `boots its own disk, which this engine does on x86_64 only`);
+  if (spec.boot.kind === 'disk' && spec.boot.seed !== undefined) throw cannot(spec, 'has cloud-init data, which this engine cannot hand in yet');
+  const serials = spec.disks.map((disk) => disk.serial);
+  if (new Set(serials).size !== serials.length) throw cannot(spec, 'has two disks of one serial');
+  if (serials.includes('scratch')) throw cannot(spec, 'has a disk with the serial scratch, which is the name of its own');
+}
+
+function cannot(spec: MachineSpec, what: string): StrataError {
+  return new StrataError(`machine ${spec.name} ${what}`, { code: 'machine.engineCannot', kind: 'refused', details: { engine: 'qemu', machine: spec.id } });
+}

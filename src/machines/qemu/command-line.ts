@@ -1,0 +1,91 @@
+/**
+ * QEMU's command line and the descriptors it counts on. Pure: the same machine gives the same text. Disks are
+ * `-blockdev` JSON with explicit formats, their files inherited descriptors (`/dev/fdset/<n>`), so no path is ever
+ * parsed by QEMU and nothing is probed.
+ */
+import type { Architecture } from '#base';
+import { firstDescriptor, type VmmDescriptor } from '../launcher/index.ts';
+import type { MachineDisk, MachineSpec } from '../machine.ts';
+import { deviceArguments, driveNode } from './drives.ts';
+import { kernelCommandLine } from './kernel-command-line.ts';
+
+export interface VmmFacts {
+  readonly accelerator: 'kvm' | 'tcg';
+  /** Null for machines that boot their own disk. */
+  readonly kernel: { readonly kernel: string; readonly initramfs: string } | null;
+  /** Name of the machine's tap; null without a network. */
+  readonly tap: string | null;
+  /** The scratch disk's file; null without one. */
+  readonly scratch: string | null;
+  /** Serial and file of an image with cloud-init's data; null without one. */
+  readonly seed: MachineDisk | null;
+}
+
+export interface VmmCommand {
+  readonly program: string;
+  readonly argv: readonly string[];
+  readonly descriptors: readonly VmmDescriptor[];
+}
+
+/** Where kernel and initramfs lie inside the jail. */
+export const jailKernel = '/kernel';
+export const jailInitramfs = '/initramfs';
+export const agentPortName = 'strata.agent';
+
+/** Translation cache of TCG. Larger ones cost memory in each machine, smaller ones are flushed during boot. */
+export const translationCacheMiB = 128;
+
+export const qemuProgram = (architecture: Architecture): string => `/usr/bin/qemu-system-${architecture}`;
+
+const sandbox = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
+
+export function vmmCommand(spec: MachineSpec, facts: VmmFacts): VmmCommand {
+  const descriptors: VmmDescriptor[] = [];
+  const add = (one: VmmDescriptor): number => descriptors.push(one) - 1 + firstDescriptor;
+  const argv = [
+    qemuProgram(spec.architecture), '-name', spec.id, '-nodefaults', '-no-user-config', '-sandbox', sandbox, '-display', 'none', '-msg', 'timestamp=off',
+    ...platform(spec, facts.accelerator),
+    '-m', `${spec.memoryMiB}M`, '-smp', `cpus=${spec.processors},sockets=1,cores=${spec.processors},threads=1`, '-rtc', 'base=utc',
+    ...(facts.kernel === null ? [] : ['-no-reboot', '-kernel', jailKernel, '-initrd', jailInitramfs, '-append', kernelCommandLine(spec.architecture, facts.accelerator)]),
+    ...monitor('monitor', add({ kind: 'listen', name: 'm' })),
+    ...monitor('passing', add({ kind: 'listen', name: 'p' })),
+    '-chardev', `socket,id=agent,fd=${add({ kind: 'listen', name: 'a' })},server=on,wait=off`,
+    '-device', 'virtio-serial-pci,id=serial,max_ports=2', '-device', `virtserialport,bus=serial.0,nr=1,chardev=agent,name=${agentPortName}`,
+    '-chardev', `socket,id=console,fd=${add({ kind: 'console' })}`, '-serial', 'chardev:console',
+    '-object', 'rng-builtin,id=rng', '-device', 'virtio-rng-pci,rng=rng',
+    '-device', 'virtio-scsi-pci,id=scsi',
+  ];
+  if (facts.tap !== null && spec.network !== null) {
+    argv.push('-netdev', `tap,id=net,fd=${add({ kind: 'tap', name: facts.tap })},vhost=off`);
+    argv.push('-device', `virtio-net-pci,netdev=net,mac=${checkedMac(spec.network.mac)},romfile=`);
+  }
+  disksAtStart(spec, facts).forEach((disk, index) => {
+    const fd = add({ kind: disk.readOnly ? 'disk-ro' : 'disk-rw', path: disk.path });
+    argv.push('-add-fd', `fd=${fd},set=${fd}`, '-blockdev', JSON.stringify(driveNode(disk, fd)), '-device', JSON.stringify(deviceArguments(disk, facts.kernel === null ? index : undefined)));
+  });
+  return { program: qemuProgram(spec.architecture), argv, descriptors };
+}
+
+function disksAtStart(spec: MachineSpec, facts: VmmFacts): readonly MachineDisk[] {
+  const scratch: MachineDisk[] = facts.scratch === null ? [] : [{ serial: 'scratch', path: facts.scratch, format: 'raw', readOnly: false }];
+  return [...spec.disks, ...scratch, ...(facts.seed === null ? [] : [facts.seed])];
+}
+
+function platform(spec: MachineSpec, accelerator: 'kvm' | 'tcg'): string[] {
+  const accel = accelerator === 'kvm' ? ['-accel', 'kvm'] : ['-accel', `tcg,tb-size=${translationCacheMiB}`];
+  if (spec.architecture === 'x86_64') {
+    return ['-machine', 'q35,usb=off,sata=off,smbus=off,hpet=off,vmport=off,graphics=off', ...accel, '-cpu', accelerator === 'kvm' ? 'host' : 'max'];
+  }
+  return ['-machine', `virt,usb=off,gic-version=${accelerator === 'kvm' ? 'host' : '2'}`, ...accel, '-cpu', accelerator === 'kvm' ? 'host' : 'cortex-a72'];
+}
+
+function monitor(id: string, fd: number): string[] {
+  return ['-chardev', `socket,id=${id},fd=${fd},server=on,wait=off`, '-mon', `chardev=${id},mode=control`];
+}
+
+/** A comma in it would start another option. */
+function checkedMac(mac: string): string {
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac)) throw new RangeError(`'${mac}' is no MAC`);
+  return mac;
+}
+

@@ -1,0 +1,104 @@
+/**
+ * Disks of a running machine, plugged and unplugged by serial. One change at a time. What QEMU has is asked of QEMU,
+ * never remembered, so a daemon that died between two steps leaves nothing that the next call does not finish.
+ */
+import { z } from 'zod';
+import { StrataError } from '#base';
+import { passDisk } from '../launcher/index.ts';
+import type { MachineDisk } from '../machine.ts';
+import { deviceArguments, driveNode, nodeName, serialId, serialOf } from './drives.ts';
+import type { Monitor } from './qmp/open-monitor.ts';
+
+export interface PluggedDisks {
+  attach(disk: MachineDisk): Promise<void>;
+  detach(serial: string): Promise<void>;
+  list(): Promise<readonly string[]>;
+}
+
+interface Parts { readonly launcher: () => Promise<string>; readonly passing: string; readonly monitor: Monitor }
+
+const peripheralsSchema = z.array(z.looseObject({ name: z.string().max(200) })).max(2000);
+const nodesSchema = z.array(z.looseObject({ 'node-name': z.string().max(200).optional() })).max(4000);
+const fdsetsSchema = z.array(z.looseObject({ 'fdset-id': z.int() })).max(2000);
+/** Sets of disks plugged in at the start are numbered by their descriptors, which lie below. */
+const firstSet = 1000;
+const unplugLimitMs = 10_000;
+
+export function openPluggedDisks(parts: Parts): PluggedDisks {
+  const { monitor } = parts;
+  let tail: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const mine = tail.then(work, work);
+    tail = mine.catch(() => undefined);
+    return mine;
+  };
+  const list = async (): Promise<readonly string[]> => {
+    const devices = peripheralsSchema.parse(await monitor.execute('qom-list', { path: '/machine/peripheral' }));
+    return devices.map(({ name }) => serialOf(name)).filter((serial) => serial !== undefined);
+  };
+  return {
+    list,
+    attach: (disk) => inTurn(async () => {
+      if ((await list()).includes(disk.serial)) return;
+      await removeNode(monitor, disk.serial); // of an attempt that was cut off
+      await plug(parts, disk);
+    }),
+    detach: (serial) => inTurn(async () => {
+      if ((await list()).includes(serial)) await unplug(monitor, serial, list);
+      await removeNode(monitor, serial);
+    }),
+  };
+}
+
+async function plug({ monitor, launcher, passing }: Parts, disk: MachineDisk): Promise<void> {
+  const set = await freeSet(monitor);
+  await passDisk(await launcher(), passing, set, disk);
+  try {
+    await monitor.execute('blockdev-add', driveNode(disk, set));
+    await monitor.execute('device_add', deviceArguments(disk));
+  } catch (error) {
+    await removeNode(monitor, disk.serial).catch(() => undefined); // the first error tells the story
+    await monitor.execute('remove-fd', { 'fdset-id': set }).catch(() => undefined);
+    throw asDiskError(disk, error);
+  }
+}
+
+async function freeSet(monitor: Monitor): Promise<number> {
+  const sets = fdsetsSchema.parse(await monitor.execute('query-fdsets')).map((one) => one['fdset-id']);
+  return Math.max(firstSet - 1, ...sets) + 1;
+}
+
+/** The event says that the guest has let go; a daemon that came later looks whether the device is gone. */
+async function unplug(monitor: Monitor, serial: string, list: () => Promise<readonly string[]>): Promise<void> {
+  const connection = await monitor.connection();
+  const stop = AbortSignal.timeout(unplugLimitMs);
+  const events = connection.events(stop)[Symbol.asyncIterator]();
+  const nextEvent = events.next();
+  try {
+    await connection.execute('device_del', { id: serialId(serial) });
+    for (let event = nextEvent; (await list()).includes(serial); event = events.next()) {
+      if ((await event).done === true) {
+        throw new StrataError(`the guest did not let go of the disk ${serial} within ${unplugLimitMs} ms`, { code: 'machine.diskBusy', kind: 'timeout', advice: 'stop what uses it in the guest, then try again' });
+      }
+    }
+  } finally {
+    await events.return?.(undefined);
+  }
+}
+
+/** The block node and the descriptor it was opened from. */
+async function removeNode(monitor: Monitor, serial: string): Promise<void> {
+  const nodes = nodesSchema.parse(await monitor.execute('query-named-block-nodes', { flat: true }));
+  if (!nodes.some((node) => node['node-name'] === nodeName(serial))) return;
+  const file = z.looseObject({ file: z.string().max(4096) }).safeParse(nodes.find((node) => node['node-name'] === `f-${serial}`));
+  await monitor.execute('blockdev-del', { 'node-name': nodeName(serial) });
+  const set = file.success ? /^\/dev\/fdset\/(\d+)$/.exec(file.data.file)?.[1] : undefined;
+  if (set !== undefined) await monitor.execute('remove-fd', { 'fdset-id': Number(set) }).catch(() => undefined); // QEMU removes a set with its last use
+}
+
+function asDiskError(disk: MachineDisk, error: unknown): unknown {
+  if (error instanceof StrataError && error.code === 'qmp.refused' && /lock/i.test(error.message)) {
+    return new StrataError(`the disk ${disk.serial} is in use by another machine`, { code: 'machine.diskLocked', kind: 'conflict', cause: error, advice: 'detach it there first' });
+  }
+  return error;
+}

@@ -1,0 +1,17 @@
+/** What the driver must know of a running machine beyond the keeper's record; written before the VMM starts. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { atomicWrite } from '#base';
+import type { MachinePlaces } from './machine-places.ts';
+
+const startRecordSchema = z.strictObject({ accelerator: z.enum(['kvm', 'tcg']), uid: z.int() });
+export type StartRecord = z.infer<typeof startRecordSchema>;
+
+export async function writeStartRecord(places: MachinePlaces, record: StartRecord): Promise<void> {
+  await atomicWrite(join(places.runFolder, 'start.json'), JSON.stringify(record));
+}
+
+export async function readStartRecord(places: MachinePlaces): Promise<StartRecord> {
+  return startRecordSchema.parse(JSON.parse(await readFile(join(places.runFolder, 'start.json'), 'utf8')));
+}
