@@ -1,0 +1,96 @@
+/** From a Debian recipe an image. Its identity is made of what goes in, so an unchanged recipe costs a look. */
+import { createHash } from 'node:crypto';
+import { mkdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hostArchitecture, type Architecture } from '#base';
+import { canonicalJson } from '../../build-guest-spec.ts';
+import type { DebianRecipe, ImageProgress } from '../image.ts';
+import { temporaryName } from '../image-files.ts';
+import type { Layer } from '../flatten/layer.ts';
+import { openAptFolder, type AptFolder } from './apt-folder.ts';
+import { contextLayer, readContext, type ContextFile } from './context-files.ts';
+import { installRoot, packRoot } from './native-root.ts';
+import { resolveOnce } from './resolution-memo.ts';
+import { fetchPackages, type ResolvedPackage } from './resolve-packages.ts';
+import { isKept } from './kept-files.ts';
+import { takeTurns } from './take-turns.ts';
+import { tarFileLayer } from './tar-layers.ts';
+import { unpackedLayers } from './unpacked-layers.ts';
+
+/** Changes when the same inputs give another image. */
+const builderVersion = 1;
+
+export interface DebianWish {
+  readonly recipe: DebianRecipe;
+  readonly contextDir: string;
+  readonly architecture: Architecture;
+  /** Folder of caches: package lists, packages, bases. */
+  readonly folder: string;
+  readonly signal?: AbortSignal;
+  readonly progress?: ImageProgress;
+}
+
+export interface DebianPlan {
+  readonly digest: string;
+  readonly packages: readonly ResolvedPackage[];
+  readonly files: readonly ContextFile[];
+  readonly apt: AptFolder;
+}
+
+export type FlattenDebian = (layers: readonly Layer[], newestMtime: number) => Promise<void>;
+
+/** Everything that decides how the image comes out, and its digest. @throws StrataError `image.packageMissing`, `image.badCopy` */
+export async function planDebian({ recipe, contextDir, architecture, folder, signal, progress }: DebianWish): Promise<DebianPlan> {
+  const files = await readContext(contextDir, recipe.copy);
+  progress?.({ what: 'looking up packages' });
+  const apt = await openAptFolder(folder, recipe.suite, architecture, signal);
+  const packages = await resolveOnce(apt, recipe.packages, folder, signal);
+  const inputs = {
+    builderVersion, recipe: { ...recipe }, architecture, packages: packages.map((one) => one.file).sort(),
+    files: files.map(({ entry, content }) => ({ path: entry.path, type: entry.type, mode: entry.mode, content })),
+  };
+  return { digest: `sha256:${createHash('sha256').update(canonicalJson(inputs)).digest('hex')}`, packages, files, apt };
+}
+
+/** How many images are put together at once. */
+const width = 2;
+let turn = 0;
+
+/** Makes the image's layers and hands them to `flatten`; what was made on the way is gone afterwards. */
+export async function buildDebian(wish: DebianWish, plan: DebianPlan, flatten: FlattenDebian): Promise<void> {
+  const { recipe, architecture, folder, signal, progress } = wish;
+  turn = (turn + 1) % width;
+  await takeTurns(`debian build ${turn}`, async () => {
+    signal?.throwIfAborted();
+    progress?.({ what: `fetching ${plan.packages.length} packages` });
+    await fetchPackages(plan.apt, recipe.packages, signal);
+    const work = await temporaryName(join(folder, 'work', 'image'));
+    await mkdir(work, { recursive: true });
+    try {
+      progress?.({ what: architecture === hostArchitecture ? 'installing packages' : 'unpacking packages' });
+      const layers = architecture === hostArchitecture ? await nativeLayers(wish, plan, work) : await unpackedLayers(plan.packages, plan.apt.archives, work, architecture, signal);
+      progress?.({ what: 'writing the image' });
+      await flatten([...layers, contextLayer(plan.files)], await newestOf(plan));
+    } finally {
+      await rm(work, { recursive: true, force: true });
+    }
+  });
+}
+
+export const debianNote = (architecture: Architecture): string => (architecture === hostArchitecture ? '' : 'unpacked only');
+
+async function nativeLayers({ recipe, folder, signal }: DebianWish, plan: DebianPlan, work: string): Promise<readonly Layer[]> {
+  const root = await installRoot(plan.apt, recipe.packages, folder, work, signal);
+  const tar = join(work, 'root.tar');
+  await packRoot(root, tar, signal);
+  return [tarFileLayer('the installed system', tar, isKept)];
+}
+
+/** Time of the newest package: what scripts wrote is dated no later, so that the image is the same tomorrow. */
+async function newestOf(plan: DebianPlan): Promise<number> {
+  const times = await Promise.all([
+    ...plan.packages.map(async (one) => Math.floor((await stat(join(plan.apt.archives, one.file))).mtimeMs / 1000)),
+    ...plan.files.map((one) => one.entry.mtime),
+  ]);
+  return Math.max(0, ...times);
+}

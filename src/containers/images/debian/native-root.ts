@@ -1,0 +1,117 @@
+/**
+ * A Debian system of the host's architecture with its packages' scripts run. The base, the same for all
+ * images of a suite, is made once and kept as a tar by its content; an image unpacks it and adds its packages.
+ */
+import { existsSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { childEnvironment, runProcess, StrataError } from '#base';
+import { canonicalJson } from '../../build-guest-spec.ts';
+import { indexLayers } from '../flatten/index-layers.ts';
+import { flattenLimits } from '../flatten/layer.ts';
+import { streamMerged } from '../flatten/stream-merged.ts';
+import { temporaryName } from '../image-files.ts';
+import type { AptFolder } from './apt-folder.ts';
+import { dpkgConfiguration } from './kept-files.ts';
+import { fetchPackages, packagesOf, resolvePackages, type InstallStep } from './resolve-packages.ts';
+import { runInRoot, type RootOptions } from './run-in-root.ts';
+import { takeTurns } from './take-turns.ts';
+import { unpackedLayers } from './unpacked-layers.ts';
+
+/** Changes when a base is made differently. */
+const baseVersion = 1;
+
+/** Makes `work/root` with the packages installed. */
+export async function installRoot(apt: AptFolder, names: readonly string[], folder: string, work: string, signal?: AbortSignal): Promise<string> {
+  const base = await ensureBase(apt, folder, signal);
+  const root = join(work, 'root');
+  await mkdir(root);
+  await runProcess(['tar', '--extract', '--numeric-owner', '--xattrs', '--xattrs-include=*', '--file', base, '--directory', root], { timeoutMs: 300_000, ...(signal === undefined ? {} : { signal }) });
+  const at: RootOptions = { root, archives: apt.archives, ...(signal === undefined ? {} : { signal }) };
+  const steps = await resolvePackages(apt, names, join(root, 'var/lib/dpkg/status'), signal);
+  for (const argv of dpkgCalls(steps)) await runInRoot(argv, at).catch((thrown: unknown) => { throw installFailed(names, thrown); });
+  return root;
+}
+
+/** apt's order, with calls that follow each other put together. */
+function dpkgCalls(steps: readonly InstallStep[]): string[][] {
+  const calls: string[][] = [];
+  for (const step of steps) {
+    const [verb, argument] = 'unpack' in step ? ['--unpack', `/tmp/debs/${step.unpack.file}`] : ['--configure', step.configure];
+    const last = calls.at(-1);
+    if (last?.[2] === verb) last.push(argument);
+    else calls.push(['dpkg', '--force-depends', verb, argument]);
+  }
+  // What triggers left for later.
+  return calls.length === 0 ? [] : [...calls, ['dpkg', '--configure', '--pending']];
+}
+
+async function ensureBase(apt: AptFolder, folder: string, signal?: AbortSignal): Promise<string> {
+  const steps = await resolvePackages(apt, [], undefined, signal);
+  const key = createHash('sha256').update(canonicalJson({ baseVersion, suite: apt.suite, architecture: apt.architecture, packages: packagesOf(steps).map((one) => one.file).sort() })).digest('hex');
+  const path = join(folder, 'bases', `${key}.tar`);
+  return takeTurns(path, async () => {
+    if (!existsSync(path)) await buildBase(apt, steps, folder, path, signal);
+    return path;
+  });
+}
+
+async function buildBase(apt: AptFolder, steps: readonly InstallStep[], folder: string, path: string, signal?: AbortSignal): Promise<void> {
+  await fetchPackages(apt, [], signal);
+  const work = await temporaryName(join(folder, 'work', 'base'));
+  const root = join(work, 'root');
+  await mkdir(root, { recursive: true });
+  try {
+    const packages = packagesOf(steps);
+    const layers = await unpackedLayers(packages, apt.archives, work, apt.architecture, signal);
+    await untar(streamMerged('base', layers, await indexLayers('base', layers, flattenLimits, signal)), root, signal);
+    await prepareDpkg(root);
+    // All at once and dependencies aside: each of these needs the others while it is set up.
+    const install = ['dpkg', '--install', '--force-depends', ...packages.map((one) => `/tmp/debs/${one.file}`)];
+    await runInRoot(install, { root, archives: apt.archives, ...(signal === undefined ? {} : { signal }) }).catch((thrown: unknown) => { throw installFailed(['the base system'], thrown); });
+    await rm(join(root, 'tmp/debs'), { recursive: true, force: true });
+    await mkdir(join(folder, 'bases'), { recursive: true });
+    const tar = join(work, 'base.tar');
+    await packRoot(root, tar, signal);
+    await rename(tar, path);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function prepareDpkg(root: string): Promise<void> {
+  for (const path of ['etc/dpkg/dpkg.cfg.d', 'var/lib/dpkg/info', 'var/lib/dpkg/updates', 'var/lib/dpkg/triggers', 'tmp/debs']) await mkdir(join(root, path), { recursive: true });
+  await writeFile(join(root, 'var/lib/dpkg/status'), '');
+  await writeFile(join(root, 'var/lib/dpkg/available'), '');
+  await writeFile(join(root, 'etc/dpkg/dpkg.cfg.d/strata'), dpkgConfiguration);
+  // No service is started while a system is put together.
+  await writeFile(join(root, 'usr/sbin/policy-rc.d'), '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+}
+
+/** The whole tree as a tar, names sorted. */
+export async function packRoot(root: string, path: string, signal?: AbortSignal): Promise<void> {
+  await runProcess(['tar', '--create', '--numeric-owner', '--xattrs', '--format=pax', '--sort=name', '--pax-option=delete=atime,delete=ctime', '--file', path, '--directory', root, '.'], { timeoutMs: 600_000, ...(signal === undefined ? {} : { signal }) });
+}
+
+async function untar(tar: AsyncIterable<Buffer>, root: string, signal?: AbortSignal): Promise<void> {
+  const child = spawn('tar', ['--extract', '--numeric-owner', '--xattrs', '--xattrs-include=*', '--directory', root], { env: { ...childEnvironment }, stdio: ['pipe', 'ignore', 'pipe'], timeout: 600_000, killSignal: 'SIGKILL' });
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => { errors = (errors + chunk.toString('utf8')).slice(-1024); });
+  const ended = new Promise<number | null>((resolve) => { child.on('error', () => { resolve(-1); }); child.on('close', resolve); });
+  try {
+    await pipeline(Readable.from(tar, { objectMode: false }), child.stdin, signal === undefined ? {} : { signal });
+  } catch (thrown) {
+    child.kill('SIGKILL');
+    await ended;
+    throw thrown;
+  }
+  if ((await ended) !== 0) throw new StrataError(`tar cannot unpack the base system: ${errors.trim()}`, { code: 'image.baseFailed', kind: 'internal' });
+}
+
+function installFailed(names: readonly string[], cause: unknown): StrataError {
+  return new StrataError(`installing ${names.join(', ')} failed: ${cause instanceof Error ? cause.message : String(cause)}`, { code: 'image.installFailed', kind: 'internal', cause, advice: 'the last lines of dpkg say which package; take it out of the recipe, or try again' });
+}
