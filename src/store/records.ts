@@ -84,7 +84,7 @@ export function recordsOf<T>(store: Store, kind: string, schema: z.ZodType<T>): 
       return one === undefined ? undefined : entryOf(one);
     },
     list: async () => (await snapshot()).entries,
-    put: (id, value, condition) => commit(id, putWrite(id, value), condition),
+    put: async (id, value, condition) => commit(id, putWrite(id, value), condition),
     async update(id, change) {
       for (let attempt = 0; attempt < updateAttempts; attempt += 1) {
         const found = await store.get(key(id));

@@ -37,7 +37,7 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Databa
 async function createDatabase(options: OpenDatabaseOptions): Promise<void> {
   const { path } = options;
   if (existsSync(`${path}-wal`)) throw damagedStore(path, 'its write-ahead log is there and the file itself is missing');
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   const temporary = `${path}.${process.pid}.new`;
   rmSync(temporary, { force: true });
   const database = new DatabaseSync(temporary);
@@ -51,6 +51,15 @@ async function createDatabase(options: OpenDatabaseOptions): Promise<void> {
   renameSync(temporary, path);
   const folder = await open(dirname(path), 'r');
   try { await folder.sync(); } finally { await folder.close(); }
+}
+
+/** Level by level: Node's own `recursive` never ends where a file system (/proc) answers ENOENT to every mkdir. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  try { mkdirSync(folder, { mode: 0o700 }); } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+  }
 }
 
 function openExisting(options: OpenDatabaseOptions): DatabaseSync {
@@ -111,6 +120,8 @@ function checkWhole(database: DatabaseSync, path: string): void {
     if (checksumOf(key, String(row['value']), Number(row['revision']), Number(row['created'])) !== Number(row['checksum'])) throw damagedStore(path, `record ${key} does not match its checksum`);
     if (Number(row['revision']) > revision) throw damagedStore(path, `record ${key} is newer than the store itself`);
   }
+  const differing = database.prepare('SELECT key FROM change JOIN record USING (key, revision) WHERE change.value IS NOT record.value LIMIT 1').get();
+  if (differing !== undefined) throw damagedStore(path, `the history of record ${String(differing['key'])} does not match the record`);
 }
 
 function pragma(database: DatabaseSync, name: string): number {

@@ -19,7 +19,7 @@ export interface Tables {
   write(writes: readonly CheckedWrite[]): number;
   readChanges(prefix: string, revision: number, position: number): readonly ChangeRow[];
   historyFull(): boolean;
-  /** Forgets the older half. */
+  /** Forgets the older half, and on until it is within its bounds. */
   dropOldHistory(): void;
   compact(revision: number): void;
   saveCounters(): void;
@@ -69,6 +69,8 @@ export function openTables(database: DatabaseSync, limits: { readonly changes: n
     countHistory();
   }
 
+  const historyFull = (): boolean => history.changes > limits.changes || history.bytes > limits.bytes;
+
   reload();
   return {
     get revision() { return now.revision; },
@@ -103,10 +105,10 @@ export function openTables(database: DatabaseSync, limits: { readonly changes: n
     readChanges: (prefix, revision, position) => selectChanges.all(revision, position, prefix, prefix + prefixEnd).map((row) => ({
       revision: Number(row['revision']), position: Number(row['position']), key: String(row['key']), value: row['value'] === null ? null : String(row['value']),
     })),
-    historyFull: () => history.changes > limits.changes || history.bytes > limits.bytes,
+    historyFull,
     dropOldHistory() {
-      const row = revisionAt.get(Math.floor(history.changes / 2));
-      if (row !== undefined) compact(Number(row['revision']));
+      do compact(Number(revisionAt.get(Math.floor(history.changes / 2))?.['revision'] ?? now.revision));
+      while (historyFull());
     },
     compact,
     saveCounters() {
