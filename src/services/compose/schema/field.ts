@@ -29,6 +29,6 @@ export const value = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 export const pairs = z.union([z.record(z.string(), value), texts]);
 export const command = z.union([z.string(), texts, z.null()]);
 /** A key that is refused whatever it holds; its row in the conformance table says why. */
-export const refused = z.unknown();
+export const refused = z.unknown().optional();
 /** Names of services, volumes and their kin. */
 export const named = <T extends z.ZodType>(item: T): z.ZodRecord<z.ZodString, T> => z.record(z.string().regex(/^[a-zA-Z0-9._-]{1,255}$/), item);
