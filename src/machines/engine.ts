@@ -62,7 +62,7 @@ export interface Engine {
   /** Runs a guest for each architecture and accelerator and says what happened. */
   prove(signal?: AbortSignal): Promise<readonly AcceleratorProof[]>;
   /**
-   * Refuses with kind 'conflict' (`engine.alreadyRuns`) where a VMM of that id lives: one start, one VMM.
+   * Refuses with kind 'conflict' (`machine.alreadyRuns`) where a VMM of that id lives: one start, one VMM.
    * Starts the VMM; returns when its control socket answers (the guest still boots). Cleans up after itself on failure.
    */
   start(spec: MachineSpec, signal?: AbortSignal): Promise<RunningMachine>;

@@ -41,7 +41,9 @@ export function found(before: MachineRecords, machine: Pick<RunningMachine, 'pro
   const { bootId, pid, startTicks } = machine.process;
   const noAgent = before.run?.spec.boot.kind === 'disk';
   const phase: MachinePhase = status.phase === 'starting' && noAgent ? 'running' : ['starting', 'running', 'stopping', 'unknown'].includes(status.phase) ? status.phase : 'starting';
-  return { ...before, status: { ...status, phase, process: { bootId, pid, startTicks }, accelerator: machine.accelerator, isolation: machine.isolation } };
+  // Found alive after its start seemed to have failed: it goes on as if it had not.
+  const run = before.run === undefined ? undefined : { ...before.run, endedAt: null, end: null };
+  return { run, status: { ...status, phase, process: { bootId, pid, startTicks }, accelerator: machine.accelerator, isolation: machine.isolation } };
 }
 
 /** The guest's agent answered, has its identity, and can be used. */

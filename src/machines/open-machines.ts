@@ -36,6 +36,8 @@ export interface OpenedMachines {
   readonly statuses: Records<MachineStatus>;
   /** As Machines.proofs, each with its engine, as the pool wants them. */
   proofs(): Promise<readonly EngineProof[]>;
+  /** Those that are known without running a guest. */
+  knownProofs(): Promise<readonly EngineProof[]>;
   /** Sums over the machines wished running, for the pool. */
   promised(): Promise<Promised>;
   /** Ends the VMM at once, for `--force`; the controller does what the wish then says. Fine where none runs. */
@@ -107,6 +109,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
 
   return {
     machines, specs: recorder.specs, statuses: recorder.statuses, proofs: proofs.all,
+    knownProofs: async () => (await Promise.all(deps.engines.map((engine) => proofs.known(engine.name)))).flatMap((known) => known ?? []),
     controller: machinesController({ engines, network: deps.network, recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose }),
     async promised() {
       const all = (await recorder.specs.list()).map((one) => one.value).filter((spec) => spec.wanted === 'running');

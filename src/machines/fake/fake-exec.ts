@@ -9,7 +9,7 @@ export interface FakeProgram {
 /** @throws where the program is 'missing' or 'not-executable', with the words of the real agent. */
 export function startFakeProgram(line: FakeLine, request: GuestExec, onExit: (code: number) => void): FakeProgram {
   const [verb = '', ...words] = request.argv[0] === 'sh' || request.argv[0] === '/bin/sh' ? (request.argv[2] ?? '').split(' ') : request.argv;
-  if (verb === 'missing') throw new Error(`2 ${verb}`);
+  if (/^\/?missing/.test(verb)) throw new Error(`2 ${verb}`);
   if (verb === 'not-executable') throw new Error(`13 ${verb}`);
   let timer: NodeJS.Timeout | undefined;
   let over = false;
@@ -52,6 +52,7 @@ export function startFakeProgram(line: FakeLine, request: GuestExec, onExit: (co
   setImmediate(() => {
     if (verb === 'echo') { print(Buffer.from(`${words.join(' ')}\n`)); finish(0); }
     else if (verb === 'complain') { print(Buffer.from(`${words.join(' ')}\n`), true); finish(1); }
+    else if (verb.endsWith('crun')) { print(Buffer.from('crun version 0-fake\n')); finish(0); }
     else if (verb === 'exit') finish(Number(words[0] ?? 0));
     else if (verb === 'false') finish(1);
     else if (verb === 'env') { print(Buffer.from(request.env.map((one) => `${one}\n`).join(''))); finish(0); }

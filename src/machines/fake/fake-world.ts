@@ -86,7 +86,7 @@ export function fakeWorld(options: { readonly bootId?: string; /** From start to
       const before = vmms.get(spec.id);
       if (before !== undefined && before.exit === undefined) {
         doubleStarts.push(spec.id);
-        throw new StrataError(`machine ${spec.name} runs already`, { code: 'engine.alreadyRuns', kind: 'conflict' });
+        throw new StrataError(`machine ${spec.name} runs already`, { code: 'machine.alreadyRuns', kind: 'conflict' });
       }
       starts.set(spec.id, (starts.get(spec.id) ?? 0) + 1);
       lastPid += 1;

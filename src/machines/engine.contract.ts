@@ -1,0 +1,204 @@
+/**
+ * The suite every engine passes. Boots of real guests are dear, so one machine serves many checks: the tests
+ * run in order and each begins where the one before ended.
+ */
+import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { isAlive, signalProcess, silentLog, systemClock, systemDice, waitUntil, type ProcessIdentity } from '#base';
+import { openAgentConnection, type OpenedAgentConnection } from './agent/open-agent-connection.ts';
+import type { Engine, RunningMachine, VmmExit } from './engine.ts';
+import type { MachineDisk, MachineSpec } from './machine.ts';
+
+export interface EngineUnderTest {
+  readonly engine: Engine;
+  /** The engine as a later daemon opens it: the same host, nothing remembered. */
+  laterEngine(): Engine | Promise<Engine>;
+  /** A small machine that boots our guest OS; a new id each time. */
+  spec(changes?: Partial<MachineSpec>): MachineSpec;
+  /** A disk of 1 MiB or more that no machine has. */
+  disk(): Promise<MachineDisk>;
+  /** All the host has of that machine: processes, folders, sockets, cgroups, interfaces. */
+  traces(id: string): Promise<readonly string[]>;
+  /** From start to the agent's answer, on a busy host. */
+  readonly bootLimitMs: number;
+  /** Whether exactly this process lives, and its end from outside; default: the kernel's word. */
+  isAlive?(process: ProcessIdentity): Promise<boolean>;
+  endProcess?(process: ProcessIdentity): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+/** Declares the tests; `setup` is called once, before the first. */
+export function engineContract(name: string, setup: () => Promise<EngineUnderTest>): void {
+  let it: EngineUnderTest;
+  const left = new Set<RunningMachine>();
+  const keep = (machine: RunningMachine): RunningMachine => { left.add(machine); return machine; };
+  const alive = (process: ProcessIdentity) => (it.isAlive ?? isAlive)(process);
+  const endFromOutside = async (process: ProcessIdentity) => { await (it.endProcess ?? ((one: ProcessIdentity) => signalProcess(one, 'SIGKILL')))(process); };
+  before(async () => { it = await setup(); });
+  after(async () => {
+    for (const machine of left) await machine.kill().catch(() => undefined);
+    await it.close();
+  });
+
+  const agentOf = async (machine: RunningMachine): Promise<OpenedAgentConnection> =>
+    openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: it.bootLimitMs });
+
+  let spec: MachineSpec;
+  let disk: MachineDisk;
+  let machine: RunningMachine;
+  let agent: OpenedAgentConnection;
+
+  test(`[M40] a started machine lives, its agent answers, its console has words (${name})`, async () => {
+    spec = it.spec();
+    deepEqual(await it.engine.adopt(spec), { found: 'gone', exit: null }, 'one that never ran is gone, not unknown');
+    const unplugged = await it.disk();
+    machine = keep(await it.engine.start({ ...spec, disks: [unplugged] }));
+    equal(machine.id, spec.id);
+    ok(await alive(machine.process));
+    agent = await agentOf(machine);
+    match(agent.hello.bootId, /^[0-9a-f-]{36}$/);
+    equal(agent.hello.architecture, spec.architecture);
+    await agent.call('awaitDisks', { serials: [unplugged.serial], timeoutMs: 20_000 }, { timeoutMs: 30_000 });
+    ok((await machine.consoleLog()).length > 0);
+    spec = { ...spec, disks: [unplugged] };
+  });
+
+  test(`[M41] a machine that lives is not started again, and is not disturbed by the attempt (${name})`, async () => {
+    await rejects(async () => keep(await it.engine.start(spec)), { kind: 'conflict' });
+    ok(await alive(machine.process));
+    ok((await agent.call('ping', {})).uptimeMs > 0);
+  });
+
+  test(`[M42] programs run in the guest: output, exit code, and refusals with their codes (${name})`, async () => {
+    const stream = agent.openStream();
+    stream.input.end();
+    await agent.call('exec', { container: '', stream: stream.id, argv: ['/usr/bin/crun', '--version'], env: [], cwd: '', user: '', tty: null, stdin: true });
+    stream.errors.resume();
+    let said = '';
+    for await (const chunk of stream.output) said += String(chunk);
+    equal(await stream.done, 0);
+    match(said, /^crun version/);
+    const missing = agent.openStream();
+    await rejects(agent.call('exec', { container: '', stream: missing.id, argv: ['/missing-program'], env: [], cwd: '', user: '', tty: null, stdin: false }), { code: 'exec.commandNotFound' });
+    await rejects(missing.done, { code: 'exec.commandNotFound' });
+  });
+
+  test(`[M43] disks come and go by serial, seen by the guest, twice the same as once (${name})`, async () => {
+    disk = await it.disk();
+    await machine.attachDisk(disk);
+    await machine.attachDisk(disk);
+    await agent.call('awaitDisks', { serials: [disk.serial], timeoutMs: 20_000 }, { timeoutMs: 30_000 });
+    deepEqual((await machine.disks()).filter((serial) => serial === disk.serial), [disk.serial]);
+    await rejects(machine.attachDisk({ ...disk, serial: 'no-such-file', path: `${disk.path}.not-there` }));
+    equal((await machine.disks()).includes('no-such-file'), false);
+    const passing = await it.disk();
+    await machine.attachDisk(passing);
+    await agent.call('awaitDisks', { serials: [passing.serial], timeoutMs: 20_000 }, { timeoutMs: 30_000 });
+    await machine.detachDisk(passing.serial);
+    await machine.detachDisk(passing.serial);
+    equal((await machine.disks()).includes(passing.serial), false);
+    await waitUntil(async () => !(await agent.call('stats', {})).disks.includes(passing.serial), { what: 'the guest sees the disk go', limitMs: 20_000 });
+    await machine.detachDisk('never-there');
+  });
+
+  test(`[M44] the agent's line can be opened again, in the middle of whatever was said before (${name})`, async () => {
+    const flood = agent.openStream();
+    flood.output.once('data', () => agent.close());
+    await agent.call('exec', { container: '', stream: flood.id, argv: ['/usr/bin/crun', '--help'], env: [], cwd: '', user: '', tty: null, stdin: false }).catch(() => undefined);
+    agent.close();
+    await agent.closed;
+    const again = await agentOf(machine);
+    equal(again.hello.bootId, agent.hello.bootId);
+    agent = again;
+  });
+
+  test(`[M45] let go of and found by a later daemon, it is the same process with the same guest and disks (${name})`, async () => {
+    const first = machine;
+    let ended: VmmExit | undefined;
+    void first.exited.then((exit) => { ended = exit; });
+    agent.close();
+    await first.release();
+    left.delete(first);
+    const found = await (await it.laterEngine()).adopt(spec);
+    ok(found.found === 'running', `it was ${found.found}`);
+    machine = keep(found.machine);
+    deepEqual(machine.process, first.process);
+    deepEqual([machine.accelerator, machine.isolation], [first.accelerator, first.isolation]);
+    const later = await agentOf(machine);
+    equal(later.hello.bootId, agent.hello.bootId);
+    agent = later;
+    deepEqual((await machine.disks()).includes(disk.serial), true);
+    await machine.attachDisk(disk);
+    await machine.detachDisk(disk.serial);
+    equal(ended, undefined, 'being let go of is not an end');
+  });
+
+  test(`[M46] an end nobody watched is proved and told to a later daemon (${name})`, async () => {
+    agent.close();
+    await machine.release();
+    left.delete(machine);
+    await endFromOutside(machine.process);
+    const found = await waitUntil(async () => {
+      const one = await (await it.laterEngine()).adopt(spec);
+      return one.found === 'gone' && one;
+    }, { what: 'the machine is found gone', limitMs: 10_000 });
+    equal(found.exit?.signal, 'SIGKILL');
+    equal(await alive(machine.process), false);
+  });
+
+  test(`[M47] erase leaves nothing, twice the same as once, and is fine for what never was (${name})`, async () => {
+    await it.engine.erase(spec.id);
+    await it.engine.erase(spec.id);
+    deepEqual(await it.traces(spec.id), []);
+    await it.engine.erase(it.spec().id);
+  });
+
+  test(`[M48] a death is noticed within a second, with how; then it can be started again (${name})`, async () => {
+    spec = it.spec();
+    const first = keep(await it.engine.start(spec));
+    const killedAt = performance.now();
+    await endFromOutside(first.process);
+    const exit = await first.exited;
+    ok(performance.now() - killedAt < 1000, `noticed after ${Math.round(performance.now() - killedAt)} ms`);
+    deepEqual([exit.code, exit.signal], [null, 'SIGKILL']);
+    ok(Math.abs(exit.at - Date.now()) < 5000);
+    await first.release();
+    left.delete(first);
+    machine = keep(await it.engine.start(spec));
+    notEqual(machine.process.startTicks === first.process.startTicks && machine.process.pid === first.process.pid, true);
+  });
+
+  test(`[M49] a guest that powers itself off ends its VMM with code 0 (${name})`, async () => {
+    agent = await agentOf(machine);
+    await agent.call('powerOff', { graceMs: 1000 }, { timeoutMs: 20_000 }).catch(() => undefined); // the line may go first
+    const exit = await Promise.race([machine.exited, systemClock.wait(30_000).then(() => undefined)]);
+    deepEqual([exit?.code, exit?.signal], [0, null]);
+    await machine.release();
+    left.delete(machine);
+  });
+
+  test(`[M50] kill returns when the VMM is gone, also twice (${name})`, async () => {
+    machine = keep(await it.engine.start(spec));
+    const exit = await machine.kill();
+    equal(await alive(machine.process), false);
+    equal(exit.signal, 'SIGKILL');
+    await machine.kill();
+    deepEqual(await machine.exited, exit);
+    await machine.release();
+    left.delete(machine);
+    await it.engine.erase(spec.id);
+    deepEqual(await it.traces(spec.id), []);
+  });
+
+  test(`[M51] a start that fails leaves nothing that runs, and says why (${name})`, async () => {
+    const bad = it.spec({ disks: [{ serial: 'no-such-disk', path: '/nonexistent/disk.raw', format: 'raw', readOnly: false }] });
+    await rejects(async () => keep(await it.engine.start(bad)), (error: Error) => { match(error.message, /disk/); return true; });
+    equal((await it.engine.adopt(bad)).found, 'gone');
+    await it.engine.erase(bad.id);
+    deepEqual(await it.traces(bad.id), []);
+    const aborted = it.spec();
+    await rejects(async () => keep(await it.engine.start(aborted, AbortSignal.abort(new Error('changed my mind')))));
+    await it.engine.erase(aborted.id);
+    deepEqual(await it.traces(aborted.id), []);
+  });
+}
