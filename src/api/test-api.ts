@@ -44,7 +44,7 @@ function ask(socketPath: string, method: string, path: string, options: { body?:
       response.on('data', (part: string) => { text += part; });
       response.on('error', reject);
       response.on('end', () => {
-        const isJson = /json$/.test(response.headers['content-type'] ?? '');
+        const isJson = (response.headers['content-type'] ?? '').endsWith('json');
         resolve({ status: response.statusCode ?? 0, headers: response.headers, text, json: isJson ? JSON.parse(text) as Record<string, unknown> : {} });
       });
     });

@@ -35,15 +35,14 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   await network.ensure();
   const guestOs = (architecture: Parameters<typeof ensureGuestOs>[0], progress?: (message: string) => void) => ensureGuestOs(architecture, { instance, ...(progress === undefined ? {} : { progress }) });
   const engines = [openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture), network })];
-  const opened = await openMachines({ instance, store, engines, network, clock, dice, log });
-  closing.defer(() => opened.close());
-  const { machines } = opened;
-  const host = await openHost({ instance, store, clock, dice, log, proofs: () => machines.knownProofs(), promised: () => opened.promised() });
+  const machines = openMachines({ instance, store, engines, network, clock, dice, log });
+  closing.defer(() => machines.stop());
+  const host = await openHost({ instance, store, clock, dice, log, proofs: () => machines.knownProofs(), promised: () => machines.promised() });
   closing.defer(() => host.stop());
   const addresses = openAddresses(store, instance);
   const ports = openPorts(store);
-  const images = await openImages({ instance, store, clock, log });
-  const containers = openContainers({ instance, store, machines, images, clock, log });
+  const images = openImages({ instance, store, clock, log });
+  const containers = openContainers({ instance, store, machines: machines.machines, images, clock, log });
   closing.defer(() => containers.close());
   const gateway = openHaproxyGateway({ instance, log });
   closing.defer(() => gateway.release());
@@ -66,10 +65,10 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
     return layers;
   }) });
   layers = {
-    instance, version: programVersion(), startedAt, store, clock, dice, log, host, addresses, machines, machineSpecs: opened.specs, machineStatuses: opened.statuses,
+    instance, version: programVersion(), startedAt, store, clock, dice, log, host, addresses, machines,
     images, containers, services, operations, hostsPort, readiness: () => ({ ready: true, checks: [] }),
   };
-  const controllers = runControllers({ controllers: [opened.controller, containers.controller, ...services.controllers], store, clock, dice, log });
+  const controllers = runControllers({ controllers: [machines.controller, containers.controller, ...services.controllers], store, clock, dice, log });
   closing.defer(() => controllers.stop());
   await operations.recover();
   closing.defer(() => operations.stop());

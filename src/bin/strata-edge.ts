@@ -2,7 +2,7 @@
  * The edge program: DNS and parking in a small process that survives the daemon.
  * `strata-edge.ts --socket PATH --state FILE [--name-port N]`; `--warm` only loads the code (to fill the compile cache).
  */
-import { runEdge } from '../services/edge/run-edge.ts';
+import { runEdge } from '#services/edge';
 
 const values = new Map<string, string>();
 for (let index = 2; index + 1 < process.argv.length; index += 2) values.set(process.argv[index] as string, process.argv[index + 1] as string);

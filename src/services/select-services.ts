@@ -25,9 +25,11 @@ export function selectServices(file: AppSpec, running: AppSpec | undefined, opti
   const inFile = new Set(file.services.map((one) => one.name));
   const others = (running?.services ?? []).filter((one) => !chosen.has(one.name));
   const orphans = others.filter((one) => !inFile.has(one.name));
-  const kept = others.filter((one) => inFile.has(one.name) || !options.removeOrphans);
+  // An `up` of some services was read for them alone: it says nothing of the others.
+  const partial = options.services.length > 0;
+  const kept = others.filter((one) => partial || inFile.has(one.name) || !options.removeOrphans);
   const services = [...file.services.filter((one) => chosen.has(one.name)), ...kept].sort((a, b) => (a.name < b.name ? -1 : 1));
-  return { app: { ...file, services, volumes: volumesOf(file, running, services) }, orphans: options.removeOrphans ? [] : orphans.map((one) => one.name) };
+  return { app: { ...file, services, volumes: volumesOf(file, running, services) }, orphans: partial || options.removeOrphans ? [] : orphans.map((one) => one.name) };
 }
 
 function withDependencies(file: AppSpec, names: readonly string[]): Set<string> {

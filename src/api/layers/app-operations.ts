@@ -44,14 +44,14 @@ async function awaitGone(layers: Layers, id: string, signal: AbortSignal, say: (
     if (app === undefined) return true;
     if (app.value.wanted === 'up') throw new StrataError(`app ${app.value.name} was brought up again meanwhile`, { code: 'app.broughtUp', kind: 'conflict' });
     const containers = (await layers.containers.specs.list()).filter((one) => one.value.appId === id).length;
-    const machines = (await layers.machineSpecs.list()).filter((one) => one.value.owner === `app/${id}`).length;
+    const machines = (await layers.machines.specs.list()).filter((one) => one.value.owner === `app/${id}`).length;
     const now = `${containers} containers, ${machines} machines left`;
     if (now !== last) say(last = now);
     return false;
   };
   await waitUntil(gone, { what: 'the app is gone', limitMs: downLimitMs, everyMs: 100, clock: layers.clock, signal });
   // Records of machines go before their processes have ended; `down` means that nothing runs any more.
-  const machineGone = async () => (await layers.machineStatuses.list()).every((one) => one.value.phase !== 'stopping');
+  const machineGone = async () => (await layers.machines.statuses.list()).every((one) => one.value.phase !== 'stopping');
   await waitUntil(machineGone, { what: 'the machines have ended', limitMs: downLimitMs, everyMs: 100, clock: layers.clock, signal });
 }
 

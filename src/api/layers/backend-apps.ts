@@ -1,4 +1,5 @@
 /** Apps: Compose files in, operations out. What is wrong with a file is said before anything is begun. */
+import { stringify } from 'yaml';
 import { newId, StrataError } from '#base';
 import type { App, AppPut, AppResolve, Operation } from '#contract';
 import type { UserOperation } from '#reconcile';
@@ -39,7 +40,7 @@ export function appsBackend(layers: Layers): Backend['apps'] {
     list: views, get,
     resolve: async (request) => showResolved(await read(request, request.projectName)),
     async up(name, request) {
-      const { app, warnings } = await read(request, name);
+      const { app, warnings } = await read(request, name, request.services);
       const input: UpInput = upInput(newId('app', layers.dice), app, request);
       if (request.dryRun) return previewOperation(newId('operation', layers.dice), name, await services.preview(input.request), layers.clock.now());
       const running = await sameRunning(name, input);
@@ -78,8 +79,8 @@ export function appsBackend(layers: Layers): Backend['apps'] {
   }
 }
 
-function read(request: AppResolve | AppPut, projectName: string | undefined): Promise<ComposeApp> {
-  return readComposeApp({ workingDir: request.workingDir, files: request.files, envFiles: request.envFiles, profiles: request.profiles, env: request.env, ...(projectName === undefined ? {} : { projectName }) });
+function read(request: AppResolve | AppPut, projectName: string | undefined, services: readonly string[] = []): Promise<ComposeApp> {
+  return readComposeApp({ workingDir: request.workingDir, files: request.files, envFiles: request.envFiles, profiles: request.profiles, env: request.env, services, ...(projectName === undefined ? {} : { projectName }) });
 }
 
 function upInput(appId: string, app: BringUpRequest['app'], request: AppPut): UpInput {
@@ -92,9 +93,9 @@ function upInput(appId: string, app: BringUpRequest['app'], request: AppPut): Up
   };
 }
 
-function showResolved({ app, warnings, yaml }: ComposeApp) {
+function showResolved({ app, warnings, document }: ComposeApp) {
   return {
     name: app.name, services: app.services.map((one) => one.name), volumes: app.volumes.map((one) => one.name), images: [...new Set(app.services.map((one) => one.image.reference))],
-    yaml, warnings: warnings.map((one) => ({ severity: 'warning' as const, code: one.code, file: one.file, line: one.line, column: one.column, message: one.message, advice: one.advice })),
+    yaml: stringify(document), warnings: warnings.map((one) => ({ severity: 'warning' as const, code: one.code, file: one.file, line: one.line, column: one.column, message: one.message, advice: one.advice })),
   };
 }

@@ -11,7 +11,7 @@ import { showContainer, showVolume } from './show-app.ts';
 /** In the order people read them: by app, service and number. */
 export async function listContainers(layers: Layers, wanted: (spec: ContainerSpec) => boolean = () => true): Promise<readonly Container[]> {
   const [specs, statuses, machines, machineStates, apps, hosts] = await Promise.all([
-    layers.containers.specs.list(), layers.containers.statuses.list(), layers.machineSpecs.list(), layers.machineStatuses.list(), layers.services.apps.list(), layers.host.hosts.list(),
+    layers.containers.specs.list(), layers.containers.statuses.list(), layers.machines.specs.list(), layers.machines.statuses.list(), layers.services.apps.list(), layers.host.hosts.list(),
   ]);
   const hostName = hosts.find((one) => one.id === layers.host.id)?.value.name ?? layers.host.id;
   return specs.map((one) => one.value).filter(wanted).toSorted((a, b) => compare(a.name, b.name) || a.index - b.index || a.createdAt - b.createdAt).map((spec) => {

@@ -18,7 +18,7 @@ interface Found { readonly entry: RecordEntry<MachineSpec>; readonly status: Mac
 const diskBytesNow = 1024 ** 3;
 
 export function machinesBackend(layers: Layers): Backend['machines'] {
-  const { machineSpecs: specs, machineStatuses: statuses } = layers;
+  const { specs, statuses, machines } = layers.machines;
 
   async function find(handle: string): Promise<Found> {
     const entries = await specs.list();
@@ -92,29 +92,29 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       if (found.entry.value.wanted === 'stopped' && found.status?.phase === 'stopped') return view(found);
       permit('stop', found);
       const changed = await change(found, options, { wanted: 'stopped' });
-      if (options.force) await layers.machines.powerOff(found.entry.id);
+      if (options.force) await layers.machines.kill(found.entry.id);
       return changed;
     },
     async restart(handle, options) {
       const found = await find(handle);
       permit('restart', found);
       const changed = await change(found, options, { wanted: 'running', restartToken: newId('operation', layers.dice) });
-      if (options.force) await layers.machines.powerOff(found.entry.id);
+      if (options.force) await layers.machines.kill(found.entry.id);
       return changed;
     },
     async logs(handle, query, signal): Promise<AsyncIterable<ConsoleLine>> {
       const { entry } = await find(handle);
-      return consoleLines(layers.machines, entry.id, query, signal);
+      return consoleLines(machines, entry.id, query, signal);
     },
     async exec(handle, request, session) {
       const found = await find(handle);
       permit('exec', found);
-      return execInGuest(await layers.machines.agent(found.entry.id, { timeoutMs: 10_000 }), '', request, session);
+      return execInGuest(await machines.agent(found.entry.id, { timeoutMs: 10_000 }), '', request, session);
     },
     async console(handle, session) {
       const found = await find(handle);
       permit('console', found);
-      await pumpConsole(await layers.machines.openConsole(found.entry.id), session);
+      await pumpConsole(await machines.openConsole(found.entry.id), session);
     },
   };
 }

@@ -2,11 +2,11 @@
 import type { Clock, Dice, Instance, Log } from '#base';
 import type { Readiness } from '#contract';
 import type { Containers, Images } from '#containers';
-import type { Machines, MachineSpec, MachineStatus } from '#machines';
+import type { OpenedMachines } from '#machines';
 import type { Addresses, PoolHost } from '#pool';
 import type { UserOperations } from '#reconcile';
 import type { Services } from '#services';
-import type { Records, Store } from '#store';
+import type { Store } from '#store';
 
 export interface Layers {
   readonly instance: Instance;
@@ -18,9 +18,7 @@ export interface Layers {
   readonly log: Log;
   readonly host: PoolHost;
   readonly addresses: Addresses;
-  readonly machines: Machines;
-  readonly machineSpecs: Records<MachineSpec>;
-  readonly machineStatuses: Records<MachineStatus>;
+  readonly machines: OpenedMachines;
   readonly images: Images;
   readonly containers: Containers;
   readonly services: Services;

@@ -65,10 +65,14 @@ export async function startHaproxy(places: HaproxyFolder, mark: string): Promise
   } finally {
     await log.close();
   }
-  const up = async () => (ended !== undefined || (await loadedMark(places).catch(() => undefined)) === mark);
-  await waitUntil(up, { what: 'HAProxy answers', limitMs: 10_000 });
-  const master = ended === undefined ? await findMaster(places) : undefined;
-  if (master !== undefined) return master;
+  // The worker may answer a moment before its master does.
+  const up = async () => {
+    if (ended !== undefined) return 'ended' as const;
+    if ((await loadedMark(places).catch(() => undefined)) !== mark) return undefined;
+    return findMaster(places).catch(() => undefined);
+  };
+  const master = await waitUntil(up, { what: 'HAProxy answers', limitMs: 10_000 });
+  if (master !== 'ended') return master;
   throw new StrataError(`HAProxy did not start: ${await lastWords(places) || ended}`, { code: 'gateway.startFailed', kind: 'unavailable', advice: 'is the package haproxy installed? see `strata doctor`' });
 }
 

@@ -24,7 +24,7 @@ before(async () => {
   instance = { name: 'gwt', stateDir: folder, runDir: folder, cacheDir: folder, subnet: 197 };
   gateway = openHaproxyGateway({ instance, log: silentLog, onExit: () => { exits += 1; } });
   for (const name of ['c1', 'c2']) {
-    const server = createWebServer((incoming, response) => { setTimeout(() => response.end(`${name} ${incoming.headers['x-forwarded-for']}`), 2); });
+    const server = createWebServer((incoming, response) => { setTimeout(() => response.end(`${name} ${String(incoming.headers['x-forwarded-for'])}`), 2); });
     servers.push({ name, server, port: await listen(server) });
   }
   parking = createWebServer((_, response) => response.end('parked'));
