@@ -151,7 +151,7 @@ function queryText(query: Readonly<Record<string, unknown>> | undefined): string
     if (value === undefined) continue;
     for (const one of Array.isArray(value) ? value : [value]) search.append(name, String(one));
   }
-  return search.size === 0 ? '' : `?${search}`;
+  return search.size === 0 ? '' : `?${search.toString()}`;
 }
 
 export interface FollowOptions {

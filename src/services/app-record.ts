@@ -54,5 +54,4 @@ export const serviceRecordSchema = z.strictObject({
 export type ServiceRecord = z.infer<typeof serviceRecordSchema>;
 
 export const appKey = (id: string): string => `app/${id}`;
-export const appStatusKey = (id: string): string => `app-status/${id}`;
 export const serviceKey = (appId: string, name: string): string => `service/${appId}.${name}`;
