@@ -40,8 +40,8 @@ export function openImages({ instance, store, clock }: ImagesDeps): Images {
         if (there !== undefined) return there;
         const path = pathOf(plan.digest, options.architecture);
         let size = 0;
-        await buildDebian(wish, plan, async (layers, newestMtime) => {
-          size = await flattenLayers(layers, { image: options.reference, path, temporary: await temporaryName(path), newestMtime, ...(options.signal === undefined ? {} : { signal: options.signal }) });
+        await buildDebian(wish, plan, async (layers) => {
+          size = await flattenLayers(layers, { image: options.reference, path, temporary: await temporaryName(path), ...(options.signal === undefined ? {} : { signal: options.signal }) });
         });
         return keep({ digest: plan.digest, architecture: options.architecture, config: recipeConfig(recipe) as ImageRecord['config'], size, createdAt: clock.now(), origin: 'debian', note: debianNote(options.architecture) });
       });

@@ -11,7 +11,7 @@ import { openAptFolder, type AptFolder } from './apt-folder.ts';
 import { contextLayer, readContext, type ContextFile } from './context-files.ts';
 import { installRoot, packRoot } from './native-root.ts';
 import { resolveOnce } from './resolution-memo.ts';
-import { fetchPackages, type ResolvedPackage } from './resolve-packages.ts';
+import { fetchPackages, packagesOf, type InstallStep } from './resolve-packages.ts';
 import { isKept } from './kept-files.ts';
 import { takeTurns } from './take-turns.ts';
 import { tarFileLayer } from './tar-layers.ts';
@@ -32,24 +32,24 @@ export interface DebianWish {
 
 export interface DebianPlan {
   readonly digest: string;
-  readonly packages: readonly ResolvedPackage[];
+  readonly steps: readonly InstallStep[];
   readonly files: readonly ContextFile[];
   readonly apt: AptFolder;
 }
 
-export type FlattenDebian = (layers: readonly Layer[], newestMtime: number) => Promise<void>;
+export type FlattenDebian = (layers: readonly Layer[]) => Promise<void>;
 
 /** Everything that decides how the image comes out, and its digest. @throws StrataError `image.packageMissing`, `image.badCopy` */
 export async function planDebian({ recipe, contextDir, architecture, folder, signal, progress }: DebianWish): Promise<DebianPlan> {
   const files = await readContext(contextDir, recipe.copy);
   progress?.({ what: 'looking up packages' });
   const apt = await openAptFolder(folder, recipe.suite, architecture, signal);
-  const packages = await resolveOnce(apt, recipe.packages, folder, signal);
+  const steps = await resolveOnce(apt, recipe.packages, folder, signal);
   const inputs = {
-    builderVersion, recipe: { ...recipe }, architecture, packages: packages.map((one) => one.file).sort(),
+    builderVersion, recipe: { ...recipe }, architecture, packages: packagesOf(steps).map((one) => one.file).sort(),
     files: files.map(({ entry, content }) => ({ path: entry.path, type: entry.type, mode: entry.mode, content })),
   };
-  return { digest: `sha256:${createHash('sha256').update(canonicalJson(inputs)).digest('hex')}`, packages, files, apt };
+  return { digest: `sha256:${createHash('sha256').update(canonicalJson(inputs)).digest('hex')}`, steps, files, apt };
 }
 
 /** How many images are put together at once. */
@@ -62,15 +62,15 @@ export async function buildDebian(wish: DebianWish, plan: DebianPlan, flatten: F
   turn = (turn + 1) % width;
   await takeTurns(`debian build ${turn}`, async () => {
     signal?.throwIfAborted();
-    progress?.({ what: `fetching ${plan.packages.length} packages` });
-    await fetchPackages(plan.apt, recipe.packages, signal);
+    progress?.({ what: `fetching ${packagesOf(plan.steps).length} packages` });
+    await fetchPackages(plan.apt, recipe.packages, packagesOf(plan.steps), signal);
     const work = await temporaryName(join(folder, 'work', 'image'));
     await mkdir(work, { recursive: true });
     try {
       progress?.({ what: architecture === hostArchitecture ? 'installing packages' : 'unpacking packages' });
-      const layers = architecture === hostArchitecture ? await nativeLayers(wish, plan, work) : await unpackedLayers(plan.packages, plan.apt.archives, work, architecture, signal);
+      const layers = architecture === hostArchitecture ? await nativeLayers(wish, plan, work) : await unpackedLayers(packagesOf(plan.steps), plan.apt.archives, work, architecture, signal);
       progress?.({ what: 'writing the image' });
-      await flatten([...layers, contextLayer(plan.files)], await newestOf(plan));
+      await flatten([...layers, contextLayer(plan.files)]);
     } finally {
       await rm(work, { recursive: true, force: true });
     }
@@ -80,17 +80,14 @@ export async function buildDebian(wish: DebianWish, plan: DebianPlan, flatten: F
 export const debianNote = (architecture: Architecture): string => (architecture === hostArchitecture ? '' : 'unpacked only');
 
 async function nativeLayers({ recipe, folder, signal }: DebianWish, plan: DebianPlan, work: string): Promise<readonly Layer[]> {
-  const root = await installRoot(plan.apt, recipe.packages, folder, work, signal);
+  const root = await installRoot(plan.apt, recipe.packages, plan.steps, folder, work, signal);
   const tar = join(work, 'root.tar');
   await packRoot(root, tar, signal);
-  return [tarFileLayer('the installed system', tar, isKept)];
+  return [tarFileLayer('the installed system', tar, isKept, await newestOf(plan))];
 }
 
 /** Time of the newest package: what scripts wrote is dated no later, so that the image is the same tomorrow. */
 async function newestOf(plan: DebianPlan): Promise<number> {
-  const times = await Promise.all([
-    ...plan.packages.map(async (one) => Math.floor((await stat(join(plan.apt.archives, one.file))).mtimeMs / 1000)),
-    ...plan.files.map((one) => one.entry.mtime),
-  ]);
+  const times = await Promise.all(packagesOf(plan.steps).map(async (one) => Math.floor((await stat(join(plan.apt.archives, one.file))).mtimeMs / 1000)));
   return Math.max(0, ...times);
 }

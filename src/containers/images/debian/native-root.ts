@@ -17,7 +17,8 @@ import { streamMerged } from '../flatten/stream-merged.ts';
 import { temporaryName } from '../image-files.ts';
 import type { AptFolder } from './apt-folder.ts';
 import { dpkgConfiguration } from './kept-files.ts';
-import { fetchPackages, packagesOf, resolvePackages, type InstallStep } from './resolve-packages.ts';
+import { resolveOnce } from './resolution-memo.ts';
+import { fetchPackages, packagesOf, type InstallStep } from './resolve-packages.ts';
 import { runInRoot, type RootOptions } from './run-in-root.ts';
 import { takeTurns } from './take-turns.ts';
 import { unpackedLayers } from './unpacked-layers.ts';
@@ -26,21 +27,21 @@ import { unpackedLayers } from './unpacked-layers.ts';
 const baseVersion = 1;
 
 /** Makes `work/root` with the packages installed. */
-export async function installRoot(apt: AptFolder, names: readonly string[], folder: string, work: string, signal?: AbortSignal): Promise<string> {
+export async function installRoot(apt: AptFolder, names: readonly string[], steps: readonly InstallStep[], folder: string, work: string, signal?: AbortSignal): Promise<string> {
   const base = await ensureBase(apt, folder, signal);
   const root = join(work, 'root');
   await mkdir(root);
-  await runProcess(['tar', '--extract', '--numeric-owner', '--xattrs', '--xattrs-include=*', '--file', base, '--directory', root], { timeoutMs: 300_000, ...(signal === undefined ? {} : { signal }) });
+  await runProcess(['tar', '--extract', '--numeric-owner', '--xattrs', '--xattrs-include=*', '--file', base.path, '--directory', root], { timeoutMs: 300_000, ...(signal === undefined ? {} : { signal }) });
   const at: RootOptions = { root, archives: apt.archives, ...(signal === undefined ? {} : { signal }) };
-  const steps = await resolvePackages(apt, names, join(root, 'var/lib/dpkg/status'), signal);
-  for (const argv of dpkgCalls(steps)) await runInRoot(argv, at).catch((thrown: unknown) => { throw installFailed(names, thrown); });
+  for (const argv of dpkgCalls(steps, base.names)) await runInRoot(argv, at).catch((thrown: unknown) => { throw installFailed(names, thrown); });
   return root;
 }
 
-/** apt's order, with calls that follow each other put together. */
-function dpkgCalls(steps: readonly InstallStep[]): string[][] {
+/** apt's order without what the base has, with calls that follow each other put together. */
+function dpkgCalls(steps: readonly InstallStep[], there: ReadonlySet<string>): string[][] {
   const calls: string[][] = [];
   for (const step of steps) {
+    if (there.has('unpack' in step ? step.unpack.name : step.configure)) continue;
     const [verb, argument] = 'unpack' in step ? ['--unpack', `/tmp/debs/${step.unpack.file}`] : ['--configure', step.configure];
     const last = calls.at(-1);
     if (last?.[2] === verb) last.push(argument);
@@ -50,18 +51,18 @@ function dpkgCalls(steps: readonly InstallStep[]): string[][] {
   return calls.length === 0 ? [] : [...calls, ['dpkg', '--configure', '--pending']];
 }
 
-async function ensureBase(apt: AptFolder, folder: string, signal?: AbortSignal): Promise<string> {
-  const steps = await resolvePackages(apt, [], undefined, signal);
+async function ensureBase(apt: AptFolder, folder: string, signal?: AbortSignal): Promise<{ readonly path: string; readonly names: ReadonlySet<string> }> {
+  const steps = await resolveOnce(apt, [], folder, signal);
   const key = createHash('sha256').update(canonicalJson({ baseVersion, suite: apt.suite, architecture: apt.architecture, packages: packagesOf(steps).map((one) => one.file).sort() })).digest('hex');
   const path = join(folder, 'bases', `${key}.tar`);
   return takeTurns(path, async () => {
     if (!existsSync(path)) await buildBase(apt, steps, folder, path, signal);
-    return path;
+    return { path, names: new Set(packagesOf(steps).map((one) => one.name)) };
   });
 }
 
 async function buildBase(apt: AptFolder, steps: readonly InstallStep[], folder: string, path: string, signal?: AbortSignal): Promise<void> {
-  await fetchPackages(apt, [], signal);
+  await fetchPackages(apt, [], packagesOf(steps), signal);
   const work = await temporaryName(join(folder, 'work', 'base'));
   const root = join(work, 'root');
   await mkdir(root, { recursive: true });

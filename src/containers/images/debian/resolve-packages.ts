@@ -1,4 +1,5 @@
 /** Which packages of which versions a wish comes to, by apt's own resolver, in the order they must be installed. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runProcess, StrataError } from '#base';
 import type { AptFolder } from './apt-folder.ts';
@@ -11,6 +12,7 @@ export interface ResolvedPackage {
   readonly file: string;
 }
 
+/** One step of apt's order; where packages need each other, unpacking and setting up alternate. */
 export type InstallStep = { readonly unpack: ResolvedPackage } | { readonly configure: string };
 
 /**
@@ -20,11 +22,10 @@ export const essential = ['?essential', 'usr-is-merged'] as const;
 
 const nameForm = /^[a-z0-9][a-z0-9+.-]*[a-z0-9+.]$/;
 
-/** @param statusFile dpkg's list of what is there already; without it, nothing is */
-export async function resolvePackages(apt: AptFolder, names: readonly string[], statusFile?: string, signal?: AbortSignal): Promise<readonly InstallStep[]> {
+/** Everything that must be installed, beginning with nothing. @throws StrataError `image.packageMissing`, `image.packagesConflict` */
+export async function resolvePackages(apt: AptFolder, names: readonly string[], signal?: AbortSignal): Promise<readonly InstallStep[]> {
   for (const name of names) if (!nameForm.test(name)) throw missing(apt, name, 'that is no name of a package');
-  const status = statusFile === undefined ? [] : ['-o', `Dir::State::status=${statusFile}`];
-  const { code, stdout, stderr } = await runProcess(['apt-get', ...status, '-q', '-s', 'install', '--', ...essential, ...names], {
+  const { code, stdout, stderr } = await runProcess(['apt-get', '-q', '-s', 'install', '--', ...essential, ...names], {
     env: apt.env, timeoutMs: 60_000, okCodes: [0, 100], ...(signal === undefined ? {} : { signal }),
   });
   if (code !== 0) throw unresolved(apt, names, `${stderr}\n${stdout}`);
@@ -47,8 +48,9 @@ export function packagesOf(steps: readonly InstallStep[]): ResolvedPackage[] {
   return steps.flatMap((step) => ('unpack' in step ? [step.unpack] : []));
 }
 
-/** Fetches the packages into the shared cache; apt checks their digests, and asks for nothing it has. */
-export async function fetchPackages(apt: AptFolder, names: readonly string[], signal?: AbortSignal): Promise<void> {
+/** Fetches the packages into the shared cache; apt checks their digests, and puts a file under its name when it is whole. */
+export async function fetchPackages(apt: AptFolder, names: readonly string[], packages: readonly ResolvedPackage[], signal?: AbortSignal): Promise<void> {
+  if (packages.every((one) => existsSync(join(apt.archives, one.file)))) return;
   await takeTurns(join(apt.archives, 'lock'), () => runProcess(['apt-get', '-q', '-y', 'install', '--download-only', '--', ...essential, ...names], {
     env: apt.env, timeoutMs: 900_000, ...(signal === undefined ? {} : { signal }),
   })).catch((cause: unknown) => {

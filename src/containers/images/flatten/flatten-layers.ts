@@ -9,15 +9,14 @@ export interface FlattenOptions {
   readonly image: string;
   readonly path: string;
   readonly temporary: string;
-  readonly newestMtime?: number;
   readonly limits?: FlattenLimits;
   readonly signal?: AbortSignal;
 }
 
 /** @returns bytes of the squashfs. @throws StrataError `image.refused`, `image.squashfs`, `image.diskFull` */
-export async function flattenLayers(layers: readonly Layer[], { image, path, temporary, newestMtime, limits, signal }: FlattenOptions): Promise<number> {
+export async function flattenLayers(layers: readonly Layer[], { image, path, temporary, limits, signal }: FlattenOptions): Promise<number> {
   const root = await indexLayers(image, layers, limits ?? flattenLimits, signal);
   const { mode, uid, gid } = root.inode.entry;
-  const tar = streamMerged(image, layers, root, { ...(newestMtime === undefined ? {} : { newestMtime }), ...(signal === undefined ? {} : { signal }) });
+  const tar = streamMerged(image, layers, root, signal);
   return writeSquashfs({ path, temporary, tar, rootMode: mode, rootOwner: { uid, gid }, ...(signal === undefined ? {} : { signal }) });
 }
