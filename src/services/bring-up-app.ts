@@ -55,8 +55,10 @@ export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, ste
   const { app, orphans } = selectServices(request.app, existing?.spec, request);
   for (const name of orphans) steps.warn(`service ${name} is no longer in the Compose file and goes on; --remove-orphans removes it`);
   const chosen = selectedServices(request, app);
+  const architectures = new Set(chosen.filter((service) => service.replicas > 0).map((service) => service.architecture));
+  await twoAtATime([...architectures].map((architecture) => () => steps.step(`guest OS ${architecture}`, (say) => deps.prepareGuest(architecture, say))), request.signal);
   await steps.step('room on the host', () => deps.admitApp(app));
-  const images = await bringAll(deps, request, chosen, steps);
+  const images = await bringImages(deps, request, chosen, steps);
   for (const [name, image] of Object.entries(existing?.images ?? {})) if (app.services.some((service) => service.name === name)) images[name] ??= image;
   const id = existing?.id ?? request.appId;
   const published = await publishPorts(deps.ports, id, app, existing?.spec);
@@ -72,24 +74,24 @@ function selectedServices(request: BringUpRequest, app: AppSpec): readonly Servi
   return app.services.filter((service) => alone.includes(service.name));
 }
 
-/** Guest OS and images, two at a time: they fetch, unpack and compress in turn. */
-async function bringAll(deps: BringUpDeps, request: BringUpRequest, services: readonly ServiceSpec[], steps: Steps): Promise<AppRecord['images']> {
+async function bringImages(deps: BringUpDeps, request: BringUpRequest, services: readonly ServiceSpec[], steps: Steps): Promise<AppRecord['images']> {
   const images: AppRecord['images'] = {};
-  const architectures = [...new Set(services.filter((service) => service.replicas > 0).map((service) => service.architecture))];
-  const jobs = [
-    ...architectures.map((architecture) => () => steps.step(`guest OS ${architecture}`, (say) => deps.prepareGuest(architecture, say))),
-    ...services.map((service) => async () => {
-      const image = await steps.step(`image ${service.name}`, (say) => bringImage(deps.images, service, request, say));
-      images[service.name] = { digest: image.digest, reference: referenceOf(service) };
-    }),
-  ];
-  await Promise.all(Array.from({ length: 2 }, async () => {
-    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
-      request.signal.throwIfAborted();
-      try { await job(); } catch (thrown) { jobs.length = 0; throw thrown; }
+  await twoAtATime(services.map((service) => async () => {
+    const image = await steps.step(`image ${service.name}`, (say) => bringImage(deps.images, service, request, say));
+    images[service.name] = { digest: image.digest, reference: referenceOf(service) };
+  }), request.signal);
+  return images;
+}
+
+/** They fetch, unpack and compress in turn, so two keep a small host busy. After a failure none begins. */
+async function twoAtATime(jobs: readonly (() => Promise<void>)[], signal: AbortSignal): Promise<void> {
+  const left = [...jobs];
+  await Promise.all([1, 2].map(async () => {
+    for (let job = left.shift(); job !== undefined; job = left.shift()) {
+      signal.throwIfAborted();
+      try { await job(); } catch (thrown) { left.length = 0; throw thrown; }
     }
   }));
-  return images;
 }
 
 export function referenceOf(service: ServiceSpec): string {
