@@ -23,6 +23,7 @@ export async function checkApp(project: ProjectReading, selection: Selection): P
   checkPublished(checked, project);
   checkTargets(checked, project);
   checkAliases(checked, project);
+  checkNetworkDrivers(project);
   checkNetworks(selection.wanted, project);
   checkWriters(checked, project);
   return { services: checked.map(({ spec }) => spec), volumes: readVolumes(checked, project) };
@@ -103,6 +104,13 @@ function checkAliases(checked: readonly Checked[], { report }: ProjectReading): 
       if (other !== undefined && other !== spec.name) report.error(placeAt(reading, reading.source.container_name === alias ? 'container_name' : 'networks'), 'compose.duplicateName', `${alias} would be a name of both ${other} and ${spec.name}`, 'give one of them another name');
       else owner.set(alias, spec.name);
     }
+  }
+}
+
+/** No network has another driver than the one there is. */
+function checkNetworkDrivers({ networks, tree, report }: ProjectReading): void {
+  for (const [name, source] of networks) {
+    if (source?.driver !== undefined && !['bridge', 'default'].includes(source.driver)) report.error(nearest(tree, ['networks', name, 'driver']).place, 'compose.refused', `networks.${name}.driver cannot be ${JSON.stringify(source.driver)}`, 'leave it out');
   }
 }
 

@@ -56,14 +56,14 @@ export async function readComposeApp(request: ComposeRequest): Promise<ComposeAp
     report.throwIfFailed();
     throw new StrataError(`${found.files[0]} is empty`, { code: 'compose.noServices', kind: 'invalid', place: { file: found.files[0] as string, line: 1, column: 1 }, advice: 'add `services:`' });
   }
-  refuseKeys(tree, report);
   const project = readProject({ tree, name, workingDir: found.workingDir, lookup, home: request.env['HOME'], report });
   const profiles = [...request.profiles, ...(request.profiles.length > 0 ? [] : (found.lookup('COMPOSE_PROFILES') ?? '').split(',').filter((one) => one !== ''))];
   const selected = selectServices(project, { profiles, services: request.services ?? [] });
+  refuseKeys(tree, selected.idle, report);
   const { services, volumes } = await checkApp(project, selected);
   report.throwIfFailed();
   const app: AppSpec = { name, workingDir: found.workingDir, files: [...loading.files], services, volumes };
-  return { app, warnings: report.warnings, document: renderDocument(project, app) };
+  return { app, warnings: report.warnings, document: renderDocument(project, app, selected.wanted) };
 }
 
 interface Found { readonly files: readonly string[]; readonly workingDir: string; readonly lookup: Lookup }

@@ -14,6 +14,8 @@ export interface Selection {
   readonly wanted: readonly ServiceReading[];
   /** Every name in the file. */
   readonly names: ReadonlySet<string>;
+  /** Services that can be read and are not wanted. */
+  readonly idle: ReadonlySet<string>;
   /** Dependencies that are not required and not there: left out. */
   readonly dropped: ReadonlySet<string>;
 }
@@ -33,7 +35,7 @@ export function selectServices(project: ProjectReading, { profiles, services }: 
   const wanted = new Set<string>();
   const dropped = new Set<string>();
   for (const name of services.length > 0 ? services : enabled) follow(name, { project, readings, names, enabled, wanted, dropped });
-  return { wanted: [...wanted].map((name) => readings.get(name)).filter((one): one is ServiceReading => one !== undefined), names, dropped };
+  return { wanted: [...wanted].map((name) => readings.get(name)).filter((one): one is ServiceReading => one !== undefined), names, dropped, idle: new Set([...readings.keys()].filter((name) => !wanted.has(name))) };
 }
 
 interface Following {

@@ -3,10 +3,8 @@ import { z } from 'zod';
 import { closed, flag, named, pairs, refused, text, textOrTexts } from './field.ts';
 import { serviceSchema } from './service-schema.ts';
 
-const external = z.union([flag, z.strictObject({ name: text.optional() })]);
-
 export const volumeSchema = z.union([z.null(), closed({
-  name: refused, driver: text.optional(), driver_opts: refused, external: external.optional(), labels: pairs.optional(),
+  name: refused, driver: text.optional(), driver_opts: refused, external: refused, labels: pairs.optional(),
   'x-strata': z.strictObject({ size: z.union([text, z.int()]).optional() }).optional(),
 })]);
 export type VolumeSource = z.infer<typeof volumeSchema>;

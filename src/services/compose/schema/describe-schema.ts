@@ -63,3 +63,11 @@ function describeForm(form: Any): string[] {
     default: return [];
   }
 }
+
+/** Every key of a schema as a dotted pattern: `services.*.ports.[].target`. */
+export function keysOf(schema: Any, path = ''): string[] {
+  return [...childrenOf(schema)].flatMap(([key, one]) => {
+    const here = path === '' ? key : `${path}.${key}`;
+    return [here, ...keysOf(one, here)];
+  });
+}

@@ -15,7 +15,7 @@ export const mountSchema = z.union([text, closed({
   bind: closed({ propagation: refused, create_host_path: flag.optional(), recursive: refused, selinux: z.enum(['z', 'Z']).optional() }).optional(),
   volume: closed({ labels: refused, nocopy: flag.optional(), subpath: text.optional() }).optional(),
   tmpfs: closed({ size: z.union([z.int().min(0), text]).optional(), mode: number.optional() }).optional(),
-  image: closed({ subpath: refused }).optional(),
+  image: refused,
 })]);
 
 export const grantSchema = z.union([text, closed({ source: text, target: text.optional(), uid: z.union([text, z.int()]).optional(), gid: z.union([text, z.int()]).optional(), mode: number.optional() })]);

@@ -119,6 +119,9 @@ function readTmpfs(reading: ServiceReading): ServiceMount[] {
   });
 }
 
+/** Relative sources start from the folder of the file they stand in. */
+export const sourcePlace = (reading: ServiceReading, index: number): ReturnType<typeof placeAt> => placeAt(reading, 'volumes', index);
+
 /** A file of the project, as it is now. Its change is seen at the next `up`. */
 async function bindFile(reading: ServiceReading, { source, target, readOnly }: LongMount, index: number): Promise<FileMount | undefined> {
   const path = ['volumes', index];
@@ -126,7 +129,7 @@ async function bindFile(reading: ServiceReading, { source, target, readOnly }: L
     wrong(reading, path, 'compose.missingKey', 'lacks source', 'add source:');
     return undefined;
   }
-  const full = resolvePath(source, placeAt(reading, ...path), reading.project.home);
+  const full = resolvePath(source, sourcePlace(reading, index), reading.project.home);
   const inside = relative(reading.project.workingDir, full);
   if (inside.startsWith('..') || inside === '') {
     wrong(reading, path, 'compose.bindRefused', `mounts ${full} of the host, outside of the project: a virtual machine does not see the host's files`, advice);

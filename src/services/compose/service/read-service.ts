@@ -9,7 +9,7 @@ import { readMounts } from './read-mounts.ts';
 import { readAliases, readDependencies, readDns, readExtraHosts, readHostname } from './read-network.ts';
 import { readExpose, readPorts } from './read-ports.ts';
 import { readLimits, readReplicas, readReservations, readRestart, readSysctls, readUlimits } from './read-resources.ts';
-import { bytesAt, containerPathAt, durationAt, flagAt, wrong, type ServiceReading } from './service-reading.ts';
+import { bytesAt, containerPathAt, durationAt, flagAt, keyAt, wrong, type ServiceReading } from './service-reading.ts';
 
 const defaultShmBytes = 64 * 1024 ** 2;
 const defaultGraceMs = 10_000;
@@ -39,6 +39,7 @@ export async function readService(reading: ServiceReading): Promise<ServiceSpec 
     engine: source['x-strata']?.engine ?? 'auto', isolation: source['x-strata']?.isolation ?? 'shared',
   };
   checkLogging(reading);
+  warnNotYet(reading, spec);
   return image === undefined || architecture === undefined ? undefined : { ...spec, image, architecture };
 }
 
@@ -87,4 +88,12 @@ function readCapabilities(reading: ServiceReading, key: 'cap_add' | 'cap_drop'):
 function checkLogging(reading: ServiceReading): void {
   const driver = reading.source.logging?.driver;
   if (driver !== undefined && !['json-file', 'local'].includes(driver)) wrong(reading, ['logging', 'driver'], 'compose.refused', `cannot be ${JSON.stringify(driver)}`, 'leave it out: `strata logs` shows what is kept');
+}
+
+/** Keys that the specification of the app carries, and nothing below obeys yet. */
+function warnNotYet(reading: ServiceReading, spec: Pick<ServiceSpec, 'tty' | 'init' | 'dependsOn'>): void {
+  const { report } = reading.project;
+  if (spec.tty) report.warn(keyAt(reading, 'tty'), 'compose.notYet', `services.${reading.name}.tty has no effect yet`, '`strata exec -it` has a terminal');
+  if (spec.init) report.warn(keyAt(reading, 'init'), 'compose.notYet', `services.${reading.name}.init has no effect yet`, 'start an init of the image\'s own in `entrypoint`');
+  for (const { service } of spec.dependsOn.filter((one) => one.restart)) report.warn(keyAt(reading, 'depends_on', service, 'restart'), 'compose.notYet', `${reading.name} is not restarted with ${service} yet`, `restart both: \`strata restart ${service} ${reading.name}\``);
 }
