@@ -5,4 +5,4 @@ export { buildGuestSpec, canonicalJson, type ContainerWish } from './build-guest
 export { imageSerial, volumeKey, volumePath, volumeSchema, type Volume } from './volume.ts';
 export { removeVolumeDisk } from './ensure-volume-disk.ts';
 export { openContainers, type Containers, type ContainersDeps } from './open-containers.ts';
-export { openImages, type ImagesDeps } from './images/open-images.ts';
+export { openImages, type ImagesDeps, type OpenedImages } from './images/open-images.ts';

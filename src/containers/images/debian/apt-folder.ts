@@ -6,7 +6,7 @@ import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { childEnvironment, debianArchitecture, runProcess, StrataError, type Architecture } from '#base';
 import type { DebianRecipe } from '../image.ts';
-import { takeTurns } from './take-turns.ts';
+import { takeTurns } from '../take-turns.ts';
 
 export type Suite = DebianRecipe['suite'];
 

@@ -13,7 +13,7 @@ import { installRoot, packRoot } from './native-root.ts';
 import { resolveOnce } from './resolution-memo.ts';
 import { fetchPackages, packagesOf, type InstallStep } from './resolve-packages.ts';
 import { isKept } from './kept-files.ts';
-import { takeTurns } from './take-turns.ts';
+import { takeTurns } from '../take-turns.ts';
 import { tarFileLayer } from './tar-layers.ts';
 import { unpackedLayers } from './unpacked-layers.ts';
 

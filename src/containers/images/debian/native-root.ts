@@ -20,7 +20,7 @@ import { dpkgConfiguration } from './kept-files.ts';
 import { resolveOnce } from './resolution-memo.ts';
 import { fetchPackages, packagesOf, type InstallStep } from './resolve-packages.ts';
 import { runInRoot, type RootOptions } from './run-in-root.ts';
-import { takeTurns } from './take-turns.ts';
+import { takeTurns } from '../take-turns.ts';
 import { unpackedLayers } from './unpacked-layers.ts';
 
 /** Changes when a base is made differently. */

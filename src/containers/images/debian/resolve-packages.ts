@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runProcess, StrataError } from '#base';
 import type { AptFolder } from './apt-folder.ts';
-import { takeTurns } from './take-turns.ts';
+import { takeTurns } from '../take-turns.ts';
 
 export interface ResolvedPackage {
   readonly name: string;

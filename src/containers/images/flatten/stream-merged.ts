@@ -39,7 +39,7 @@ async function* filesOf(image: string, layer: Layer, wanted: Map<number, Inode>,
     yield tarPadding(inode.entry.size);
     for (const path of others) yield tarHeader(tarEntry({ ...inode.entry, path, type: 'hardlink', size: 0, linkTarget: first }));
     wanted.delete(ordinal);
-    if (wanted.size === 0) return;
   }
-  throw imageRefused({ image, layer: layer.name }, 'the layer changed while it was read');
+  // Read to the end, so that the layer's own digest is checked this time too.
+  if (wanted.size > 0) throw imageRefused({ image, layer: layer.name }, 'the layer changed while it was read');
 }

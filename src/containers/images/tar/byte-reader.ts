@@ -6,6 +6,8 @@ export interface ByteReader {
   pass(size: number): AsyncGenerator<Buffer>;
   /** Reads on to the end, so that digests over the stream are complete. @returns whether all of it was zero bytes */
   drain(): Promise<boolean>;
+  /** Bytes read so far. */
+  position(): number;
   close(): Promise<void>;
 }
 
@@ -16,11 +18,13 @@ export class StreamTruncated extends Error {
 export function byteReader(source: AsyncIterable<Uint8Array>): ByteReader {
   const chunks = source[Symbol.asyncIterator]();
   let rest: Buffer = Buffer.alloc(0);
+  let arrived = 0;
 
   async function more(): Promise<boolean> {
     const next = await chunks.next();
     if (next.done === true) return false;
     rest = Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength);
+    arrived += rest.length;
     return true;
   }
 
@@ -37,6 +41,7 @@ export function byteReader(source: AsyncIterable<Uint8Array>): ByteReader {
 
   return {
     pass,
+    position: () => arrived - rest.length,
     async take(size) {
       if (rest.length >= size) {
         const whole = rest.subarray(0, size);

@@ -12,6 +12,8 @@ import { noXattrs, type TarEntry } from './tar-entry.ts';
 
 export interface TarItem {
   readonly entry: TarEntry;
+  /** Where the content begins in the archive, in bytes; only what is read from an archive has it. */
+  readonly offset?: number;
   /** The content; what is not read of it is passed over when the next item is asked for. */
   readonly content: () => AsyncIterable<Buffer>;
 }
@@ -54,6 +56,7 @@ async function* itemsOf(reader: ByteReader): AsyncGenerator<TarItem> {
     let left = entry.size;
     yield {
       entry,
+      offset: reader.position(),
       content: async function* () {
         for await (const part of reader.pass(left)) { left -= part.length; yield part; }
       },
