@@ -2,16 +2,17 @@
  * A container's bundle for crun: overlay of the image under a writable layer, the files mounted into it, and
  * config.json. The writable layer survives restarts and goes with the container.
  */
-import { stat as statOf } from 'os';
+import { close } from 'os';
 import * as sys from 'sys';
 import type { GuestContainerSpec } from '../protocol/messages.ts';
 import { mountImage, mountVolume } from './disks.ts';
-import { exists, isMounted, makeFolder, readText, removeTree, unmount, writeBytes, writeText } from './files.ts';
+import { copyContents, isMounted, listFolder, makeFolder, readTextIn, removeTree, unmount, writeBytes, writeText } from './files.ts';
 import { namespacePath } from './network.ts';
 import { ociConfig } from './oci-config.ts';
 import { fromBase64 } from './text.ts';
 import { resolveUser } from './users.ts';
 
+const MS_NOATIME = 1024;
 const bundlePath = (id: string): string => `/run/containers/${id}`;
 const layerPath = (id: string): string => `/scratch/layers/${id}`;
 
@@ -22,16 +23,16 @@ export function prepareBundle(spec: GuestContainerSpec): string {
   const layer = layerPath(spec.id);
   for (const folder of [root, `${layer}/upper`, `${layer}/work`]) makeFolder(folder);
   const image = mountImage(spec.imageSerial);
-  if (!isMounted(root)) sys.mount('overlay', root, 'overlay', 0, `lowerdir=${image},upperdir=${layer}/upper,workdir=${layer}/work`);
+  if (!isMounted(root)) sys.mount('overlay', root, 'overlay', MS_NOATIME, `lowerdir=${image},upperdir=${layer}/upper,workdir=${layer}/work`);
   const files = new Map<string, string>();
   const volumes = new Map<string, string>();
   for (const mount of spec.mounts) {
     if (mount.kind === 'volume') {
       volumes.set(mount.serial, mountVolume(mount.serial));
-      fillVolume(`${root}${mount.target}`, volumes.get(mount.serial) as string);
+      if (mount.subpath === undefined) fillVolume(root, mount.target, volumes.get(mount.serial) as string);
     } else if (mount.kind === 'file') files.set(mount.target, writeMountedFile(bundle, files.size, mount));
   }
-  const identity = resolveUser(spec.user, spec.extraGroups, readText(`${root}/etc/passwd`) ?? '', readText(`${root}/etc/group`) ?? '');
+  const identity = resolveUser(spec.user, spec.extraGroups, readTextIn(root, '/etc/passwd'), readTextIn(root, '/etc/group'));
   const config = ociConfig(spec, identity, { root: 'rootfs', networkNamespace: namespacePath(spec.id), files, volumes });
   writeText(`${bundle}/config.json`, JSON.stringify(config), 0o600);
   return bundle;
@@ -48,16 +49,24 @@ function writeMountedFile(bundle: string, number: number, mount: FileMount): str
   return path;
 }
 
-/** As Docker: an empty volume takes owner and mode of the folder it is mounted over. */
-function fillVolume(inImage: string, volume: string): void {
-  const marker = `${volume}/lost+found`;
-  if (!exists(marker) || !exists(inImage)) return;
-  removeTree(marker);
-  const [stat] = statOf(inImage);
-  if (stat !== null) {
-    sys.chown(volume, stat.uid, stat.gid);
-    sys.chmod(volume, stat.mode & 0o7777);
+const freshMark = 'lost+found';
+
+/** As Docker: a fresh volume takes contents, owner and mode of the folder it is mounted over. */
+function fillVolume(root: string, target: string, volume: string): void {
+  const names = listFolder(volume);
+  if (names.length !== 1 || names[0] !== freshMark) return;
+  const handle = sys.openIn(root, target, 3, 0);
+  if (handle >= 0) {
+    try {
+      const [mode, uid, gid] = sys.fstat(handle);
+      copyContents(`/proc/self/fd/${handle}`, volume);
+      sys.chown(volume, uid, gid);
+      sys.chmod(volume, mode & 0o7777);
+    } finally {
+      close(handle);
+    }
   }
+  removeTree(`${volume}/${freshMark}`); // last, so that what was cut off in the middle begins anew
 }
 
 export function unmountBundle(spec: GuestContainerSpec): void {

@@ -1,19 +1,23 @@
 /** The agent's side of each call of the protocol (../protocol/messages.ts). Thrown errors become refusals; nothing ends the agent. */
-import * as os from 'os';
 import * as sys from 'sys';
 import type { AgentCalls, AgentMethod, GuestContainerState } from '../protocol/messages.ts';
 import { protocolVersion } from '../protocol/messages.ts';
 import { Container } from './containers.ts';
-import { disksBySerial, freezeDisk, mountScratch, releaseDisk } from './disks.ts';
+import { unmountBundle } from './bundle.ts';
+import { awaitDisks, disksBySerial, freezeDisk, mountScratch, releaseDisk, unmountDisks } from './disks.ts';
 import { resizeExec, signalExec, startExec } from './exec.ts';
-import { exists, readBytes, readText, writeBytes, writeText } from './files.ts';
+import { exists, FileError, readPart, readText, writePart, writeText } from './files.ts';
 import type { Line } from './line.ts';
 import { streamLog } from './logs.ts';
+import { after, pause } from './loop.ts';
 import { signalNumber } from './signals.ts';
 import { fromBase64, toBase64 } from './text.ts';
 
 export const agentVersion = '0.1.0';
 const maxFileBytes = 1024 * 1024;
+/** After the grace everything is killed; gone within this. */
+const killMs = 2000;
+const answerLeavesMs = 20;
 
 type Handlers = { readonly [M in AgentMethod]: (params: AgentCalls[M]['params']) => AgentCalls[M]['result'] | Promise<AgentCalls[M]['result']> };
 
@@ -32,14 +36,23 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
 
   function find(id: string): Container {
     const container = containers.get(id);
-    if (container === undefined) throw new Error(`there is no container ${id}`);
+    if (container === undefined) throw new FileError('noContainer', `there is no container ${id}`);
     return container;
   }
 
-  /** A path of the guest, or of a running container's root. */
-  function pathIn(container: string, path: string): string {
-    if (!path.startsWith('/') || path.split('/').includes('..')) throw new Error('a path must be absolute and without ..');
-    return container === '' ? path : `/proc/${find(container).inside().pid}/root${path}`;
+  /** The root whose paths are meant: the guest's, or a running container's. */
+  function rootOf(container: string): string {
+    return container === '' ? '/' : `/proc/${find(container).inside().pid}/root`;
+  }
+
+  let scratch: Promise<void> | undefined;
+  /** Once; a failure is tried again with the next container. */
+  function ensureScratch(): Promise<void> {
+    scratch ??= mountScratch().catch((error: unknown) => {
+      scratch = undefined;
+      throw error;
+    });
+    return scratch;
   }
 
   return {
@@ -55,7 +68,7 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
     ping: () => ({ uptimeMs: Math.round(sys.monotonic()) }),
     containerStart: async ({ spec }) => {
       await ready;
-      mountScratch();
+      await ensureScratch();
       return serially(spec.id, async () => {
         const before = containers.get(spec.id);
         if (before !== undefined && before.spec.digest === spec.digest && before.isRunning) return before.state();
@@ -80,21 +93,31 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
     containerStats: ({ id }) => find(id).stats(),
     containerLogs: ({ id, stream, follow, tail, sinceMs }) => {
       const container = find(id);
+      line.reserveStream(stream);
       streamLog(line, stream, container.log, { follow, ...(tail === undefined ? {} : { tail }), ...(sinceMs === undefined ? {} : { sinceMs }) }, () => line.send({ event: 'end', stream, error: '' }));
       return {};
     },
     exec: async (request) => {
-      await ready;
-      const inside = request.container === '' ? undefined : find(request.container).inside();
-      return { pid: startExec(line, request, inside, (stream, code) => line.send({ event: 'exit', stream, code })) };
+      line.reserveStream(request.stream); // before anything is awaited: its first bytes may follow at once
+      try {
+        await ready;
+        const inside = request.container === '' ? undefined : find(request.container).inside();
+        return { pid: startExec(line, request, inside, (stream, code) => line.send({ event: 'exit', stream, code })) };
+      } catch (error) {
+        line.removeStream(request.stream);
+        throw error;
+      }
     },
     execResize: ({ stream, rows, columns }) => { resizeExec(stream, rows, columns); return {}; },
     execSignal: ({ stream, signal }) => { signalExec(stream, signalNumber(signal)); return {}; },
     fileRead: ({ container, path, offset, length }) => {
-      const bytes = readBytes(pathIn(container, path), offset, Math.min(length, maxFileBytes));
-      return { content: toBase64(bytes), eof: bytes.length < Math.min(length, maxFileBytes) };
+      const { bytes, eof } = readPart(rootOf(container), path, offset, Math.min(length, maxFileBytes));
+      return { content: toBase64(bytes), eof };
     },
-    fileWrite: ({ container, path, content, mode, append }) => { writeBytes(pathIn(container, path), fromBase64(content), mode, append); return {}; },
+    fileWrite: ({ container, path, content, mode, append }) => {
+      writePart(rootOf(container), path, fromBase64(content), mode, append);
+      return {};
+    },
     stats: () => {
       const memory = readText('/proc/meminfo') ?? '';
       const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(memory)?.[1] ?? 0) * 1024;
@@ -102,20 +125,20 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
     },
     awaitDisks: async ({ serials, timeoutMs }) => {
       await ready;
-      const end = sys.monotonic() + timeoutMs;
-      for (;;) {
-        const seen = disksBySerial();
-        const missing = serials.filter((serial) => !exists(seen.get(serial) ?? '/nowhere'));
-        if (missing.length === 0) return {};
-        if (sys.monotonic() > end) throw new Error(`disks not seen: ${missing.join(', ')}`);
-        await new Promise<void>((resolve) => { os.setTimeout(resolve, 10); });
-      }
+      await awaitDisks(serials, timeoutMs);
+      return {};
     },
-    releaseDisk: ({ serial }) => { releaseDisk(serial); return {}; },
+    releaseDisk: async ({ serial }) => {
+      await releaseDisk(serial);
+      return {};
+    },
     freezeDisk: ({ serial, frozen }) => { freezeDisk(serial, frozen); return {}; },
     powerOff: async ({ graceMs }) => {
-      await Promise.all([...containers.values()].map((container) => container.stop(undefined, Math.min(graceMs, container.spec.stopGraceMs))));
-      os.setTimeout(() => sys.power(0), 20); // the answer leaves first
+      const stops = [...containers.values()].map((container) => container.stop(undefined, Math.min(graceMs, container.spec.stopGraceMs)));
+      await Promise.race([Promise.allSettled(stops), pause(graceMs + killMs)]);
+      for (const container of containers.values()) unmountBundle(container.spec);
+      unmountDisks();
+      after(answerLeavesMs, () => sys.power(0));
       return {};
     },
   };

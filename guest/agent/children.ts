@@ -1,72 +1,99 @@
-/** Reaping: the agent is pid 1, so every orphan ends here; those somebody waits for are told. */
+/** Children: the agent is pid 1, so every orphan ends here; those somebody waits for are told. */
 import * as os from 'os';
 import * as sys from 'sys';
+import { after, cancel, onReadable } from './loop.ts';
 
-type OnExit = (code: number) => void;
+export type OnExit = (code: number) => void;
 const awaited = new Map<number, OnExit>();
-/** Ended before anybody asked: a child may be faster than the code that learns its pid. */
-const early = new Map<number, number>();
+/** Containers' first processes that ended before their pid was known, with the time; a pid means nothing for long. */
+const early = new Map<number, { readonly code: number; readonly atMs: number }>();
 const maxEarly = 256;
 
-export function startReaping(): void {
-  const signals = sys.childSignals();
-  const record = new ArrayBuffer(128); // struct signalfd_siginfo; what it says is what reap() finds out by itself
-  os.setReadHandler(signals, () => {
+/** @param onPortChange called when the host came to or left the line's port */
+export function startReaping(onPortChange: () => void): void {
+  const signals = sys.signals();
+  const record = new ArrayBuffer(128 * 8); // struct signalfd_siginfo; what they say is found out by looking
+  onReadable(signals, () => {
     while (sys.read(signals, record) > 0);
     reap();
+    onPortChange();
   });
 }
 
-export function reap(): void {
+function reap(): void {
   for (let child = sys.reap(); child !== null; child = sys.reap()) {
     const [pid, code] = child;
-    const onExit = awaited.get(pid);
+    const tell = awaited.get(pid);
     awaited.delete(pid);
-    if (onExit !== undefined) onExit(code);
-    else {
-      early.set(pid, code);
-      if (early.size > maxEarly) early.delete(early.keys().next().value as number);
+    if (tell !== undefined) {
+      tell(code);
+      continue;
     }
+    early.set(pid, { code, atMs: sys.monotonic() });
+    if (early.size > maxEarly) early.delete(early.keys().next().value as number);
   }
 }
 
-/** Calls back once with the exit code (128 + n for signal n). */
-export function onExit(pid: number, callback: OnExit): void {
-  const code = early.get(pid);
-  if (code !== undefined) {
-    early.delete(pid);
-    callback(code);
-  } else awaited.set(pid, callback);
+/** Starts a program; `tell` is called once with its exit code (128 + n for signal n). @returns the pid */
+export function spawn(options: sys.SpawnOptions, tell: OnExit): number {
+  const pid = sys.spawn(options);
+  awaited.set(pid, tell); // reaping happens between turns of the loop, so nothing is missed
+  return pid;
 }
 
-/** Runs a program to its end and returns code and what it printed (bounded). */
-export function runProgram(argv: readonly string[], limitMs: number): Promise<{ readonly code: number; readonly output: string }> {
-  return new Promise((resolve, reject) => {
+/** For a process that somebody else started after `sinceMs` and left to us. */
+export function onExit(pid: number, sinceMs: number, tell: OnExit): void {
+  const ended = early.get(pid);
+  early.delete(pid);
+  if (ended !== undefined && ended.atMs >= sinceMs) tell(ended.code);
+  else awaited.set(pid, tell);
+}
+
+export interface Ended { readonly code: number; readonly output: string; readonly late: boolean }
+const keptOutput = 4096;
+
+/** Runs to its end what `start` starts with the given stdio, or to the limit; keeps the end of what it printed. */
+export function runToEnd(limitMs: number, start: (stdio: readonly [number, number, number], tell: OnExit) => number): Promise<Ended> {
+  return new Promise((resolve) => {
     const [readEnd, writeEnd] = sys.pipe();
-    const nothing = os.open('/dev/null', os.O_RDWR);
-    let pid: number;
-    try {
-      pid = sys.spawn({ argv, env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'XDG_RUNTIME_DIR=/run'], stdio: [nothing, writeEnd, writeEnd] });
-    } catch (error) {
+    const nothing = os.open('/dev/null', os.O_RDONLY);
+    sys.nonblocking(readEnd);
+    let output = '';
+    let late = false;
+    const buffer = new ArrayBuffer(4096);
+    const drain = (): void => {
+      let count: number;
+      while ((count = sys.read(readEnd, buffer)) > 0) output = (output + sys.decode(buffer, 0, count)).slice(-keptOutput);
+      if (count === 0) onReadable(readEnd, null);
+    };
+    const finish = (code: number): void => {
+      cancel(timer);
+      drain();
+      onReadable(readEnd, null);
       os.close(readEnd);
-      reject(error);
-      return;
+      resolve({ code, output, late });
+    };
+    const timer = after(limitMs, () => {
+      late = true;
+      killGroup(pid);
+    });
+    let pid = 0;
+    try {
+      pid = start([nothing, writeEnd, writeEnd], finish);
+      onReadable(readEnd, drain);
+    } catch (error) {
+      output = (error as Error).message;
+      finish(126);
     } finally {
       os.close(nothing);
       os.close(writeEnd);
     }
-    let output = '';
-    sys.nonblocking(readEnd);
-    const drain = (): void => {
-      const buffer = new ArrayBuffer(4096);
-      for (let count = sys.read(readEnd, buffer); count > 0; count = sys.read(readEnd, buffer)) output = (output + sys.decode(buffer, 0, count)).slice(-4096);
-    };
-    const timer = os.setTimeout(() => { sys.kill(pid, 9); }, limitMs);
-    onExit(pid, (code) => {
-      os.clearTimeout(timer);
-      drain();
-      os.close(readEnd);
-      resolve({ code, output });
-    });
   });
+}
+
+/** Every program we start leads a session, and so a group, of its own. */
+export function killGroup(pid: number): void {
+  if (pid <= 1) return;
+  sys.kill(-pid, 9);
+  sys.kill(pid, 9);
 }

@@ -10,17 +10,19 @@ import * as sys from 'sys';
 import type { GuestContainerSpec, GuestContainerState } from '../protocol/messages.ts';
 import { backOffMs, goodRunMs, shouldRestart } from './back-off.ts';
 import { prepareBundle, removeBundle, unmountBundle } from './bundle.ts';
-import { onExit, runProgram } from './children.ts';
-import type { Inside } from './enter.ts';
-import { spawnInside } from './enter.ts';
-import { openFile, readText } from './files.ts';
+import { onExit, runToEnd } from './children.ts';
+import { spawnInside, type Inside } from './enter.ts';
+import { openFile } from './files.ts';
 import { ContainerLog } from './logs.ts';
+import { after, cancel, onReadable, type Timer } from './loop.ts';
 import { makeNamespace, removeNamespace } from './network.ts';
 import { probe } from './probes.ts';
 import { afterProbe, newProbeState, nextProbeMs, type ProbeState } from './probe-state.ts';
+import { containerStats, oomKills, type ContainerStats } from './container-stats.ts';
+import { crunDelete, crunRun } from './run-crun.ts';
 import { signalNumber } from './signals.ts';
 
-const crunLimitMs = 120_000;
+const spoolBytes = 16_384;
 
 export class Container {
   #spec: GuestContainerSpec;
@@ -36,8 +38,12 @@ export class Container {
   #stopAsked = false;
   #probe: ProbeState | undefined;
   #lastProbe: GuestContainerState['lastProbe'] = null;
-  #timer: object | undefined;
-  #probeTimer: object | undefined;
+  #timer: Timer | undefined;
+  #probeTimer: Timer | undefined;
+  #launching: Promise<void> = Promise.resolve();
+  #startedMonotonic = 0;
+  /** Descriptors that still bring what the container printed, with 1 for stdout and 2 for stderr. */
+  #spools = new Map<number, number>();
   #onGone: (() => void)[] = [];
   readonly log: ContainerLog;
   readonly #changed: (state: GuestContainerState) => void;
@@ -61,7 +67,7 @@ export class Container {
 
   inside(): Inside {
     if (!this.isRunning || this.#pid <= 1) throw new Error('the container does not run');
-    return { pid: this.#pid, cgroup: `/strata/${this.#spec.id}`, env: this.#spec.env, cwd: this.#spec.cwd, user: this.#spec.user };
+    return { pid: this.#pid, cgroup: `/strata/${this.#spec.id}`, env: this.#spec.env, cwd: this.#spec.cwd, user: this.#spec.user, extraGroups: this.#spec.extraGroups };
   }
 
   /** Makes it run, as a new wish: counters start over. Returns when its process runs or could not be started. */
@@ -69,10 +75,16 @@ export class Container {
     this.#stopAsked = false;
     this.#restarts = 0;
     this.#failures = 0;
+    this.#clearTimers();
     await this.#launch();
   }
 
-  async #launch(): Promise<void> {
+  #launch(): Promise<void> {
+    this.#launching = this.#prepareAndRun();
+    return this.#launching;
+  }
+
+  async #prepareAndRun(): Promise<void> {
     this.#clearTimers();
     this.#error = '';
     this.#oomKilled = false;
@@ -86,65 +98,68 @@ export class Container {
   }
 
   async #create(bundle: string): Promise<void> {
-    const { id } = this.#spec;
-    const [outRead, outWrite] = sys.pipe();
-    const [errRead, errWrite] = sys.pipe();
-    const nothing = openFile('/dev/null', os.O_RDONLY);
-    const pidFile = `/run/containers/${id}.pid`;
-    // crun hands its own stdio to the container, so what it says itself goes to a file.
-    const sayings = `/run/containers/${id}.crun`;
-    os.remove(sayings);
+    const since = sys.monotonic();
+    const { child, ours } = this.#spec.tty ? terminal() : pipes();
+    ours.forEach((fd, at) => this.#spool(fd, at + 1));
     try {
-      const pid = sys.spawn({
-        argv: ['/usr/bin/crun', '--root', '/run/crun', '--log', `file:${sayings}`, 'run', '--detach', '--pid-file', pidFile, '--bundle', bundle, id],
-        env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'XDG_RUNTIME_DIR=/run'], stdio: [nothing, outWrite, errWrite],
-      });
-      for (const fd of [nothing, outWrite, errWrite]) os.close(fd);
-      this.#spool(outRead, 1);
-      this.#spool(errRead, 2);
-      const code = await ended(pid, crunLimitMs);
-      const started = Number(readText(pidFile) ?? 0);
-      if (code !== 0 || started <= 1) throw new Error(`crun: ${(readText(sayings) ?? '').trim().split('\n').pop() || `exit code ${code}`}`);
-      this.#runs(started);
+      const running = crunRun(this.#spec.id, bundle, child);
+      for (const fd of new Set(child)) os.close(fd);
+      this.#runs(await running, since);
     } catch (error) {
-      await runProgram(['/usr/bin/crun', '--root', '/run/crun', 'delete', '--force', id], 30_000);
+      await crunDelete(this.#spec.id);
       throw error;
     }
   }
 
   #spool(fd: number, stream: number): void {
     sys.nonblocking(fd);
-    const buffer = new ArrayBuffer(16_384);
-    os.setReadHandler(fd, () => {
+    this.#spools.set(fd, stream);
+    const buffer = new ArrayBuffer(spoolBytes);
+    onReadable(fd, () => {
       const count = sys.read(fd, buffer);
       if (count > 0) this.log.write(stream, new Uint8Array(buffer.slice(0, count)));
-      else if (count === 0) {
-        os.setReadHandler(fd, null);
-        os.close(fd);
-      }
+      else if (count === 0) this.#endSpool(fd);
     });
   }
 
-  #runs(pid: number): void {
+  #endSpool(fd: number): void {
+    if (!this.#spools.delete(fd)) return;
+    onReadable(fd, null);
+    os.close(fd);
+  }
+
+  /** All processes are gone: what is still in the pipes is all there will be. */
+  #endSpools(): void {
+    const buffer = new ArrayBuffer(spoolBytes);
+    for (const [fd, stream] of [...this.#spools]) {
+      for (let count = sys.read(fd, buffer); count > 0; count = sys.read(fd, buffer)) this.log.write(stream, new Uint8Array(buffer.slice(0, count)));
+      this.#endSpool(fd);
+    }
+    this.log.finish();
+  }
+
+  #runs(pid: number, since: number): void {
     this.#pid = pid;
     this.#phase = 'running';
     this.#startedAtMs = Date.now();
+    this.#startedMonotonic = sys.monotonic();
     this.#exitCode = -1;
-    this.#probe = this.#spec.health === null ? undefined : newProbeState(Date.now());
-    onExit(pid, (code) => { void this.#ended(code); });
+    this.#probe = this.#spec.health === null ? undefined : newProbeState(this.#startedMonotonic);
+    this.#lastProbe = null;
+    onExit(pid, since, (code) => { void this.#ended(code); });
     this.#changed(this.state());
     if (this.#spec.health !== null) this.#probeLater(true);
   }
 
   async #ended(code: number): Promise<void> {
     this.#clearTimers();
-    const ranMs = Date.now() - this.#startedAtMs;
-    this.#oomKilled = code === 137 && this.#oomKills() > 0;
+    const ranMs = sys.monotonic() - this.#startedMonotonic;
+    this.#oomKilled = code === 137 && oomKills(this.#spec.id) > 0;
     this.#finishedAtMs = Date.now();
     this.#exitCode = code;
     this.#pid = 0;
-    await runProgram(['/usr/bin/crun', '--root', '/run/crun', 'delete', '--force', this.#spec.id], 30_000);
-    this.log.finish();
+    await crunDelete(this.#spec.id);
+    this.#endSpools();
     removeNamespace(this.#spec.id);
     unmountBundle(this.#spec);
     this.#failures = ranMs >= goodRunMs ? 1 : this.#failures + 1;
@@ -152,6 +167,7 @@ export class Container {
   }
 
   #couldNotStart(why: string): void {
+    this.#endSpools();
     removeNamespace(this.#spec.id);
     unmountBundle(this.#spec);
     this.#error = why;
@@ -167,10 +183,10 @@ export class Container {
     const again = !this.#stopAsked && shouldRestart(this.#spec.restart, this.#exitCode, this.#restarts);
     this.#phase = again ? 'waiting' : 'exited';
     if (again) {
-      this.#timer = os.setTimeout(() => {
+      this.#timer = after(backOffMs(this.#failures), () => {
         this.#restarts += 1;
         void this.#launch();
-      }, backOffMs(this.#failures));
+      });
     }
     this.#changed(this.state());
     for (const tell of this.#onGone.splice(0)) tell();
@@ -178,7 +194,9 @@ export class Container {
 
   /** Signal, grace, kill. No restart follows. Resolves when it is gone. */
   async stop(signal: string | undefined, graceMs: number): Promise<void> {
+    const number = signalNumber(signal ?? this.#spec.stopSignal);
     this.#stopAsked = true;
+    if (this.#timer === undefined) await this.#launching;
     if (this.#phase === 'waiting') {
       this.#clearTimers();
       this.#phase = 'exited';
@@ -189,14 +207,15 @@ export class Container {
     this.#clearTimers();
     this.#changed(this.state());
     const gone = new Promise<void>((resolve) => { this.#onGone.push(resolve); });
-    sys.kill(this.#pid, signalNumber(signal ?? this.#spec.stopSignal));
-    const kill = os.setTimeout(() => { if (this.#pid > 1) sys.kill(this.#pid, 9); }, graceMs);
+    if (this.#pid > 1) sys.kill(this.#pid, number);
+    const kill = after(graceMs, () => { if (this.#pid > 1) sys.kill(this.#pid, 9); });
     await gone;
-    os.clearTimeout(kill);
+    cancel(kill);
   }
 
   kill(signal: string): void {
-    if (this.isRunning) sys.kill(this.#pid, signalNumber(signal));
+    const number = signalNumber(signal);
+    if (this.isRunning && this.#pid > 1) sys.kill(this.#pid, number);
   }
 
   /** Stops it and forgets its files and logs. */
@@ -211,81 +230,51 @@ export class Container {
     const test = this.#spec.health;
     const state = this.#probe;
     if (test === null || state === undefined || this.#phase !== 'running') return;
-    this.#probeTimer = os.setTimeout(() => { void this.#probeNow(); }, nextProbeMs(state, test, Date.now(), first));
+    this.#probeTimer = after(nextProbeMs(state, test, sys.monotonic(), first), () => { void this.#probeNow(); });
   }
 
   async #probeNow(): Promise<void> {
     const test = this.#spec.health;
     const pid = this.#pid;
     if (test === null || this.#phase !== 'running') return;
-    const result = await probe(this.#spec.id, test.test, test.timeoutMs, (argv, limitMs) => this.run(argv, limitMs));
+    const result = await probe(this.#spec.id, this.#spec.network?.address ?? '127.0.0.1', test.test, test.timeoutMs, (argv, limitMs) => this.run(argv, limitMs));
     if (this.#pid !== pid || this.#phase !== 'running' || this.#probe === undefined) return;
     const before = this.#probe.health;
-    this.#probe = afterProbe(this.#probe, test, result.ok, Date.now());
+    this.#probe = afterProbe(this.#probe, test, result.ok, sys.monotonic());
     this.#lastProbe = { atMs: Date.now(), ok: result.ok, output: result.output };
     if (this.#probe.health !== before || (!result.ok && before === 'starting')) this.#changed(this.state());
     this.#probeLater(false);
   }
 
   /** Runs a program inside to its end; for probes. */
-  run(argv: readonly string[], limitMs: number): Promise<{ readonly code: number; readonly output: string }> {
-    return new Promise((resolve, reject) => {
-      const [readEnd, writeEnd] = sys.pipe();
-      const nothing = openFile('/dev/null', os.O_RDONLY);
-      let pid: number;
-      try {
-        pid = spawnInside(this.inside(), { argv, env: [], cwd: '', user: '', stdio: [nothing, writeEnd, writeEnd], terminal: false });
-      } catch (error) {
-        os.close(readEnd);
-        return reject(error);
-      } finally {
-        os.close(nothing);
-        os.close(writeEnd);
-      }
-      sys.nonblocking(readEnd);
-      let output = '';
-      const drain = (): void => {
-        const buffer = new ArrayBuffer(4096);
-        for (let count = sys.read(readEnd, buffer); count > 0; count = sys.read(readEnd, buffer)) output = (output + sys.decode(buffer, 0, count)).slice(-4096);
-      };
-      let late = false;
-      const timer = os.setTimeout(() => { late = true; sys.kill(-pid, 9); sys.kill(pid, 9); }, limitMs);
-      onExit(pid, (code) => {
-        os.clearTimeout(timer);
-        drain();
-        os.close(readEnd);
-        resolve(late ? { code: 124, output: `${output}\nthe probe did not end within ${limitMs} ms` } : { code, output });
-      });
-    });
+  async run(argv: readonly string[], limitMs: number): Promise<{ readonly code: number; readonly output: string }> {
+    const inside = this.inside();
+    const { code, output, late } = await runToEnd(limitMs, (stdio, tell) => spawnInside(inside, { argv, env: [], cwd: '', user: '', stdio, terminal: false }, tell));
+    return late ? { code: 124, output: `${output}\nthe probe did not end within ${limitMs} ms` } : { code, output };
   }
 
-  #oomKills(): number {
-    return Number(/^oom_kill (\d+)/m.exec(readText(`/sys/fs/cgroup/strata/${this.#spec.id}/memory.events`) ?? '')?.[1] ?? 0);
-  }
-
-  stats(): { cpuNanos: number; memoryBytes: number; memoryPeakBytes: number; pids: number; oomKills: number } {
-    const folder = `/sys/fs/cgroup/strata/${this.#spec.id}`;
-    const number = (name: string) => Number((readText(`${folder}/${name}`) ?? '0').trim()) || 0;
-    return {
-      cpuNanos: Number(/^usage_usec (\d+)/m.exec(readText(`${folder}/cpu.stat`) ?? '')?.[1] ?? 0) * 1000,
-      memoryBytes: number('memory.current'), memoryPeakBytes: number('memory.peak'), pids: number('pids.current'), oomKills: this.#oomKills(),
-    };
+  stats(): ContainerStats {
+    return containerStats(this.#spec.id);
   }
 
   #clearTimers(): void {
-    if (this.#timer !== undefined) os.clearTimeout(this.#timer);
-    if (this.#probeTimer !== undefined) os.clearTimeout(this.#probeTimer);
+    cancel(this.#timer);
+    cancel(this.#probeTimer);
     this.#timer = undefined;
     this.#probeTimer = undefined;
   }
 }
 
-function ended(pid: number, limitMs: number): Promise<number> {
-  return new Promise((resolve) => {
-    const timer = os.setTimeout(() => { sys.kill(pid, 9); }, limitMs);
-    onExit(pid, (code) => {
-      os.clearTimeout(timer);
-      resolve(code);
-    });
-  });
+interface Ends { readonly child: readonly [number, number, number]; readonly ours: readonly number[] }
+
+function pipes(): Ends {
+  const [outRead, outWrite] = sys.pipe();
+  const [errRead, errWrite] = sys.pipe();
+  return { child: [openFile('/dev/null', os.O_RDONLY), outWrite, errWrite], ours: [outRead, errRead] };
+}
+
+/** `tty: true`: what it prints is one stream, as a terminal shows it. */
+function terminal(): Ends {
+  const [master, slave] = sys.openPty(24, 80);
+  return { child: [slave, slave, slave], ours: [master] };
 }

@@ -3,7 +3,8 @@
  * volumes (ext4) and the scratch disk for containers' writable layers.
  */
 import * as sys from 'sys';
-import { exists, isMounted, listFolder, makeFolder, readBytes, readText, unmount } from './files.ts';
+import { exists, FileError, isMounted, listFolder, makeFolder, readBytes, readText, unmount } from './files.ts';
+import { pause } from './loop.ts';
 import { textOf } from './text.ts';
 
 const MS_RDONLY = 1;
@@ -34,7 +35,7 @@ function serialOf(name: string): string {
 
 function deviceOf(serial: string): string {
   const device = disksBySerial().get(serial);
-  if (device === undefined) throw new Error(`the machine has no disk with serial ${serial}`);
+  if (device === undefined) throw new FileError('diskMissing', `the guest sees no disk with serial ${serial}`);
   return device;
 }
 
@@ -56,23 +57,70 @@ export function mountVolume(serial: string): string {
   return folder;
 }
 
-/** The scratch disk, where the machine has one; else writable layers live in memory. */
-export function mountScratch(): void {
-  if (isMounted('/scratch')) return;
-  const device = disksBySerial().get('scratch');
-  if (device === undefined) sys.mount('tmpfs', '/scratch', 'tmpfs', MS_NODEV, 'mode=700');
-  else sys.mount(device, '/scratch', 'ext4', MS_NODEV | MS_NOATIME, 'nobarrier');
+/** Where the host says on the kernel's command line that there is a scratch disk, it is worth waiting for. */
+const scratchWord = 'strata.scratch=disk';
+const scratchSerial = 'scratch';
+const scratchWaitMs = 10_000;
+
+/**
+ * Writable layers and logs: on the disk with serial `scratch` (ext4, made by the host) where the command line
+ * announces one; else in memory. Called once.
+ */
+export async function mountScratch(): Promise<void> {
+  if ((readText('/proc/cmdline') ?? '').split(/\s+/).includes(scratchWord)) {
+    await awaitDisks([scratchSerial], scratchWaitMs);
+    sys.mount(deviceOf(scratchSerial), '/scratch', 'ext4', MS_NODEV | MS_NOATIME, 'nobarrier');
+  } else sys.mount('tmpfs', '/scratch', 'tmpfs', MS_NODEV, 'mode=700');
   for (const folder of ['layers', 'logs']) makeFolder(`/scratch/${folder}`, 0o700);
 }
 
-export function releaseDisk(serial: string): void {
-  for (const folder of [`/images/${serial}`, `/volumes/${serial}`]) unmount(folder);
+const lookEveryMs = 10;
+
+/** @throws FileError `diskMissing` after the limit */
+export async function awaitDisks(serials: readonly string[], limitMs: number): Promise<void> {
+  const end = sys.monotonic() + limitMs;
+  for (;;) {
+    const seen = disksBySerial();
+    const missing = serials.filter((serial) => !exists(seen.get(serial) ?? '/nowhere'));
+    if (missing.length === 0) return;
+    if (sys.monotonic() > end) throw new FileError('diskMissing', `the guest sees no disk with serial ${missing.join(', ')}`);
+    await pause(lookEveryMs);
+  }
+}
+
+const unmountTries = 40;
+const unmountEveryMs = 50;
+
+/**
+ * Unmounts the disk's file system for good; a container that is just going may hold it a moment longer.
+ * @throws FileError `diskBusy` where something goes on using it
+ */
+export async function releaseDisk(serial: string): Promise<void> {
+  for (const folder of [`/images/${serial}`, `/volumes/${serial}`]) {
+    for (let left = unmountTries; isMounted(folder); left -= 1) {
+      try { sys.umount(folder, 0); } catch (error) {
+        if (left === 0) throw new FileError('diskBusy', `disk ${serial} is in use by a container (${(error as Error).message})`);
+        await pause(unmountEveryMs);
+      }
+    }
+  }
+}
+
+/** Before power-off: everything that is written to. */
+export function unmountDisks(): void {
+  for (const folder of [...listFolder('/volumes').map((serial) => `/volumes/${serial}`), '/scratch']) {
+    freeze(folder, false); // a frozen file system would never be unmounted
+    try { sys.umount(folder, 0); } catch { unmount(folder); }
+  }
   sys.sync();
 }
 
 export function freezeDisk(serial: string, frozen: boolean): void {
   const folder = `/volumes/${serial}`;
-  if (!exists(folder) || !isMounted(folder)) return;
-  if (frozen) sys.sync();
-  sys.freeze(folder, frozen ? 1 : 0);
+  if (!isMounted(folder)) return; // what is not mounted does not change
+  freeze(folder, frozen);
+}
+
+function freeze(folder: string, frozen: boolean): void {
+  if (isMounted(folder)) sys.freeze(folder, frozen ? 1 : 0);
 }

@@ -3,11 +3,12 @@
  * cgroup, the root and the identity of the container's first process are taken from /proc.
  */
 import * as os from 'os';
-import * as sys from 'sys';
-import { openFile, readText } from './files.ts';
+import { spawn, type OnExit } from './children.ts';
+import { mergeEnvironment } from './environment.ts';
+import { openFile, readText, readTextIn } from './files.ts';
 import { resolveUser } from './users.ts';
 
-export interface Inside { readonly pid: number; readonly cgroup: string; readonly env: readonly string[]; readonly cwd: string; readonly user: string }
+export interface Inside { readonly pid: number; readonly cgroup: string; readonly env: readonly string[]; readonly cwd: string; readonly user: string; readonly extraGroups: readonly string[] }
 
 const guestEnv = ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'TERM=xterm'];
 
@@ -21,9 +22,9 @@ export interface Program {
 }
 
 /** @returns the pid. @throws Error '<errno> <what>' */
-export function spawnInside(inside: Inside | undefined, program: Program): number {
+export function spawnInside(inside: Inside | undefined, program: Program, tell: OnExit): number {
   if (inside === undefined) {
-    return sys.spawn({ argv: program.argv, env: [...guestEnv, ...program.env], stdio: program.stdio, cwd: program.cwd === '' ? '/' : program.cwd, terminal: program.terminal ? 1 : 0 });
+    return spawn({ argv: program.argv, env: mergeEnvironment(guestEnv, program.env), stdio: program.stdio, cwd: program.cwd === '' ? '/' : program.cwd, terminal: program.terminal ? 1 : 0 }, tell);
   }
   const process = `/proc/${inside.pid}`;
   const opened: number[] = [];
@@ -34,9 +35,10 @@ export function spawnInside(inside: Inside | undefined, program: Program): numbe
   };
   try {
     const user = program.user === '' ? inside.user : program.user;
-    const identity = resolveUser(user, [], readText(`${process}/root/etc/passwd`) ?? '', readText(`${process}/root/etc/group`) ?? '');
-    const env = [...inside.env.filter((pair) => !pair.startsWith('HOME=')), `HOME=${identity.home}`, ...program.env, ...(program.terminal ? ['TERM=xterm'] : [])];
-    return sys.spawn({
+    const identity = resolveUser(user, program.user === '' ? inside.extraGroups : [], readTextIn(`${process}/root`, '/etc/passwd'), readTextIn(`${process}/root`, '/etc/group'));
+    const home = program.user === '' ? [] : [`HOME=${identity.home}`];
+    const env = mergeEnvironment([`HOME=${identity.home}`, ...(program.terminal ? ['TERM=xterm'] : [])], inside.env, home, program.env);
+    return spawn({
       argv: program.argv, env, stdio: program.stdio, terminal: program.terminal ? 1 : 0,
       cwd: program.cwd === '' ? inside.cwd : program.cwd,
       root: open(`${process}/root`),
@@ -45,7 +47,7 @@ export function spawnInside(inside: Inside | undefined, program: Program): numbe
       pidNamespace: open(`${process}/ns/pid`), ownPidNamespace: open('/proc/self/ns/pid'),
       uid: identity.uid, gid: identity.gid, groups: identity.groups,
       capabilities: capabilitiesOf(`${process}/status`),
-    });
+    }, tell);
   } finally {
     for (const fd of opened) os.close(fd);
   }

@@ -2,11 +2,12 @@
  * The line to the host: frames over the virtio-serial port, streams with credit, and what happens when the
  * host goes away (it may die in the middle of a frame). Containers never notice any of it.
  */
-import * as os from 'os';
+import { O_RDWR } from 'os';
 import * as sys from 'sys';
-import { encodeFrame, FrameDecoder, frameTypes, headerBytes, magic, maxDataBytes, streamWindow, type Frame } from '../protocol/frames.ts';
-import { complain } from './boot.ts';
+import { encodeFrame, FrameDecoder, frameTypes, magic, maxDataBytes, streamWindow, type Frame } from '../protocol/frames.ts';
+import { complain } from './complain.ts';
 import { listFolder, openFile, readText } from './files.ts';
+import { after, onReadable, onWritable } from './loop.ts';
 import { bytesOf, textOf } from './text.ts';
 
 export interface StreamHandler {
@@ -20,21 +21,22 @@ export interface StreamHandler {
   gone(): void;
 }
 
-interface Stream { readonly handler: StreamHandler; room: number }
+interface Early { readonly data: Uint8Array[]; ended: boolean }
+interface Stream { readonly handler: StreamHandler; readonly early?: Early; room: number }
 
-const POLLHUP = 16;
-const lookAgainMs = 100;
+/** The kernel's signal comes first; this is for one that was lost. */
+const lookAgainMs = 500;
 /** JSON for the host waits here while the line is busy; a host that does not read loses events, never memory of ours. */
 const maxQueuedBytes = 8 * 1024 * 1024;
 
 export class Line {
   #fd = -1;
-  #path = '';
   #decoder = new FrameDecoder();
   #streams = new Map<number, Stream>();
   #queue: Uint8Array[] = [];
   #queued = 0;
   #connected = false;
+  #listening = false;
   #buffer = new ArrayBuffer(65_536);
   readonly #onMessage: (value: unknown) => void;
 
@@ -44,9 +46,8 @@ export class Line {
 
   /** Opens the port; throws where the machine has none. */
   open(): void {
-    this.#path = agentPort();
-    this.#fd = openFile(this.#path, os.O_RDWR);
-    sys.nonblocking(this.#fd);
+    this.#fd = openFile(agentPort(), O_RDWR);
+    sys.notifyChanges(this.#fd);
     this.#listen();
   }
 
@@ -56,8 +57,21 @@ export class Line {
     if (this.#connected) this.#put(encodeFrame(frameTypes.json, 0, bytesOf(JSON.stringify(value))));
   }
 
-  addStream(id: number, handler: StreamHandler): void {
-    this.#streams.set(id, { handler, room: streamWindow });
+  /** Keeps what comes for a stream whose call is still being prepared. @throws Error where the id is in use */
+  reserveStream(id: number): void {
+    if (this.#streams.has(id)) throw new Error(`stream ${id} is in use`);
+    const early: Early = { data: [], ended: false };
+    this.#streams.set(id, { room: streamWindow, early, handler: { data: (bytes) => { early.data.push(bytes); }, end: () => { early.ended = true; }, gone: () => undefined } });
+  }
+
+  /** The stream's handler; it is given what came since `reserveStream`. Nothing happens where the line was reset since. */
+  addStream(id: number, handler: StreamHandler): boolean {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return false;
+    this.#streams.set(id, { handler, room: stream.room });
+    for (const bytes of stream.early?.data ?? []) handler.data?.(bytes);
+    if (stream.early?.ended === true) handler.end?.();
+    return true;
   }
 
   removeStream(id: number): void {
@@ -91,7 +105,8 @@ export class Line {
   }
 
   #listen(): void {
-    os.setReadHandler(this.#fd, () => this.#readable());
+    this.#listening = true;
+    onReadable(this.#fd, () => this.#readable());
   }
 
   #readable(): void {
@@ -103,43 +118,51 @@ export class Line {
     try {
       frames = this.#decoder.push(bytes);
     } catch (error) {
-      // Leftovers of a host that died: a new one begins with a reset, which stands at the end of what came.
+      // Leftovers of a host that died: a new one begins with a reset, which stands somewhere in what came.
+      complain(`line: ${(error as Error).message}`);
       frames = this.#resynchronise(bytes);
-      if (frames.length === 0) complain(`line: ${(error as Error).message}`);
     }
     for (const frame of frames) this.#take(frame);
   }
 
+  /**
+   * What came since the last frame is dropped up to the next reset. A reset cut in two by the end of what was read is
+   * kept for the next read. A garbage prefix that looks like a frame's header is met by the host's time limit and a new try.
+   */
   #resynchronise(bytes: Uint8Array): Frame[] {
     this.#decoder.reset();
-    for (let at = 0; at + headerBytes <= bytes.length; at += 1) {
-      const isReset = magic.every((byte, offset) => bytes[at + offset] === byte) && bytes[at + 4] === frameTypes.reset;
-      if (!isReset) continue;
+    for (let at = 0; at < bytes.length; at += 1) {
+      if (!mayBeReset(bytes, at)) continue;
       try { return this.#decoder.push(bytes.slice(at)); } catch { this.#decoder.reset(); }
     }
     return [];
   }
 
   #hungUp(): void {
-    os.setReadHandler(this.#fd, null);
+    onReadable(this.#fd, null);
+    this.#listening = false;
     this.#dropAll();
     this.#connected = false;
-    this.#waitForHost();
+    this.#lookLater();
   }
 
-  /** The port tells of a host that is away by POLLHUP only, and of its return by nothing. */
-  #waitForHost(): void {
-    os.setTimeout(() => {
-      if ((sys.poll(this.#fd) & POLLHUP) === 0) this.#listen();
-      else this.#waitForHost();
-    }, lookAgainMs);
+  /** While the host is away a poll of the port returns at once, so it is asked now and then, and when the kernel says so. */
+  lookAgain(): void {
+    if (!this.#listening && this.#fd >= 0 && !sys.hungUp(this.#fd)) this.#listen();
+  }
+
+  #lookLater(): void {
+    after(lookAgainMs, () => {
+      this.lookAgain();
+      if (!this.#listening) this.#lookLater();
+    });
   }
 
   #dropAll(): void {
     this.#decoder.reset();
     this.#queue = [];
     this.#queued = 0;
-    os.setWriteHandler(this.#fd, null);
+    onWritable(this.#fd, null);
     const streams = [...this.#streams.values()];
     this.#streams.clear();
     for (const stream of streams) stream.handler.gone();
@@ -181,7 +204,7 @@ export class Line {
       const head = this.#queue[0] as Uint8Array;
       const count = sys.write(this.#fd, head.buffer as ArrayBuffer, head.byteOffset, head.length);
       if (count < 0) {
-        os.setWriteHandler(this.#fd, () => { os.setWriteHandler(this.#fd, null); this.#flush(); });
+        onWritable(this.#fd, () => { onWritable(this.#fd, null); this.#flush(); });
         return;
       }
       this.#queued -= count;
@@ -189,6 +212,11 @@ export class Line {
       else this.#queue[0] = head.subarray(count);
     }
   }
+}
+
+/** Whether the bytes from there on begin as a reset frame does, as far as they go. */
+function mayBeReset(bytes: Uint8Array, at: number): boolean {
+  return magic.every((byte, offset) => at + offset >= bytes.length || bytes[at + offset] === byte) && (at + 4 >= bytes.length || bytes[at + 4] === frameTypes.reset);
 }
 
 function agentPort(): string {

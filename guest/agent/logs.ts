@@ -1,144 +1,160 @@
 /**
- * What a container prints, in two bounded files that take turns. The pipe is always read, so a container
- * never blocks on a log that nobody reads; lines survive the container until it is removed.
- *
- * A line in the file: `<milliseconds> <1 or 2> <text>`; streams to the host are JSON lines {t, s, l}.
+ * What a container prints, as JSON lines {t: milliseconds, s: 1 or 2, l: text} in two bounded files that take turns.
+ * The pipe is always read, so a container never blocks on a log that nobody reads; the lines survive the container
+ * until it is removed. Readers read the files themselves, at the host's pace, and hold no lines in memory.
  */
 import * as os from 'os';
+import * as std from 'std';
 import * as sys from 'sys';
-import { exists, makeFolder, openFile, readBytes, removeTree } from './files.ts';
+import { complain } from './complain.ts';
+import { exists, listFolder, makeFolder, openFile, readBytes, readFrom, removeTree, writeAll } from './files.ts';
+import { LineCutter } from './line-cutter.ts';
 import type { Line } from './line.ts';
 import { bytesOf, textOf } from './text.ts';
 
-const maxLineBytes = 16 * 1024;
-
-export interface LogLine { readonly t: number; readonly s: number; readonly l: string }
-type Follower = (line: LogLine) => void;
+const smallestFile = 64 * 1024;
+const piece = 16 * 1024;
 
 export class ContainerLog {
   readonly #folder: string;
-  readonly #halfBytes: number;
+  readonly #fileBytes: number;
+  readonly #cutters = new Map<number, LineCutter>();
+  #number: number;
+  #fd = -1;
   #size = 0;
-  #followers = new Set<Follower>();
-  #partial = new Map<number, Uint8Array>();
+  #readers = new Set<() => void>();
+  #complained = false;
 
   constructor(id: string, logBytes: number) {
     this.#folder = `/scratch/logs/${id}`;
-    this.#halfBytes = Math.max(64 * 1024, Math.floor(logBytes / 2));
+    this.#fileBytes = Math.max(smallestFile, Math.floor(logBytes / 2));
     makeFolder(this.#folder, 0o700);
-    const [stat] = os.stat(this.#current);
-    this.#size = stat?.size ?? 0;
+    this.#number = Math.max(1, ...listFolder(this.#folder).map(Number).filter(Number.isInteger));
+    this.#size = sys.lstat(this.pathOf(this.#number))?.[3] ?? 0;
   }
 
-  get #current(): string { return `${this.#folder}/new`; }
-  get #older(): string { return `${this.#folder}/old`; }
+  /** Number of the file being written; the one before it may still be there. */
+  get newest(): number { return this.#number; }
+  get oldest(): number { return exists(this.pathOf(this.#number - 1)) ? this.#number - 1 : this.#number; }
+  pathOf(number: number): string { return `${this.#folder}/${number}`; }
 
   /** Bytes as they came from the container's stdout (1) or stderr (2). */
   write(stream: number, bytes: Uint8Array): void {
-    const before = this.#partial.get(stream);
-    const all = before === undefined ? bytes : joined(before, bytes);
-    let start = 0;
-    const lines: LogLine[] = [];
-    for (let at = all.indexOf(10); at >= 0; at = all.indexOf(10, start)) {
-      lines.push(this.#line(stream, all.subarray(start, at)));
-      start = at + 1;
-    }
-    let rest = all.slice(start);
-    while (rest.length > maxLineBytes) {
-      lines.push(this.#line(stream, rest.subarray(0, maxLineBytes)));
-      rest = rest.slice(maxLineBytes);
-    }
-    if (rest.length === 0) this.#partial.delete(stream);
-    else this.#partial.set(stream, rest);
-    this.#append(lines);
+    let cutter = this.#cutters.get(stream);
+    if (cutter === undefined) this.#cutters.set(stream, cutter = new LineCutter());
+    this.#append(stream, cutter.push(bytes));
   }
 
   /** The container has ended: what has no newline yet is a line too. */
   finish(): void {
-    const lines = [...this.#partial].map(([stream, bytes]) => this.#line(stream, bytes));
-    this.#partial.clear();
-    this.#append(lines);
+    for (const [stream, cutter] of this.#cutters) this.#append(stream, cutter.end());
+    this.#cutters.clear();
   }
 
-  #line(stream: number, bytes: Uint8Array): LogLine {
-    const end = bytes.length > 0 && bytes[bytes.length - 1] === 13 ? bytes.length - 1 : bytes.length;
-    return { t: Date.now(), s: stream, l: textOf(bytes.slice(0, Math.min(end, maxLineBytes))) };
-  }
-
-  #append(lines: readonly LogLine[]): void {
+  #append(stream: number, lines: readonly Uint8Array[]): void {
     if (lines.length === 0) return;
-    const bytes = bytesOf(lines.map((line) => `${line.t} ${line.s} ${line.l}\n`).join(''));
-    if (this.#size + bytes.length > this.#halfBytes && this.#size > 0) {
-      os.rename(this.#current, this.#older);
-      this.#size = 0;
+    const t = Date.now();
+    const bytes = bytesOf(lines.map((line) => `{"t":${t},"s":${stream},"l":${JSON.stringify(textOf(line))}}\n`).join(''));
+    try {
+      if (this.#size > 0 && this.#size + bytes.length > this.#fileBytes) this.#turnOver();
+      if (this.#fd < 0) this.#fd = openFile(this.pathOf(this.#number), os.O_WRONLY | os.O_CREAT | os.O_APPEND);
+      writeAll(this.#fd, bytes);
+      this.#size += bytes.length;
+    } catch (error) {
+      if (!this.#complained) complain(`log: ${(error as Error).message}`);
+      this.#complained = true;
     }
-    const fd = openFile(this.#current, os.O_WRONLY | os.O_CREAT | os.O_APPEND);
-    try { sys.write(fd, bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length); } finally { os.close(fd); }
-    this.#size += bytes.length;
-    for (const follower of [...this.#followers]) for (const line of lines) follower(line);
+    for (const tell of [...this.#readers]) tell();
   }
 
-  /** Kept lines, oldest first. */
-  kept(tail: number | undefined, sinceMs: number | undefined): LogLine[] {
-    const text = [this.#older, this.#current].filter(exists).map((path) => textOf(readBytes(path, 0, this.#halfBytes + maxLineBytes * 2))).join('');
-    const lines = text.split('\n').filter((line) => line !== '').map((line) => {
-      const first = line.indexOf(' ');
-      return { t: Number(line.slice(0, first)), s: Number(line.slice(first + 1, first + 2)), l: line.slice(first + 3) };
-    });
-    const recent = sinceMs === undefined ? lines : lines.filter((line) => line.t >= sinceMs);
-    return tail === undefined ? recent : tail === 0 ? [] : recent.slice(-tail);
+  #turnOver(): void {
+    if (this.#fd >= 0) os.close(this.#fd);
+    this.#fd = -1;
+    os.remove(this.pathOf(this.#number - 1));
+    this.#number += 1;
+    this.#size = 0;
   }
 
-  follow(follower: Follower): () => void {
-    this.#followers.add(follower);
-    return () => { this.#followers.delete(follower); };
+  /** `tell` after each addition. @returns how to stop it */
+  follow(tell: () => void): () => void {
+    this.#readers.add(tell);
+    return () => { this.#readers.delete(tell); };
   }
 
   remove(): void {
-    this.#followers.clear();
+    if (this.#fd >= 0) os.close(this.#fd);
+    this.#fd = -1;
+    this.#readers.clear();
     removeTree(this.#folder);
   }
 }
 
-/** At most this much waits for a slow reader; older lines of a follower are dropped, the files keep them. */
-const maxWaitingBytes = 1024 * 1024;
+export interface LogWish { readonly follow: boolean; readonly tail?: number; readonly sinceMs?: number }
 
-/** Streams kept and, with follow, coming lines, as fast as the host takes them. `onEnd` when all is sent. */
-export function streamLog(line: Line, stream: number, log: ContainerLog, options: { readonly follow: boolean; readonly tail?: number; readonly sinceMs?: number }, onEnd: () => void): void {
-  let waiting: Uint8Array[] = log.kept(options.tail, options.sinceMs).map(encode);
-  let waitingBytes = 0;
-  const pump = (): void => {
-    while (waiting.length > 0 && line.room(stream) > 0) {
-      const head = waiting[0] as Uint8Array;
-      const part = head.subarray(0, line.room(stream));
-      line.sendData(stream, part);
-      if (part.length === head.length) waiting.shift();
-      else waiting[0] = head.subarray(part.length);
+/** Where to begin: file and offset of the first line wished. */
+function startOf(log: ContainerLog, wish: LogWish): { number: number; offset: number } {
+  if (wish.tail === undefined && wish.sinceMs === undefined) return { number: log.oldest, offset: 0 };
+  let left = wish.tail ?? Number.POSITIVE_INFINITY;
+  const place = { number: log.newest, offset: sys.lstat(log.pathOf(log.newest))?.[3] ?? 0 };
+  for (let number = log.newest; number >= log.oldest && left > 0; number -= 1) {
+    const size = sys.lstat(log.pathOf(number))?.[3] ?? 0;
+    if (size === 0) continue;
+    const bytes = readBytes(log.pathOf(number), 0, size);
+    for (let end = bytes.length - 1; end >= 0 && left > 0; left -= 1) {
+      const start = bytes.lastIndexOf(10, end - 1) + 1;
+      if (wish.sinceMs !== undefined && timeOf(bytes, start) < wish.sinceMs) return place;
+      Object.assign(place, { number, offset: start });
+      end = start - 1;
     }
-    waitingBytes = waiting.reduce((sum, one) => sum + one.length, 0);
-    if (waiting.length === 0 && !options.follow) {
+  }
+  return place;
+}
+
+/** The digits behind `{"t":`. */
+function timeOf(bytes: Uint8Array, start: number): number {
+  let time = 0;
+  for (let at = start + 5; at < bytes.length && (bytes[at] as number) >= 48 && (bytes[at] as number) <= 57; at += 1) time = time * 10 + (bytes[at] as number) - 48;
+  return time;
+}
+
+/** Streams kept and, with follow, coming lines, as fast as the host takes them. The stream must be reserved. `onEnd` when all is sent. */
+export function streamLog(line: Line, stream: number, log: ContainerLog, wish: LogWish, onEnd: () => void): void {
+  const place = startOf(log, wish);
+  let fd = -1;
+  const open = (): boolean => {
+    if (fd < 0) fd = os.open(log.pathOf(place.number), os.O_RDONLY);
+    if (fd >= 0 && place.offset > 0) os.seek(fd, place.offset, std.SEEK_SET);
+    return fd >= 0;
+  };
+  const leave = (): void => {
+    stop();
+    if (fd >= 0) os.close(fd);
+    fd = -1;
+  };
+  /** False where nothing more can be had now. */
+  const sendSome = (): boolean => {
+    const bytes = fd >= 0 || open() ? readFrom(fd, 0, Math.min(line.room(stream), piece)) : new Uint8Array(0);
+    if (bytes.length > 0) {
+      line.sendData(stream, bytes);
+      return true;
+    }
+    if (place.number >= log.newest) return false;
+    if (fd >= 0) os.close(fd);
+    fd = -1;
+    Object.assign(place, { number: Math.max(place.number + 1, log.oldest), offset: 0 });
+    return true;
+  };
+  const pump = (): void => {
+    while (line.room(stream) > 0) {
+      if (sendSome()) continue;
+      if (wish.follow) return;
+      leave();
       line.sendEnd(stream);
       line.removeStream(stream);
-      onEnd();
+      return onEnd();
     }
   };
-  const stop = options.follow ? log.follow((one) => {
-    const bytes = encode(one);
-    if (waitingBytes + bytes.length > maxWaitingBytes) return;
-    waiting.push(bytes);
-    pump();
-  }) : () => undefined;
-  line.addStream(stream, { drain: pump, end: () => { stop(); waiting = []; line.removeStream(stream); }, gone: () => { stop(); waiting = []; } });
-  pump();
-}
-
-function encode(line: LogLine): Uint8Array {
-  return bytesOf(`${JSON.stringify(line)}\n`);
-}
-
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a, 0);
-  both.set(b, a.length);
-  return both;
+  const stop = wish.follow ? log.follow(pump) : () => undefined;
+  if (line.addStream(stream, { drain: pump, end: () => { leave(); line.removeStream(stream); }, gone: leave })) pump();
+  else leave();
 }

@@ -1,67 +1,68 @@
 /**
- * The guest OS' /init: drivers for the line first, then the line, then everything else, so that the host hears
- * of the guest as early as possible. Pid 1 never exits; whatever goes wrong is answered or logged.
+ * The guest OS' /init: drivers for the line first, then the line, then everything else in small steps, so that the
+ * host hears of the guest as early as possible. Pid 1 never exits; whatever goes wrong is answered or logged.
  */
 import * as os from 'os';
 import type { AgentMethod } from '../protocol/messages.ts';
-import { complain, enterRoot, loadModules, mountEssentials, mountRest } from './boot.ts';
+import { enterRoot, loadModule, modulesIn, mountEssentials, mountRest } from './boot.ts';
 import { callHandlers } from './calls.ts';
 import { startReaping } from './children.ts';
-import { exists } from './files.ts';
+import { complain } from './complain.ts';
 import { Line } from './line.ts';
+import { after } from './loop.ts';
 import { bringUpCard } from './network.ts';
 
 mountEssentials();
 // Descriptors 0 to 2 must be taken, or a container's pipe could become one of them.
-for (let fd = os.open('/dev/console', os.O_RDWR); fd >= 0 && fd < 2; fd = os.open('/dev/null', os.O_RDWR));
-for (let fd = os.open('/dev/null', os.O_RDWR); fd >= 0; fd = os.open('/dev/null', os.O_RDWR)) if (fd > 2) { os.close(fd); break; }
-loadModules('first');
-startReaping();
+for (let fd = os.open('/dev/console', os.O_RDWR); fd < 3; fd = os.open('/dev/null', os.O_RDWR)) if (fd < 0) break;
+for (const name of modulesIn('first')) loadModule(name);
 
 let markReady: () => void = () => undefined;
 const ready = new Promise<void>((resolve) => { markReady = resolve; });
 const line = new Line((value) => { void answer(value); });
 const handlers = callHandlers(line, ready);
+startReaping(() => line.lookAgain());
 
+const openTries = 400;
+const openEveryMs = 5;
 function openLine(left: number): void {
   try {
     line.open();
   } catch (error) {
     if (left === 0) return complain((error as Error).message);
-    os.setTimeout(() => openLine(left - 1), 5);
+    after(openEveryMs, () => openLine(left - 1));
   }
 }
-openLine(400);
+openLine(openTries);
 
-os.setTimeout(() => {
-  try {
-    if (exists('/modules/first')) enterRoot();
-    loadModules('rest');
-    mountRest();
-    bringUpCard();
-  } catch (error) {
-    complain(`boot: ${(error as Error).message}`);
-  }
-  markReady();
-}, 0);
+/** One driver or one mount at a time; between them the host is heard. */
+const steps: (() => void)[] = [...modulesIn('rest').map((name) => () => loadModule(name)), enterRoot, mountRest, bringUpCard];
+function nextStep(): void {
+  const step = steps.shift();
+  if (step === undefined) return markReady();
+  try { step(); } catch (error) { complain(`boot: ${(error as Error).message}`); }
+  after(0, nextStep);
+}
+after(1, nextStep);
 
 interface Request { readonly id: number; readonly method: AgentMethod; readonly params: never }
 
 async function answer(value: unknown): Promise<void> {
   const request = value as Request;
-  const handler = handlers[request.method] as ((params: never) => unknown) | undefined;
+  const handler = Object.hasOwn(handlers, request.method) ? handlers[request.method] as (params: never) => unknown : undefined;
   try {
     if (handler === undefined) throw new Error(`unknown method ${String(request.method)}`);
     line.send({ id: request.id, result: await handler(request.params) });
   } catch (error) {
-    const message = (error as Error).message;
-    line.send({ id: request.id, error: { code: codeOf(message), message } });
+    line.send({ id: request.id, error: { code: codeOf(error as Error), message: (error as Error).message } });
   }
 }
 
 /** spawn reports '<errno> <program>': 2 is ENOENT, 13 EACCES, 8 ENOEXEC. */
-function codeOf(message: string): string {
-  if (message.startsWith('2 ')) return 'commandNotFound';
-  if (message.startsWith('13 ') || message.startsWith('8 ')) return 'notExecutable';
+function codeOf(error: Error): string {
+  const { code } = error as { code?: string };
+  if (code !== undefined) return code;
+  if (error.message.startsWith('2 ')) return 'commandNotFound';
+  if (error.message.startsWith('13 ') || error.message.startsWith('8 ')) return 'notExecutable';
   return 'failed';
 }

@@ -18,6 +18,9 @@ export function capabilitiesOf(spec: GuestContainerSpec): string[] {
   return [...new Set(kept)].map((name) => `CAP_${name}`);
 }
 
+/** Where our own executable is seen in a container that asked for an init process; it reaps and passes signals on. */
+const initPath = '/sbin/docker-init';
+
 export interface Places {
   readonly root: string;
   readonly networkNamespace: string;
@@ -34,7 +37,7 @@ export function ociConfig(spec: GuestContainerSpec, identity: Identity, places: 
     process: {
       terminal: false,
       user: { uid: identity.uid, gid: identity.gid, additionalGids: [...identity.groups] },
-      args: [...spec.argv],
+      args: spec.init ? [initPath, '--', ...spec.argv] : [...spec.argv],
       env: spec.env.some((pair) => pair.startsWith('HOME=')) ? [...spec.env] : [...spec.env, `HOME=${identity.home}`],
       cwd: spec.cwd,
       capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
@@ -75,6 +78,7 @@ function mountsOf(spec: GuestContainerSpec, places: Places): Record<string, unkn
     tmpfs('/dev/shm', ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${spec.shmBytes > 0 ? spec.shmBytes : 67_108_864}`]),
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', spec.privileged ? 'rw' : 'ro'] },
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
+    ...(spec.init ? [{ destination: initPath, type: 'bind', source: '/init', options: ['bind', 'ro', 'nosuid', 'nodev'] }] : []),
     ...spec.mounts.map((mount) => {
       if (mount.kind === 'tmpfs') return tmpfs(mount.target, ['nosuid', 'nodev', `mode=${(mount.mode ?? 0o1777).toString(8)}`, ...(mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`])]);
       if (mount.kind === 'file') return { destination: mount.target, type: 'bind', source: places.files.get(mount.target) ?? '', options: ['bind', 'rw', 'nosuid', 'nodev'] };

@@ -2,6 +2,7 @@
 import * as os from 'os';
 import * as sys from 'sys';
 import type { GuestProbe } from '../protocol/messages.ts';
+import { after, cancel, onReadable, onWritable } from './loop.ts';
 import { insideNamespace } from './network.ts';
 import { bytesOf, textOf } from './text.ts';
 
@@ -10,41 +11,42 @@ export type RunCommand = (argv: readonly string[], limitMs: number) => Promise<{
 
 const maxOutput = 4096;
 
-export async function probe(container: string, test: GuestProbe['test'], limitMs: number, run: RunCommand): Promise<ProbeResult> {
+/** @param address where the container can be reached by others; a server that listens on loopback only is not healthy */
+export async function probe(container: string, address: string, test: GuestProbe['test'], limitMs: number, run: RunCommand): Promise<ProbeResult> {
   try {
     if (test.kind === 'command') {
       const { code, output } = await run(test.argv, limitMs);
       return { ok: code === 0, output: code === 0 ? output : `${output.trim()} (exit code ${code})`.trim().slice(-maxOutput) };
     }
-    return await ask(container, test, limitMs);
+    return await ask(container, address, test, limitMs);
   } catch (error) {
     return { ok: false, output: (error as Error).message.slice(0, maxOutput) };
   }
 }
 
-function ask(container: string, test: Extract<GuestProbe['test'], { kind: 'http' | 'tcp' }>, limitMs: number): Promise<ProbeResult> {
-  return new Promise((resolve, reject) => {
-    const fd = insideNamespace(container, () => sys.connect('127.0.0.1', test.port));
+function ask(container: string, address: string, test: Extract<GuestProbe['test'], { kind: 'http' | 'tcp' }>, limitMs: number): Promise<ProbeResult> {
+  return new Promise((resolve) => {
+    const fd = insideNamespace(container, () => sys.connect(address, test.port));
     let reply = '';
     let sent = false;
     const finish = (result: ProbeResult): void => {
-      os.clearTimeout(timer);
-      os.setReadHandler(fd, null);
-      os.setWriteHandler(fd, null);
+      cancel(timer);
+      onReadable(fd, null);
+      onWritable(fd, null);
       os.close(fd);
       resolve(result);
     };
-    const timer = os.setTimeout(() => finish({ ok: false, output: `no answer on port ${test.port} within ${limitMs} ms` }), limitMs);
-    os.setWriteHandler(fd, () => {
+    const timer = after(limitMs, () => finish({ ok: false, output: `no answer on port ${test.port} within ${limitMs} ms` }));
+    onWritable(fd, () => {
       if (sent) return;
       sent = true;
-      os.setWriteHandler(fd, null);
+      onWritable(fd, null);
       const problem = sys.socketError(fd);
       if (problem !== '') return finish({ ok: false, output: `port ${test.port}: ${problem}` });
       if (test.kind === 'tcp') return finish({ ok: true, output: `port ${test.port} accepts connections` });
-      const request = bytesOf(`GET ${test.path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: strata-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n`);
+      const request = bytesOf(`GET ${test.path} HTTP/1.1\r\nHost: ${address}\r\nUser-Agent: strata-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n`);
       sys.write(fd, request.buffer as ArrayBuffer, 0, request.length);
-      os.setReadHandler(fd, read);
+      onReadable(fd, read);
     });
     const read = (): void => {
       const buffer = new ArrayBuffer(2048);
@@ -56,6 +58,5 @@ function ask(container: string, test: Extract<GuestProbe['test'], { kind: 'http'
       if (status !== null) return finish({ ok: Number(status[1]) >= 200 && Number(status[1]) < 400, output: reply.slice(0, 300) });
       if (count === 0 || reply.length > maxOutput) finish({ ok: false, output: `not an HTTP answer: ${reply.slice(0, 200)}` });
     };
-    void reject;
   });
 }

@@ -8,12 +8,6 @@ declare module 'os' {
   export function readlink(path: string): [string, number];
   export function rename(from: string, to: string): number;
   export function remove(path: string): number;
-  export function lstat(path: string): [{ mode: number; size: number; ino: number } | null, number];
-  export function stat(path: string): [{ mode: number; size: number; uid: number; gid: number } | null, number];
-  export function setReadHandler(fd: number, handler: (() => void) | null): void;
-  export function setWriteHandler(fd: number, handler: (() => void) | null): void;
-  export function setTimeout(work: () => void, milliseconds: number): object;
-  export function clearTimeout(timer: object): void;
   export function seek(fd: number, offset: number, whence: number): number;
   export const O_RDONLY: number, O_WRONLY: number, O_RDWR: number, O_CREAT: number, O_TRUNC: number, O_APPEND: number, O_EXCL: number;
 }
@@ -43,9 +37,16 @@ declare module 'sys' {
   export function nonblocking(fd: number): void;
   export function read(fd: number, into: ArrayBuffer): number;
   export function write(fd: number, from: ArrayBuffer, offset: number, length: number): number;
-  export function poll(fd: number): number;
+  export function pollAll(list: ArrayBuffer, milliseconds: number): number;
+  export function hungUp(fd: number): boolean;
+  export function setTurn(turn: () => void): void;
+  export function openIn(root: string, path: string, kind: 0 | 1 | 2 | 3, mode: number): number;
+  export type Stat = readonly [mode: number, uid: number, gid: number, size: number];
+  export function fstat(fd: number): Stat;
+  export function lstat(path: string): Stat | null;
   export function readText(path: string): string | null;
-  export function childSignals(): number;
+  export function signals(): number;
+  export function notifyChanges(fd: number): void;
   export function pipe(): [number, number];
   export function openPty(rows: number, columns: number): [number, number];
   export function setWindow(fd: number, rows: number, columns: number): void;

@@ -9,10 +9,16 @@
 #include <quickjs.h>
 #include <quickjs-libc.h>
 
+int run_as_container_init(char **argv);
+
 /* Written by the build: {bytes, size} of every module, dependencies first, the main module last. */
 struct module { const uint8_t *bytes; uint32_t size; };
 extern const struct module agent_modules[];
 extern const int agent_module_count;
+
+/* Set by the agent: waits for something to happen and does it. */
+extern JSValue agent_turn;
+extern int agent_has_turn;
 
 JSModuleDef *js_init_module_sys(JSContext *ctx, const char *name);
 
@@ -38,8 +44,10 @@ static void run_modules(JSContext *ctx)
     JS_FreeValue(ctx, result);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    /* The same executable is the init process of containers that ask for one. */
+    if (argc > 2 && strcmp(argv[1], "--") == 0) return run_as_container_init(argv + 2);
     signal(SIGPIPE, SIG_IGN);
     JSRuntime *runtime = JS_NewRuntime();
     js_std_init_handlers(runtime);
@@ -52,7 +60,11 @@ int main(void)
     js_init_module_sys(ctx, "sys");
     run_modules(ctx);
     for (;;) {
-        js_std_loop(ctx);
-        poll(NULL, 0, 100); /* it returns only where nothing is awaited */
+        JSContext *of;
+        for (int more = 1; more != 0;) if ((more = JS_ExecutePendingJob(runtime, &of)) < 0) js_std_dump_error(of);
+        if (!agent_has_turn) poll(NULL, 0, 1000); /* the modules could not be loaded; the console says why */
+        JSValue result = agent_has_turn ? JS_Call(ctx, agent_turn, JS_UNDEFINED, 0, NULL) : JS_UNDEFINED;
+        if (JS_IsException(result)) js_std_dump_error(ctx);
+        JS_FreeValue(ctx, result);
     }
 }

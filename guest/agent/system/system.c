@@ -12,6 +12,7 @@
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/netlink.h>
+#include <linux/openat2.h>
 #include <linux/random.h>
 #include <net/if.h>
 #include <arpa/inet.h>
@@ -300,11 +301,75 @@ FUNCTION(js_read_text)
     return value;
 }
 
-/* poll(2) of one descriptor without waiting: the events that hold. */
-FUNCTION(js_poll)
+/* poll(2) over an array of struct pollfd, for at most so many milliseconds (-1: for ever). */
+FUNCTION(js_poll_all)
 {
-    struct pollfd one = { .fd = number(ctx, argv[0]), .events = POLLIN | POLLOUT };
-    return poll(&one, 1, 0) < 0 ? fail(ctx, "poll") : JS_NewInt32(ctx, one.revents);
+    size_t size = 0;
+    uint8_t *list = JS_GetArrayBuffer(ctx, &size, argv[0]);
+    if (list == NULL && size != 0) return JS_EXCEPTION;
+    int ready = poll((struct pollfd *)list, size / sizeof(struct pollfd), number(ctx, argv[1]));
+    return ready < 0 && errno != EINTR ? fail(ctx, "poll") : JS_NewInt32(ctx, ready);
+}
+
+/* Whether nobody is at the other end of a port. */
+FUNCTION(js_hung_up)
+{
+    struct pollfd one = { .fd = number(ctx, argv[0]), .events = POLLIN };
+    return JS_NewBool(ctx, poll(&one, 1, 0) < 0 || (one.revents & POLLHUP));
+}
+
+/* The function that main.c calls for ever. */
+JSValue agent_turn;
+int agent_has_turn;
+FUNCTION(js_set_turn)
+{
+    if (agent_has_turn) JS_FreeValue(ctx, agent_turn);
+    agent_has_turn = 1;
+    agent_turn = JS_DupValue(ctx, argv[0]);
+    return JS_UNDEFINED;
+}
+
+/*
+ * Opens a path as a process sees it whose root is `root`: links, also absolute ones, never lead out (openat2(2),
+ * RESOLVE_IN_ROOT). kind: 0 read, 1 write anew, 2 append, 3 a handle only. Returns the descriptor or -errno.
+ */
+FUNCTION(js_open_in)
+{
+    static const uint64_t flags[] = { O_RDONLY | O_NONBLOCK | O_NOCTTY, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY, O_PATH };
+    const char *root = text(ctx, argv[0]), *path = text(ctx, argv[1]);
+    int kind = number(ctx, argv[2]) & 3, result = -1;
+    struct open_how how = { .flags = flags[kind] | O_CLOEXEC, .mode = kind == 1 || kind == 2 ? (uint64_t)number(ctx, argv[3]) : 0, .resolve = RESOLVE_IN_ROOT };
+    int base = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (base >= 0) result = (int)syscall(SYS_openat2, base, path, &how, sizeof how);
+    int saved = errno;
+    if (base >= 0) close(base);
+    JS_FreeCString(ctx, root); JS_FreeCString(ctx, path);
+    return JS_NewInt32(ctx, result < 0 ? -saved : result);
+}
+
+/* [mode, uid, gid, size] of a descriptor. */
+FUNCTION(js_fstat)
+{
+    struct stat info;
+    if (fstat(number(ctx, argv[0]), &info) < 0) return fail(ctx, "fstat");
+    double values[] = { info.st_mode, info.st_uid, info.st_gid, (double)info.st_size };
+    JSValue list = JS_NewArray(ctx);
+    for (uint32_t i = 0; i < 4; i++) JS_SetPropertyUint32(ctx, list, i, JS_NewFloat64(ctx, values[i]));
+    return list;
+}
+
+/* [mode, uid, gid, size] of a path, links not followed; null where there is nothing. */
+FUNCTION(js_lstat)
+{
+    struct stat info;
+    const char *path = text(ctx, argv[0]);
+    int result = lstat(path, &info);
+    JS_FreeCString(ctx, path);
+    if (result < 0) return JS_NULL;
+    double values[] = { info.st_mode, info.st_uid, info.st_gid, (double)info.st_size };
+    JSValue list = JS_NewArray(ctx);
+    for (uint32_t i = 0; i < 4; i++) JS_SetPropertyUint32(ctx, list, i, JS_NewFloat64(ctx, values[i]));
+    return list;
 }
 
 FUNCTION(js_pipe)
@@ -428,8 +493,9 @@ static void become(const struct entry *e, int error)
     }
     if (setuid((uid_t)e->uid) < 0) report(error, "setuid");
     if (e->directory != NULL && chdir(e->directory) < 0) report(error, "working directory");
-    fcntl(error, F_SETFD, FD_CLOEXEC);
-    execvpe(e->argv[0], e->argv, e->env);
+    syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */); /* nothing of ours goes in, the line to the host least of all */
+    environ = e->env; /* so that the program is looked for in the PATH it will have */
+    execvp(e->argv[0], e->argv);
     report(error, e->argv[0]);
 }
 
@@ -508,15 +574,24 @@ FUNCTION(js_spawn)
     return JS_NewInt32(ctx, pid);
 }
 
+/* Asks the kernel for SIGIO when the descriptor's other end comes or goes. */
+FUNCTION(js_notify_changes)
+{
+    int fd = number(ctx, argv[0]);
+    if (fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC | O_NONBLOCK) < 0) return fail(ctx, "O_ASYNC");
+    return JS_UNDEFINED;
+}
+
 /*
- * A descriptor that is readable when a child has ended. Instead of a signal handler: one that sets a flag can be
+ * A descriptor that is readable when a child has ended or a watched port changed. Instead of a signal handler: one that sets a flag can be
  * missed between the look at the flag and the wait for descriptors.
  */
-FUNCTION(js_child_signals)
+FUNCTION(js_signals)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGIO);
     int fd = sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -1 : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? fail(ctx, "signalfd") : JS_NewInt32(ctx, fd);
 }
@@ -561,8 +636,9 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("sync", 0, js_sync), JS_CFUNC_DEF("chmod", 2, js_chmod), JS_CFUNC_DEF("chown", 3, js_chown), JS_CFUNC_DEF("freeze", 2, js_freeze),
     JS_CFUNC_DEF("unshareNet", 0, js_unshare_net), JS_CFUNC_DEF("setnsNet", 1, js_setns_net), JS_CFUNC_DEF("netlink", 1, js_netlink),
     JS_CFUNC_DEF("interfaceIndex", 1, js_interface_index), JS_CFUNC_DEF("connect", 2, js_connect), JS_CFUNC_DEF("socketError", 1, js_socket_error),
-    JS_CFUNC_DEF("nonblocking", 1, js_nonblocking), JS_CFUNC_DEF("read", 2, js_read), JS_CFUNC_DEF("write", 4, js_write), JS_CFUNC_DEF("poll", 1, js_poll),
-    JS_CFUNC_DEF("readText", 1, js_read_text), JS_CFUNC_DEF("childSignals", 0, js_child_signals),
+    JS_CFUNC_DEF("nonblocking", 1, js_nonblocking), JS_CFUNC_DEF("read", 2, js_read), JS_CFUNC_DEF("write", 4, js_write), JS_CFUNC_DEF("pollAll", 2, js_poll_all), JS_CFUNC_DEF("hungUp", 1, js_hung_up),
+    JS_CFUNC_DEF("setTurn", 1, js_set_turn), JS_CFUNC_DEF("openIn", 4, js_open_in), JS_CFUNC_DEF("fstat", 1, js_fstat), JS_CFUNC_DEF("lstat", 1, js_lstat),
+    JS_CFUNC_DEF("readText", 1, js_read_text), JS_CFUNC_DEF("signals", 0, js_signals), JS_CFUNC_DEF("notifyChanges", 1, js_notify_changes),
     JS_CFUNC_DEF("pipe", 0, js_pipe), JS_CFUNC_DEF("openPty", 2, js_open_pty), JS_CFUNC_DEF("setWindow", 3, js_set_window),
     JS_CFUNC_DEF("rawTerminal", 1, js_raw_terminal), JS_CFUNC_DEF("spawn", 1, js_spawn), JS_CFUNC_DEF("reap", 0, js_reap), JS_CFUNC_DEF("kill", 2, js_kill),
     JS_CFUNC_DEF("encode", 1, js_encode), JS_CFUNC_DEF("decode", 3, js_decode),

@@ -85,6 +85,6 @@ async function link(architecture: Architecture, sysroot: string, workDir: string
   await runProcess([`${triplet}-gcc`, `--sysroot=${sysroot}`, '-B', `${libraries}/`, '-L', libraries, '-L', join(libraries, 'quickjs'),
     '-isystem', join(include, 'quickjs'), '-isystem', join(include, triplet), '-isystem', include,
     '-std=gnu11', '-O2', '-Wall', '-Wextra', '-Wno-unused-parameter', '-Werror', '-static', '-s', '-Wl,--build-id=none', '-Wl,--gc-sections',
-    '-o', 'init', 'agent/system/main.c', 'agent/system/system.c', 'modules.c', '-lquickjs', '-lm', '-lpthread'], { cwd: workDir, timeoutMs: 300_000 });
+    '-o', 'init', 'agent/system/main.c', 'agent/system/system.c', 'agent/system/container-init.c', 'modules.c', '-lquickjs', '-lm', '-lpthread'], { cwd: workDir, timeoutMs: 300_000 });
   return join(workDir, 'init');
 }

@@ -40,7 +40,16 @@ export async function openDebianArchive(folder: string, signal?: AbortSignal): P
   return {
     version: async (wish) => (await showOne(wish)).get('Version') ?? '',
     depends: async (wish) => ((await showOne(wish)).get('Depends') ?? '').split(',').map((part) => part.trim().split(/[\s|(:]/)[0] ?? '').filter((name) => name !== ''),
-    fetch: (wishes, abort) => fetchAll(folder, env, wishes, spec, abort ?? signal),
+    fetch: async (wishes, abort) => {
+      const files = new Map<PackageWish, FetchedPackage>();
+      // One suite at a time: two suites may hold packages of one name.
+      for (const suite of debianSuites) {
+        const group = wishes.filter((wish) => wish.suite === suite);
+        const fetched = group.length === 0 ? [] : await fetchAll(folder, env, group, spec, abort ?? signal);
+        group.forEach((wish, at) => files.set(wish, fetched[at] as FetchedPackage));
+      }
+      return wishes.map((wish) => files.get(wish) as FetchedPackage);
+    },
   };
 }
 
@@ -107,10 +116,10 @@ async function refreshLists(folder: string, env: Record<string, string>, signal?
 
 async function fetchAll(folder: string, env: Record<string, string>, wishes: readonly PackageWish[], spec: (wish: PackageWish) => string, signal?: AbortSignal): Promise<readonly FetchedPackage[]> {
   const debs = join(folder, 'debs');
-  const argv = wishes.map((wish) => `${spec(wish)}/${wish.suite}`);
+  const argv = [...new Set(wishes.map((wish) => `${spec(wish)}/${wish.suite}`))];
   const { stdout } = await runProcess(['apt-get', 'download', '--print-uris', '-q', '--', ...argv], { env, timeoutMs: 60_000 });
   const files = [...stdout.matchAll(/^'[^']*' (\S+) \d+/gm)].map((match) => match[1] as string);
-  if (files.length !== wishes.length) throw new StrataError(`the archive offers ${files.length} of ${wishes.length} packages: ${argv.join(', ')}`, { code: 'guestOs.packageMissing', kind: 'unavailable' });
+  if (files.length !== argv.length) throw new StrataError(`the archive offers ${files.length} of ${argv.length} packages: ${argv.join(', ')}`, { code: 'guestOs.packageMissing', kind: 'unavailable' });
   const missing = files.some((file) => !existsSync(join(debs, file)));
   if (missing) await runProcess(['apt-get', 'download', '-q', '--', ...argv], { env, cwd: debs, timeoutMs: 600_000, ...(signal === undefined ? {} : { signal }) });
   const byName = new Map(files.map((file) => [file.slice(0, file.indexOf('_')) + (file.endsWith('_arm64.deb') ? ':aarch64' : file.endsWith('_amd64.deb') ? ':x86_64' : ':all'), file]));

@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, readFile, readdir, rename, rm, symlink, writeFile } fro
 import { join } from 'node:path';
 import { debianArchitecture, hostArchitecture, runProcess, type Architecture, type Instance } from '#base';
 import { agentSources, buildAgent } from './build-agent.ts';
-import { openDebianArchive, type DebianArchive, type FetchedPackage } from './debian-archive.ts';
+import { openDebianArchive, type DebianArchive, type DebianSuite, type FetchedPackage, type PackageWish } from './debian-archive.ts';
 import { extractKernel } from './extract-kernel.ts';
 import { initramfsEntries } from './initramfs-entries.ts';
 import { writeCpio } from './write-cpio.ts';
@@ -104,15 +104,17 @@ const programPackages = ['crun', 'libc6', 'libcap2', 'libseccomp2', 'libsystemd0
 async function fetchPackages(archive: DebianArchive, architecture: Architecture, signal?: AbortSignal): Promise<Packages> {
   const depends = await archive.depends({ name: `linux-image-cloud-${debianArchitecture[architecture]}`, suite: 'bookworm', architecture });
   const kernel = depends.find((name) => name.startsWith('linux-image-')) ?? '';
-  const sysroot = ['libc6', 'libc6-dev', 'libquickjs'] as const;
-  const trixie = (names: readonly string[], of: Architecture) => names.map((name) => ({ name, suite: 'trixie' as const, architecture: of }));
-  const headers = [{ name: 'linux-libc-dev', suite: 'trixie' as const, architecture: 'all' as const }];
-  return {
-    kernel: await archive.fetch([{ name: kernel, suite: 'bookworm', architecture }], signal),
-    programs: await archive.fetch(programPackages.map((name) => ({ name, suite: 'bookworm' as const, architecture })), signal),
-    target: await archive.fetch([...trixie(sysroot, architecture), ...headers], signal),
-    host: await archive.fetch(trixie(['libc6', 'quickjs'], hostArchitecture), signal),
+  const wish = (suite: DebianSuite, of: PackageWish['architecture'], names: readonly string[]) => names.map((name): PackageWish => ({ name, suite, architecture: of }));
+  const groups = {
+    kernel: wish('bookworm', architecture, [kernel]),
+    programs: wish('bookworm', architecture, programPackages),
+    target: [...wish('trixie', architecture, ['libc6', 'libc6-dev', 'libquickjs']), ...wish('trixie', 'all', ['linux-libc-dev'])],
+    host: wish('trixie', hostArchitecture, ['libc6', 'quickjs']),
   };
+  const wishes = Object.values(groups).flat();
+  const fetched = await archive.fetch(wishes, signal);
+  const filesOf = (group: readonly PackageWish[]) => group.map((one) => fetched[wishes.indexOf(one)] as FetchedPackage);
+  return { kernel: filesOf(groups.kernel), programs: filesOf(groups.programs), target: filesOf(groups.target), host: filesOf(groups.host) };
 }
 
 async function unpack(packages: readonly FetchedPackage[], folder: string): Promise<void> {
