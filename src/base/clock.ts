@@ -13,5 +13,8 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  wait: (milliseconds, signal) => wait(milliseconds, undefined, signal === undefined ? { ref: true } : { signal }),
+  wait: (milliseconds, signal) => wait(milliseconds, undefined, signal === undefined ? { ref: true } : { signal }).catch((thrown: unknown) => {
+    // Node says only that it was aborted; the reason is what the caller wants to hear.
+    throw signal?.aborted === true ? signal.reason : thrown;
+  }),
 };

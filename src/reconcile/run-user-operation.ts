@@ -16,6 +16,8 @@ export interface RunningOperation {
   readonly ended: Promise<UserOperation>;
 }
 
+/** Code of an error that says: another step failed, this one was given up. */
+const notAwaited = 'operation.notAwaited';
 const maxSteps = 500;
 /** Pause between two writes of progress, milliseconds. */
 const writeEveryMs = 100;
@@ -42,10 +44,12 @@ export function runUserOperation(records: Records<UserOperation>, first: UserOpe
     set({ steps: [...operation.steps, { name: name.slice(0, 200), status: 'running', startedAt: clock.now(), endedAt: null, message: '' }] });
     try {
       const result = await work((message) => change({ message: message.slice(0, 1000) }));
-      change({ status: 'succeeded', endedAt: clock.now() });
+      change({ status: 'succeeded', endedAt: clock.now(), message: '' });
       return result;
     } catch (thrown) {
-      change({ status: stop.signal.aborted ? 'cancelled' : 'failed', endedAt: clock.now(), message: asStrataError(thrown, name).message.slice(0, 1000) });
+      const error = asStrataError(thrown, name);
+      const cancelled = stop.signal.aborted || error.code === notAwaited;
+      change({ status: cancelled ? 'cancelled' : 'failed', endedAt: clock.now(), message: error.message.slice(0, 1000) });
       throw thrown;
     }
   }
