@@ -1,0 +1,59 @@
+/**
+ * `npm run bench`: runs each file of bench/ alone, one after the other, prints a table, and writes
+ * bench/results.json with the machine, versions and date. `npm run bench -- gateway` runs only those with
+ * the word in their name.
+ *
+ * A bench prints one JSON line for each figure:
+ *   { bench, unit, strata, rival, rivalValue, ratio, bar, met, p95?, rivalP95?, rounds?, note? }
+ * `strata` and `rivalValue` are medians of rounds that ran in turn; the rival is named. It exits non-zero
+ * only where it could not measure; a bar that is missed is told by `met: false`, and by our exit code.
+ */
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { installNodeModules, root } from './install-node-modules.mjs';
+
+const limitMs = 1_800_000;
+const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const node = installNodeModules();
+if (process.env.STRATA_TEST_PREPARE !== 'no' && spawnSync(node, [join(root, 'tools/prepare-test-host.ts')], { cwd: root, stdio: ['ignore', 2, 2] }).status !== 0) process.exit(1);
+
+const files = readdirSync(join(root, 'bench')).filter((name) => name.endsWith('.ts') && (words.length === 0 || words.some((word) => name.includes(word)))).sort();
+const figures = [];
+const broken = [];
+for (const file of files) {
+  process.stderr.write(`${file} …\n`);
+  const { status, stdout, error } = spawnSync(node, ['--disable-warning=ExperimentalWarning', join(root, 'bench', file)], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 2], timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: 16 * 1024 * 1024 });
+  const lines = (stdout ?? '').split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  figures.push(...lines.map((figure) => ({ file, ...figure })));
+  if (status !== 0 || lines.length === 0) broken.push(`${file}: ${error?.message ?? (lines.length === 0 ? 'no figure' : `exit code ${status}`)}`);
+}
+
+const missed = figures.filter(({ met }) => met === false);
+printTable(figures);
+if (files.length > 0) writeFileSync(join(root, 'bench/results.json'), `${JSON.stringify({ date: new Date().toISOString(), machine: machine(), figures, broken }, null, 2)}\n`);
+for (const line of broken) process.stdout.write(`could not measure: ${line}\n`);
+process.stdout.write(`${figures.length} figures, ${missed.length} below their bar, ${broken.length} benches broken\n`);
+process.exitCode = files.length === 0 || broken.length > 0 || missed.length > 0 ? 1 : 0;
+
+function machine() {
+  const version = (argv) => (spawnSync(argv[0], argv.slice(1), { encoding: 'utf8' }).stdout ?? '').split('\n')[0]?.trim() || null;
+  const commit = version(['git', '-C', root, 'rev-parse', '--short', 'HEAD']);
+  return {
+    processor: cpus()[0]?.model ?? 'unknown', processors: cpus().length, memoryMiB: Math.round(totalmem() / 1024 ** 2), kernel: release(), commit,
+    debian: readText('/etc/debian_version'), node: version([node, '--version']), qemu: version(['qemu-system-x86_64', '--version']), haproxy: version(['haproxy', '-v']), docker: version(['docker', '--version']),
+  };
+}
+
+function readText(path) {
+  try { return readFileSync(path, 'utf8').trim(); } catch { return null; }
+}
+
+function printTable(rows) {
+  const heading = ['what', 'unit', 'strata', 'p95', 'rival', 'its value', 'ratio', 'bar', ''];
+  const text = (value) => (value === undefined || value === null ? '–' : String(value));
+  const cells = rows.map((one) => [one.bench, one.unit, one.strata, one.p95, one.rival, one.rivalValue, one.ratio, one.bar, one.met === undefined ? '' : one.met ? 'met' : 'MISSED'].map(text));
+  const widths = heading.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column].length)));
+  for (const row of [heading, ...cells]) process.stdout.write(`${row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd()}\n`);
+}
