@@ -3,7 +3,7 @@ export type { AppSpec, FileMount, PublishedPort, ServiceMount, ServiceProbe, Ser
 export { appRecordSchema, appStatusSchema, type AppRecord, type AppStatus, type ServiceRecord } from './app-record.ts';
 export { type MachineWish } from './assign-machines.ts';
 export { type BringUpRequest, type Steps } from './bring-up-app.ts';
-export { readComposeApp, type ComposeApp, type ComposeRequest } from './compose/read-compose-app.ts';
+export { readComposeApp, renderYaml, type ComposeApp, type ComposeDiagnostic, type ComposeRequest } from './compose/read-compose-app.ts';
 export { openServices, type Services, type ServicesDeps } from './open-services.ts';
 export type { Gateway, GatewayBackend, GatewayBind, GatewayState } from './gateway/gateway.ts';
 export { openEdge, type Edge, type EdgeDeps } from './edge/index.ts';

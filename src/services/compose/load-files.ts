@@ -10,7 +10,7 @@ import { resolveIncludes } from './resolve-includes.ts';
 import { checkTree } from './schema/check-tree.ts';
 import { composeSchema } from './schema/compose-schema.ts';
 import type { Lookup } from './yaml/interpolate.ts';
-import { interpolateTree } from './yaml/interpolate-tree.ts';
+import { interpolateTree, type TextBudget } from './yaml/interpolate-tree.ts';
 import { mergeTrees, settleTags } from './yaml/merge-trees.ts';
 import { readYaml, yamlLimits } from './yaml/read-yaml.ts';
 import type { MapNode, SourceFile, TreeNode, TreePlace } from './yaml/tree.ts';
@@ -25,6 +25,7 @@ export interface Loading {
   readonly files: Set<string>;
   /** Read already, by path and folder; a file may be extended by many. */
   readonly cache: Map<string, readonly TreeNode[]>;
+  readonly budget: TextBudget;
 }
 
 /** The most files one project may be made of. */
@@ -52,7 +53,7 @@ export async function readDocuments(source: SourceFile, loading: Loading, asked?
 export async function loadDocuments(source: SourceFile, loading: Loading, asked?: TreePlace): Promise<MapNode[]> {
   const documents = await readDocuments(source, loading, asked);
   return documents.flatMap((document) => {
-    const tree = interpolateTree(document, loading.lookup, loading.report);
+    const tree = interpolateTree(document, loading.lookup, loading.report, loading.budget);
     checkTree(composeSchema, tree, loading.report);
     return tree.kind === 'map' ? [tree] : [];
   });

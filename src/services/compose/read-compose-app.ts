@@ -19,7 +19,11 @@ import { refuseKeys } from './refuse-keys.ts';
 import { renderDocument } from './render-document.ts';
 import { Report, type ComposeDiagnostic } from './report.ts';
 import { selectServices } from './select-services.ts';
+import { textBudget } from './yaml/interpolate-tree.ts';
 import type { Lookup } from './yaml/interpolate.ts';
+
+export { renderYaml } from './render-yaml.ts';
+export type { ComposeDiagnostic } from './report.ts';
 
 export interface ComposeRequest {
   /** Absolute; where relative paths start from, and where files are looked for (and upward) if none are named. */
@@ -47,7 +51,7 @@ export interface ComposeApp {
 export async function readComposeApp(request: ComposeRequest): Promise<ComposeApp> {
   const report = new Report();
   const found = await filesOf(request, report);
-  const loading: Loading = { report, lookup: found.lookup, chain: [], files: new Set(), cache: new Map() };
+  const loading: Loading = { report, lookup: found.lookup, chain: [], files: new Set(), cache: new Map(), budget: textBudget() };
   const documents = (await Promise.all(found.files.map((path) => readDocuments({ path, baseDir: found.workingDir }, loading)))).flat();
   const name = nameProject({ asked: request.projectName ?? found.lookup('COMPOSE_PROJECT_NAME'), documents, workingDir: found.workingDir, lookup: found.lookup }, report);
   const lookup: Lookup = (variable) => (variable === 'COMPOSE_PROJECT_NAME' ? name : found.lookup(variable));

@@ -4,6 +4,8 @@ import { loadDocuments, ownSource, resolvePath, type Loading } from './load-file
 import { mergeTrees } from './yaml/merge-trees.ts';
 import { child, map, withEntry, withoutEntry, type MapEntry, type MapNode, type TreeNode, type TreePlace } from './yaml/tree.ts';
 
+const mostSteps = 32;
+
 /** The document with every `extends` carried out. */
 export async function resolveExtends(document: MapNode, loading: Loading): Promise<MapNode> {
   const services = document.entries.get('services');
@@ -32,6 +34,10 @@ async function extended(service: TreeNode, name: string, siblings: MapNode, load
   const key = `${entry.key.file}#${wanted.service}`;
   if (chain.includes(key)) {
     loading.report.error(wanted.place, 'compose.cycle', `services extend each other: ${[...chain.slice(chain.indexOf(key)), key].map((one) => one.slice(one.lastIndexOf('#') + 1)).join(' → ')}`);
+    return own;
+  }
+  if (chain.length >= mostSteps) {
+    loading.report.error(wanted.place, 'compose.tooDeep', `services extend each other over more than ${mostSteps} steps`);
     return own;
   }
   const base = await extended(entry.value, wanted.service, home, loading, [...chain, key]);

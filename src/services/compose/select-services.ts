@@ -4,11 +4,12 @@
  */
 import { StrataError } from '#base';
 import { namedParts } from './read-project.ts';
+import { parseLeniently } from './schema/parse-leniently.ts';
 import { serviceSchema } from './schema/service-schema.ts';
 import { dependencyPlace, readDependencies } from './service/read-network.ts';
 import type { ProjectReading, ServiceReading } from './service/service-reading.ts';
 import { nearestName } from './values/nearest-name.ts';
-import { plain } from './yaml/tree.ts';
+import { keyPlace, plain } from './yaml/tree.ts';
 
 export interface Selection {
   readonly wanted: readonly ServiceReading[];
@@ -20,13 +21,17 @@ export interface Selection {
   readonly dropped: ReadonlySet<string>;
 }
 
+const mostServices = 256;
+
 export function selectServices(project: ProjectReading, { profiles, services }: { readonly profiles: readonly string[]; readonly services: readonly string[] }): Selection {
-  const parts = namedParts(project.tree, 'services');
+  const all = namedParts(project.tree, 'services');
+  const parts = all.slice(0, mostServices);
+  if (all.length > mostServices) project.report.error(keyPlace(project.tree, ['services']), 'compose.tooLarge', `the file has ${all.length} services; at most ${mostServices} are read`, 'make several apps of it');
   const names = new Set(parts.map(([name]) => name));
   const readings = new Map<string, ServiceReading>();
   for (const [name, tree] of parts) {
-    const source = serviceSchema.safeParse(plain(tree));
-    if (source.success) readings.set(name, { project, name, source: source.data, tree });
+    const source = parseLeniently(serviceSchema, plain(tree));
+    if (source !== undefined) readings.set(name, { project, name, source, tree });
   }
   for (const name of services) if (!names.has(name)) throw unknown(name, names);
   const active = new Set([...profiles]);

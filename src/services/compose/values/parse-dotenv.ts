@@ -15,6 +15,9 @@ export interface DotenvOptions {
   readonly report: Report;
 }
 
+/** The most text that values may grow to by naming each other. */
+const mostCharacters = 4 * 1024 * 1024;
+
 /** undefined: named alone and not set outside. */
 export function parseDotenv({ text: raw, place, lookup, report }: DotenvOptions): Map<string, string | undefined> {
   const text = raw.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n');
@@ -23,6 +26,7 @@ export function parseDotenv({ text: raw, place, lookup, report }: DotenvOptions)
   const known: Lookup = (name) => lookup(name) ?? found.get(name);
   let at = 0;
   let line = 1;
+  let grown = 0;
   while (at < text.length) {
     const here: TreePlace = { ...place, line, column: 1 };
     const end = lineEnd(text, at);
@@ -31,7 +35,11 @@ export function parseDotenv({ text: raw, place, lookup, report }: DotenvOptions)
     if (head === null) {
       if (!/^[ \t]*(?:#.*)?$/.test(text.slice(at, end))) report.error(here, 'compose.badEnvFile', `no NAME=value: ${hide(text.slice(at, end))}`, 'write NAME=value; begin a comment with #');
     } else if (head[2] === undefined) found.set(head[1] as string, lookup(head[1] as string));
-    else next = readValue(text, at + head[0].length, end, here, (value) => found.set(head[1] as string, value), known, report);
+    else next = readValue(text, at + head[0].length, end, here, (value) => { found.set(head[1] as string, value); grown += value.length; }, known, report);
+    if (grown > mostCharacters) {
+      report.error(here, 'compose.tooLarge', `the values hold more than ${mostCharacters} characters`);
+      break;
+    }
     line += text.slice(at, next).split('\n').length;
     at = next + 1;
   }
