@@ -17,7 +17,7 @@ import { installNodeModules, root } from './install-node-modules.mjs';
 const limitMs = 1_800_000;
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const node = installNodeModules();
-if (process.env.STRATA_TEST_PREPARE !== 'no' && spawnSync(node, [join(root, 'tools/prepare-test-host.ts')], { cwd: root, stdio: ['ignore', 2, 2] }).status !== 0) process.exit(1);
+if (process.env.STRATA_TEST_PREPARE !== 'no' && spawnSync(node, [join(root, 'tools/prepare-test-host.ts'), 'bench'], { cwd: root, stdio: ['ignore', 2, 2] }).status !== 0) process.exit(1);
 
 const files = readdirSync(join(root, 'bench')).filter((name) => name.endsWith('.ts') && (words.length === 0 || words.some((word) => name.includes(word)))).sort();
 const figures = [];

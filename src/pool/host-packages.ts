@@ -9,8 +9,8 @@ export interface HostPackage {
   readonly programs: readonly string[];
   /** Debian version below which it does not serve. */
   readonly minimal?: string;
-  /** `host`: to run apps; `build`: to make the guest OS and images; `arm64`, `amd64`: for guests of another architecture; `tests`. */
-  readonly use: 'host' | 'build' | 'arm64' | 'amd64' | 'tests';
+  /** `host`: to run apps; `build`: to make the guest OS and images; `arm64`, `amd64`: for guests of another architecture; `tests`; `bench`. */
+  readonly use: 'host' | 'build' | 'arm64' | 'amd64' | 'tests' | 'bench';
 }
 
 export const hostPackages: readonly HostPackage[] = [
@@ -34,6 +34,7 @@ export const hostPackages: readonly HostPackage[] = [
   { name: 'libc6-dev-amd64-cross', purpose: 'C library of the guest OS for x86_64', programs: [], use: 'amd64' },
   { name: 'busybox-static', purpose: 'small programs for images in tests', programs: ['busybox'], use: 'tests' },
   { name: 'docker-registry', purpose: 'image registry on loopback for tests', programs: ['docker-registry'], use: 'tests' },
+  { name: 'wrk', purpose: 'loads the gateway in benches', programs: ['wrk'], use: 'bench' },
 ];
 
 /** What a host of that architecture needs; with tests also what they need. */
