@@ -1,7 +1,8 @@
 /*
  * The jail: own mount, pid, network, ipc and uts namespaces (keeper.c made them), a root folder with nothing but what
  * the VMM needs to run, an own uid, no capability, no way to gain one. The VMM is pid 1 of its pid namespace, so
- * that nothing of it outlives it. seccomp is QEMU's own (-sandbox), which knows what each device needs.
+ * that nothing of it outlives it. seccomp is ours (forbid-calls.c) and then QEMU's own (-sandbox), which knows what
+ * each device needs.
  */
 #include "launcher.h"
 #include <errno.h>
@@ -147,13 +148,14 @@ static void arrange_descriptors(const struct descriptors *all, int *go, int *rep
   if (syscall(SYS_close_range, next, ~0U, CLOSE_RANGE_CLOEXEC) != 0) fail("close_range (Linux 5.11 or later is needed)");
 }
 
-void drop_privileges(void)
+/* @param kept capabilities that stay, as a mask of the first 32 */
+void drop_privileges(unsigned kept)
 {
   for (int one = 0; prctl(PR_CAPBSET_DROP, one, 0, 0, 0) == 0; one += 1) { /* until the kernel knows no more */ }
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-  struct __user_cap_data_struct none[2] = { 0 };
-  if (syscall(SYS_capset, &header, none) != 0) fail("drop capabilities");
+  struct __user_cap_data_struct left[2] = { { .effective = kept, .permitted = kept } };
+  if (syscall(SYS_capset, &header, left) != 0) fail("drop capabilities");
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail("no_new_privs");
 }
 
@@ -162,7 +164,7 @@ static void become(uid_t uid, gid_t gid)
   // The bounding set goes while the right to lower it is there; the rest after the uid has changed.
   for (int one = 0; prctl(PR_CAPBSET_DROP, one, 0, 0, 0) == 0; one += 1) { /* until the kernel knows no more */ }
   if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) fail("become uid %u", uid);
-  drop_privileges();
+  drop_privileges(0);
 }
 
 /* The VMM never outlives its keeper. A change of the uid clears the wish, so it comes last; a keeper that died before it has hung up `go`. */
@@ -195,6 +197,7 @@ void enter_jail(const struct description *description, const struct descriptors 
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   char *environment[] = { "PATH=/usr/bin", "LC_ALL=C", NULL };
+  forbid_calls();
   execve(description->program, description->arguments, environment);
   fail("exec %s", description->program);
 }

@@ -6,6 +6,7 @@
 #include "launcher.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -254,6 +255,7 @@ void keep(const struct description *description, int report, int lock)
   if (write(go[1], "g", 1) != 1) fail("cannot start the VMM");
   await_exec(failed[0], vmm, report);
   tell_started(vmm, description->uid, report);
-  drop_privileges();
+  // The kernel asks a dying keeper for the right to end its VMM, which has another uid.
+  drop_privileges(1u << CAP_KILL);
   serve(vmm, &all, console_listener, watch_listener);
 }

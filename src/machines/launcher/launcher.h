@@ -40,7 +40,10 @@ int open_disk(const char *path, bool writable);
 
 /* jail.c: never returns; on failure the reason goes to `report` and the process ends. */
 _Noreturn void enter_jail(const struct description *description, const struct descriptors *all, int go, int report);
-void drop_privileges(void);
+void drop_privileges(unsigned kept);
+
+/* forbid-calls.c; no_new_privs must be set. */
+void forbid_calls(void);
 
 /* keeper.c: never returns. */
 _Noreturn void keep(const struct description *description, int report, int lock);

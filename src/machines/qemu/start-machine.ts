@@ -1,8 +1,8 @@
 /** Starts a machine: its uid, folders, scratch disk, tap and limits, then the VMM; takes all of it back where a step fails. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { failpoint, StrataError } from '#base';
 import type { RunningMachine } from '../engine.ts';
-import { startVmm, type KeeperRecord } from '../launcher/index.ts';
+import { isHeld, readKeeperRecord, startVmm, type KeeperRecord } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
 import { allocateUid } from './allocate-uid.ts';
 import { makeCgroups } from './cgroups.ts';
@@ -23,30 +23,36 @@ const overheadMiB = 256;
 const greetingLimitMs = 20_000;
 
 export async function startMachine(context: QemuContext, spec: MachineSpec, signal?: AbortSignal): Promise<RunningMachine> {
+  signal?.throwIfAborted();
   checkSpec(spec);
   const places = machinePlaces(context.instance, spec.id);
   const launcher = await context.launcher();
-  const facts = await gatherFacts(context, spec, places);
-  signal?.throwIfAborted();
-  const uid = await allocateUid(context.instance, spec.id);
-  await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
-  const command = vmmCommand(spec, facts);
-  let record: KeeperRecord | undefined;
+  // Before anything is touched: its scratch disk and its limits are in use.
+  if (await isHeld(launcher, places.runFolder)) throw new StrataError(`machine ${spec.name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });
+  const started: { record?: KeeperRecord } = {};
   try {
-    const memoryBytes = (spec.memoryMiB + overheadMiB + translationCacheMiB) * 1024 * 1024;
-    const cgroups = await makeCgroups(context.instance, spec.id, { memoryBytes, processes: 256 });
-    await writeStartRecord(places, { accelerator: facts.accelerator, uid });
-    failpoint('machines.qemu.beforeLaunch');
-    record = await startVmm(launcher, places.runFolder, {
-      uid, cgroups, ...jailContents(spec.architecture, facts.kernel), devices: devices(facts), descriptors: command.descriptors, program: command.program, argv: command.argv,
-    }, signal);
+    const facts = await gatherFacts(context, spec, places);
+    signal?.throwIfAborted();
+    const record = await launch(context, spec, places, facts, signal);
+    started.record = record;
     failpoint('machines.qemu.afterLaunch');
     const monitor = openMonitor(places.monitor);
     await greet(monitor.connection(), signal);
     return openRunningMachine(context, spec, record, facts.accelerator, monitor);
   } catch (error) {
-    throw await undo(context, spec, places, record, error);
+    throw await undo(context, spec, places, started.record, error);
   }
+}
+
+async function launch(context: QemuContext, spec: MachineSpec, places: MachinePlaces, facts: VmmFacts, signal: AbortSignal | undefined): Promise<KeeperRecord> {
+  const uid = await allocateUid(context.instance, spec.id);
+  await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
+  const memoryBytes = (spec.memoryMiB + overheadMiB + translationCacheMiB) * 1024 * 1024;
+  const cgroups = await makeCgroups(context.instance, spec.id, { memoryBytes, processes: 256 });
+  await writeStartRecord(places, { accelerator: facts.accelerator, uid });
+  failpoint('machines.qemu.beforeLaunch');
+  const command = vmmCommand(spec, facts);
+  return startVmm(await context.launcher(), places.runFolder, { uid, cgroups, ...jailContents(spec.architecture, facts.kernel), devices: devices(facts), ...command }, signal);
 }
 
 async function gatherFacts(context: QemuContext, spec: MachineSpec, places: MachinePlaces): Promise<VmmFacts> {
@@ -76,11 +82,14 @@ async function greet(connection: Promise<unknown>, signal: AbortSignal | undefin
 }
 
 /** Nothing of a failed start is left running; QEMU's own words go into the error. */
-async function undo(context: QemuContext, spec: MachineSpec, places: MachinePlaces, record: KeeperRecord | undefined, error: unknown): Promise<unknown> {
+async function undo(context: QemuContext, spec: MachineSpec, places: MachinePlaces, known: KeeperRecord | undefined, error: unknown): Promise<unknown> {
   const held = error instanceof StrataError && error.code === 'machine.alreadyRuns';
-  if (held) return error; // what runs there is not ours to end
+  if (held) return error; // another start was faster; what runs is not ours to end
+  // A launcher that was cut off may have left a VMM whose record we never got.
+  const record = known ?? await readKeeperRecord(places.runFolder);
   const exit = record === undefined ? null : (await endVmm(record), await awaitExit(context, places, record));
   await removeRunTraces(context, spec.id);
-  if (record === undefined || exit === null || exit.stderr.trim() === '') return error;
+  await rm(places.scratch, { force: true });
+  if (exit === null || exit.stderr.trim() === '') return error;
   return new StrataError(`QEMU ended while machine ${spec.name} started: ${exit.stderr.trim().split('\n').slice(-3).join(' | ')}`, { code: 'machine.vmmFailed', kind: 'unavailable', cause: error, details: { exit } });
 }

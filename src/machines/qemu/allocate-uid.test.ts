@@ -1,0 +1,32 @@
+/** User ids of machines. */
+import { deepEqual, equal, ok, throws } from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { test } from 'node:test';
+import type { Instance } from '#base';
+import { allocateUid, freeUid } from './allocate-uid.ts';
+import { machinePlaces } from './machine-places.ts';
+
+test('[Q14] each machine has a uid that no other has, of any instance, until it is freed', async () => {
+  const root = await mkdtemp('/tmp/strata-uid-');
+  const instance = (subnet: number): Instance => ({ name: 'quid', stateDir: `${root}/${subnet}`, runDir: root, cacheDir: root, subnet });
+  try {
+    const ids = Array.from({ length: 20 }, (_, at) => `m${at}`);
+    const uids = await Promise.all(ids.map((id) => allocateUid(instance(5), id)));
+    equal(new Set(uids).size, 20);
+    ok(uids.every((uid) => uid >= 100_000));
+    deepEqual(await Promise.all(ids.map((id) => allocateUid(instance(5), id))), uids, 'kept');
+    equal(uids.includes(await allocateUid(instance(6), 'm0')), false);
+    await freeUid(instance(5), 'm3');
+    await freeUid(instance(5), 'm3');
+    equal(await allocateUid(instance(5), 'new'), uids[3]);
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
+});
+
+test('[Q15] an id that is no id and a folder too long for sockets are refused', () => {
+  const instance: Instance = { name: 'q', stateDir: '/s', runDir: '/r', cacheDir: '/c', subnet: 5 };
+  throws(() => machinePlaces(instance, '../x'), { code: 'machine.badId' });
+  throws(() => machinePlaces({ ...instance, runDir: `/${'x'.repeat(100)}` }, 'm1'), { code: 'machine.pathTooLong', kind: 'invalid' });
+  equal(machinePlaces({ ...instance, runDir: `/${'x'.repeat(100)}`.slice(0, 90) }, 'mabcdefghij').monitor.length <= 107, true);
+});
