@@ -40,7 +40,7 @@ export const functions: Guard = {
   },
 };
 
-const isErrorClass = (name: string): boolean => /Error$/.test(name);
+const isErrorClass = (name: string): boolean => name.endsWith('Error');
 const lineOf = (text: string, at: number): number => text.slice(0, at).split('\n').length;
 
 function ownLines(one: Range, all: readonly Range[], text: string): number {
