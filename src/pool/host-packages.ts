@@ -21,8 +21,8 @@ export const hostPackages: readonly HostPackage[] = [
   { name: 'haproxy', purpose: 'gateway: spreads requests over replicas', programs: ['haproxy'], minimal: '2.6', use: 'host' },
   { name: 'nftables', purpose: 'isolates networks, spreads virtual addresses', programs: ['nft'], minimal: '1.0', use: 'host' },
   { name: 'iproute2', purpose: 'bridge, taps and neighbours', programs: ['ip', 'bridge'], use: 'host' },
-  { name: 'squashfs-tools', purpose: 'packs images into disks', programs: ['mksquashfs', 'unsquashfs'], minimal: '1:4.5', use: 'host' },
-  { name: 'e2fsprogs', purpose: 'makes volumes', programs: ['mkfs.ext4'], use: 'host' },
+  { name: 'squashfs-tools', purpose: 'packs images into disks', programs: ['mksquashfs', 'sqfstar', 'unsquashfs'], minimal: '1:4.5', use: 'host' },
+  { name: 'e2fsprogs', purpose: 'makes volumes', programs: ['mkfs.ext4', 'debugfs', 'dumpe2fs'], use: 'host' },
   { name: 'gcc', purpose: 'builds the small C parts of the guest OS and the launcher', programs: ['gcc'], use: 'build' },
   { name: 'libc6-dev', purpose: 'headers and static C library for them', programs: [], use: 'build' },
   { name: 'dpkg-dev', purpose: 'reads Debian packages for the guest OS and images', programs: ['dpkg-scanpackages'], use: 'build' },
@@ -34,6 +34,8 @@ export const hostPackages: readonly HostPackage[] = [
   { name: 'libc6-dev-amd64-cross', purpose: 'C library of the guest OS for x86_64', programs: [], use: 'amd64' },
   { name: 'busybox-static', purpose: 'small programs for images in tests', programs: ['busybox'], use: 'tests' },
   { name: 'docker-registry', purpose: 'image registry on loopback for tests', programs: ['docker-registry'], use: 'tests' },
+  { name: 'curl', purpose: 'asks as a client in tests', programs: ['curl'], use: 'tests' },
+  { name: 'procps', purpose: 'looks for processes in tests', programs: ['pgrep'], use: 'tests' },
   { name: 'wrk', purpose: 'loads the gateway in benches', programs: ['wrk'], use: 'bench' },
 ];
 

@@ -8,6 +8,7 @@ import { exceptions } from '../../tools/layers.ts';
 import { form } from './guards/form.ts';
 import { functions } from './guards/functions.ts';
 import { layers } from './guards/layers.ts';
+import { programs } from './guards/programs.ts';
 import { purity } from './guards/purity.ts';
 import { rules } from './guards/rules.ts';
 import { texts } from './guards/texts.ts';
@@ -15,7 +16,7 @@ import { readProject, withPlanted } from './project.ts';
 
 const project = readProject();
 
-for (const guard of [layers, purity, rules, form, functions, texts]) {
+for (const guard of [layers, purity, rules, form, functions, programs, texts]) {
   test(guard.name, () => {
     const { seen, offences } = guard.find(project);
     ok(seen > 10, `it looked at ${seen} only`);
