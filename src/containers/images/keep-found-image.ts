@@ -16,7 +16,15 @@ export interface KeepOptions {
 }
 
 export async function flattenFound(found: FoundImage, { name, path, origin, now, signal }: KeepOptions): Promise<ImageRecord> {
-  const layers = found.layers.map((one) => ociLayer(name, one));
+  const layers = found.layers.map((one) => ociLayer(name, { ...one, open: () => untilAborted(one.open(), signal) }));
   const size = await flattenLayers(layers, { image: name, path, temporary: await temporaryName(path), ...(signal === undefined ? {} : { signal }) });
   return { digest: found.digest, architecture: found.architecture, config: imageConfigOf(found.config), size, createdAt: now, origin, note: '' };
+}
+
+/** Asks at each chunk, so that also a layer of one huge file can be cancelled. */
+async function* untilAborted(source: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) {
+    signal?.throwIfAborted();
+    yield chunk;
+  }
 }

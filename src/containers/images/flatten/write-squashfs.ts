@@ -11,6 +11,8 @@ export interface SquashfsOptions {
   readonly tar: AsyncIterable<Buffer>;
   readonly rootMode: number;
   readonly rootOwner: { readonly uid: number; readonly gid: number };
+  /** Seconds; the newest time of an entry. */
+  readonly newest: number;
   /** Distinguishes the temporary names of writers; ends in `.new`. */
   readonly temporary: string;
   readonly timeoutMs?: number;
@@ -29,12 +31,14 @@ export async function writeSquashfs(options: SquashfsOptions): Promise<number> {
   }
 }
 
-async function fill({ temporary, tar, rootMode, rootOwner, timeoutMs, signal }: SquashfsOptions): Promise<void> {
+async function fill({ temporary, tar, rootMode, rootOwner, newest, timeoutMs, signal }: SquashfsOptions): Promise<void> {
   const args = [
-    '-comp', 'lz4', '-mkfs-time', '0', '-root-mode', (rootMode & 0o7777).toString(8), '-root-uid', `${rootOwner.uid}`, '-root-gid', `${rootOwner.gid}`, '-root-time', '0',
+    '-comp', 'lz4', '-root-mode', (rootMode & 0o7777).toString(8), '-root-uid', `${rootOwner.uid}`, '-root-gid', `${rootOwner.gid}`,
     '-quiet', '-no-progress', '-exit-on-error', '-mem', '256M', temporary,
   ];
-  const child = spawn('sqfstar', args, { env: { ...childEnvironment }, stdio: ['pipe', 'ignore', 'pipe'] });
+  // sqfstar 4.5 gives the root the time of now, whatever -root-time says; clamped to the newest entry it is the same tomorrow.
+  const env = { ...childEnvironment, SOURCE_DATE_EPOCH: `${newest}` };
+  const child = spawn('sqfstar', args, { env, stdio: ['pipe', 'ignore', 'pipe'] });
   const limit = AbortSignal.timeout(timeoutMs ?? 1_800_000);
   const kill = () => { child.kill('SIGKILL'); };
   const signals = [limit, ...(signal === undefined ? [] : [signal])];
