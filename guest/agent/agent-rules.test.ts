@@ -15,7 +15,7 @@ const spec: GuestContainerSpec = {
   restart: { policy: 'no' }, health: null, sysctls: {}, ulimits: [], shmBytes: 0, logBytes: 1 << 20,
 };
 const identity = { uid: 0, gid: 0, groups: [], home: '/root' };
-const places = { root: 'rootfs', networkNamespace: '/run/netns/c1', files: new Map<string, string>(), volumes: new Map([['vol', '/volumes/vol']]) };
+const places = { root: 'rootfs', networkNamespace: '/run/netns/c1', files: new Map<string, string>(), volumes: new Map([['/data', '/volumes/vol']]) };
 const probe: GuestProbe = { test: { kind: 'tcp', port: 80 }, intervalMs: 30_000, timeoutMs: 1000, retries: 3, startPeriodMs: 5000, startIntervalMs: 500 };
 
 test('the pause before a restart begins at 100 ms, never shrinks and ends at one minute', () => {

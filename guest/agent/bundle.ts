@@ -2,7 +2,7 @@
  * A container's bundle for crun: overlay of the image under a writable layer, the files mounted into it, and
  * config.json. The writable layer survives restarts and goes with the container.
  */
-import { close } from 'os';
+import { close, remove } from 'os';
 import * as sys from 'sys';
 import type { GuestContainerSpec } from '../protocol/messages.ts';
 import { mountImage, mountVolume } from './disks.ts';
@@ -13,6 +13,7 @@ import { fromBase64 } from './text.ts';
 import { resolveUser } from './users.ts';
 
 const MS_NOATIME = 1024;
+const MS_BIND = 4096;
 const bundlePath = (id: string): string => `/run/containers/${id}`;
 const layerPath = (id: string): string => `/scratch/layers/${id}`;
 
@@ -28,14 +29,31 @@ export function prepareBundle(spec: GuestContainerSpec): string {
   const volumes = new Map<string, string>();
   for (const mount of spec.mounts) {
     if (mount.kind === 'volume') {
-      volumes.set(mount.serial, mountVolume(mount.serial));
-      if (mount.subpath === undefined) fillVolume(root, mount.target, volumes.get(mount.serial) as string);
+      const volume = mountVolume(mount.serial);
+      if (mount.subpath === undefined) fillVolume(root, mount.target, volume);
+      volumes.set(mount.target, mount.subpath === undefined ? volume : bindPart(volume, mount.serial, mount.subpath, `${partsPath}/${spec.id}.${volumes.size}`));
     } else if (mount.kind === 'file') files.set(mount.target, writeMountedFile(bundle, files.size, mount));
   }
   const identity = resolveUser(spec.user, spec.extraGroups, readTextIn(root, '/etc/passwd'), readTextIn(root, '/etc/group'));
   const config = ociConfig(spec, identity, { root: 'rootfs', networkNamespace: namespacePath(spec.id), files, volumes });
   writeText(`${bundle}/config.json`, JSON.stringify(config), 0o600);
   return bundle;
+}
+
+/** Beside the bundles, so that what removes a bundle never walks into a volume. */
+const partsPath = '/run/parts';
+
+/** A folder of a volume, mounted where no link in the volume can lead it elsewhere. */
+function bindPart(volume: string, serial: string, subpath: string, place: string): string {
+  const handle = subpath.split('/').includes('..') ? -1 : sys.openIn(volume, subpath, 3, 0);
+  if (handle < 0) throw new Error(`volume ${serial} has no folder ${subpath}`);
+  try {
+    makeFolder(place);
+    sys.mount(`/proc/self/fd/${handle}`, place, null, MS_BIND, null);
+    return place;
+  } finally {
+    close(handle);
+  }
 }
 
 type FileMount = Extract<GuestContainerSpec['mounts'][number], { kind: 'file' }>;
@@ -71,6 +89,10 @@ function fillVolume(root: string, target: string, volume: string): void {
 
 export function unmountBundle(spec: GuestContainerSpec): void {
   unmount(`${bundlePath(spec.id)}/rootfs`);
+  for (const name of listFolder(partsPath).filter((one) => one.startsWith(`${spec.id}.`))) {
+    unmount(`${partsPath}/${name}`);
+    remove(`${partsPath}/${name}`); // an empty folder, or it stays
+  }
 }
 
 export function removeBundle(spec: GuestContainerSpec): void {

@@ -129,6 +129,9 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
       return {};
     },
     releaseDisk: async ({ serial }) => {
+      // Each container has a mount of its own in a namespace of its own, which the kernel does not count here.
+      const user = [...containers.values()].find((container) => container.uses(serial));
+      if (user !== undefined) throw new FileError('diskBusy', `disk ${serial} is in use by container ${user.spec.id}`);
       await releaseDisk(serial);
       return {};
     },

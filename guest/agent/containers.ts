@@ -21,6 +21,7 @@ import { afterProbe, newProbeState, nextProbeMs, type ProbeState } from './probe
 import { containerStats, oomKills, type ContainerStats } from './container-stats.ts';
 import { crunDelete, crunRun } from './run-crun.ts';
 import { signalNumber } from './signals.ts';
+import { openTerminal } from './terminal.ts';
 
 const spoolBytes = 16_384;
 
@@ -56,6 +57,11 @@ export class Container {
 
   get spec(): GuestContainerSpec { return this.#spec; }
   get isRunning(): boolean { return this.#phase === 'running' || this.#phase === 'stopping'; }
+
+  /** Whether its files are mounted from this disk, or will be when it starts again by itself. */
+  uses(serial: string): boolean {
+    return this.#phase !== 'exited' && (this.#spec.imageSerial === serial || this.#spec.mounts.some((mount) => mount.kind === 'volume' && mount.serial === serial));
+  }
 
   state(): GuestContainerState {
     return {
@@ -115,11 +121,18 @@ export class Container {
     sys.nonblocking(fd);
     this.#spools.set(fd, stream);
     const buffer = new ArrayBuffer(spoolBytes);
-    onReadable(fd, () => {
+    const read = (): void => {
+      const began = sys.monotonic();
       const count = sys.read(fd, buffer);
-      if (count > 0) this.log.write(stream, new Uint8Array(buffer.slice(0, count)));
-      else if (count === 0) this.#endSpool(fd);
-    });
+      if (count === 0) return this.#endSpool(fd);
+      if (count < 0) return;
+      this.log.write(stream, new Uint8Array(buffer.slice(0, count)));
+      if (count < spoolBytes) return;
+      // One that floods us waits as long as its lines took, or the agent would do nothing else.
+      onReadable(fd, null);
+      after(sys.monotonic() - began, () => { if (this.#spools.get(fd) === stream) onReadable(fd, read); });
+    };
+    onReadable(fd, read);
   }
 
   #endSpool(fd: number): void {
@@ -275,6 +288,6 @@ function pipes(): Ends {
 
 /** `tty: true`: what it prints is one stream, as a terminal shows it. */
 function terminal(): Ends {
-  const [master, slave] = sys.openPty(24, 80);
+  const { master, slave } = openTerminal('/', { rows: 24, columns: 80 });
   return { child: [slave, slave, slave], ours: [master] };
 }

@@ -99,7 +99,7 @@ export async function releaseDisk(serial: string): Promise<void> {
   for (const folder of [`/images/${serial}`, `/volumes/${serial}`]) {
     for (let left = unmountTries; isMounted(folder); left -= 1) {
       try { sys.umount(folder, 0); } catch (error) {
-        if (left === 0) throw new FileError('diskBusy', `disk ${serial} is in use by a container (${(error as Error).message})`);
+        if (left === 0) throw new FileError('diskBusy', `disk ${serial} is in use (${(error as Error).message})`);
         await pause(unmountEveryMs);
       }
     }

@@ -6,6 +6,7 @@ import { spawnInside, type Inside } from './enter.ts';
 import type { Line } from './line.ts';
 import { after } from './loop.ts';
 import { Inlet, Outlet } from './pipes.ts';
+import { openTerminal } from './terminal.ts';
 
 interface Running { readonly pid: number; readonly terminal: number }
 const running = new Map<number, Running>();
@@ -18,7 +19,7 @@ interface Ends { readonly child: readonly [number, number, number]; readonly std
 /** The stream must be reserved. @returns the pid. @throws Error '<errno> <what>' where it cannot be started */
 export function startExec(line: Line, request: GuestExec, inside: Inside | undefined, sendExit: (stream: number, code: number) => void): number {
   const { stream } = request;
-  const ends = request.tty === null ? pipes(request.stdin) : terminal(request.tty);
+  const ends = request.tty === null ? pipes(request.stdin) : terminal(inside, request.tty);
   const isTerminal = request.tty !== null;
   let exitCode: number | undefined;
   let pid: number;
@@ -84,8 +85,8 @@ function pipes(withStdin: boolean): Ends {
   return { child: [inRead, outWrite, errWrite], stdin, stdout, stderr };
 }
 
-function terminal(size: { readonly rows: number; readonly columns: number }): Ends {
-  const [master, slave] = sys.openPty(size.rows, size.columns);
+function terminal(inside: Inside | undefined, size: { readonly rows: number; readonly columns: number }): Ends {
+  const { master, slave } = openTerminal(inside === undefined ? '/' : `/proc/${inside.pid}/root`, size);
   return { child: [slave, slave, slave], stdin: master, stdout: master, stderr: -1 };
 }
 

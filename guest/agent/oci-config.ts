@@ -26,7 +26,7 @@ export interface Places {
   readonly networkNamespace: string;
   /** Host side of each file mount, by target. */
   readonly files: ReadonlyMap<string, string>;
-  /** Folder of each mounted volume, by serial. */
+  /** Folder of each volume mount, by target. */
   readonly volumes: ReadonlyMap<string, string>;
 }
 
@@ -82,8 +82,7 @@ function mountsOf(spec: GuestContainerSpec, places: Places): Record<string, unkn
     ...spec.mounts.map((mount) => {
       if (mount.kind === 'tmpfs') return tmpfs(mount.target, ['nosuid', 'nodev', `mode=${(mount.mode ?? 0o1777).toString(8)}`, ...(mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`])]);
       if (mount.kind === 'file') return { destination: mount.target, type: 'bind', source: places.files.get(mount.target) ?? '', options: ['bind', 'rw', 'nosuid', 'nodev'] };
-      const folder = `${places.volumes.get(mount.serial) ?? ''}${mount.subpath === undefined ? '' : `/${mount.subpath}`}`;
-      return { destination: mount.target, type: 'bind', source: folder, options: ['rbind', mount.readOnly ? 'ro' : 'rw', 'nosuid', 'nodev'] };
+      return { destination: mount.target, type: 'bind', source: places.volumes.get(mount.target) ?? '', options: ['rbind', mount.readOnly ? 'ro' : 'rw', 'nosuid', 'nodev'] };
     }),
   ];
 }

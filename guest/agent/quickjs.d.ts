@@ -40,7 +40,7 @@ declare module 'sys' {
   export function pollAll(list: ArrayBuffer, milliseconds: number): number;
   export function hungUp(fd: number): boolean;
   export function setTurn(turn: () => void): void;
-  export function openIn(root: string, path: string, kind: 0 | 1 | 2 | 3, mode: number): number;
+  export function openIn(root: string, path: string, kind: 0 | 1 | 2 | 3 | 4, mode: number): number;
   export type Stat = readonly [mode: number, uid: number, gid: number, size: number];
   export function fstat(fd: number): Stat;
   export function lstat(path: string): Stat | null;
@@ -48,9 +48,10 @@ declare module 'sys' {
   export function signals(): number;
   export function notifyChanges(fd: number): void;
   export function pipe(): [number, number];
-  export function openPty(rows: number, columns: number): [number, number];
+  export function openPty(ptmx: number, rows: number, columns: number): number;
+  export function toBase64(bytes: ArrayBuffer, offset: number, length: number): string;
+  export function fromBase64(text: string): ArrayBuffer;
   export function setWindow(fd: number, rows: number, columns: number): void;
-  export function rawTerminal(fd: number): void;
   export interface SpawnOptions {
     argv: readonly string[]; env: readonly string[]; stdio: readonly [number, number, number]; cwd?: string | null; terminal?: number;
     namespaces?: readonly number[]; pidNamespace?: number; ownPidNamespace?: number; cgroup?: number; root?: number; uid?: number; gid?: number; groups?: readonly number[]; capabilities?: readonly [number, number];

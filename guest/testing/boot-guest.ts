@@ -84,7 +84,7 @@ function qemuArguments(architecture: Architecture, guestOs: { readonly kernel: s
   return [
     ...machines[architecture], '-m', String(options.memoryMiB ?? 256), '-smp', String(options.processors ?? 1),
     '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
-    '-kernel', guestOs.kernel, '-initrd', guestOs.initramfs, '-append', `console=${consoles[architecture]} quiet panic=-1 random.trust_cpu=on`,
+    '-kernel', guestOs.kernel, '-initrd', guestOs.initramfs, '-append', `console=${consoles[architecture]} quiet panic=-1 random.trust_cpu=on cryptomgr.notests${(options.disks ?? []).some((disk) => disk.serial === 'scratch') ? ' strata.scratch=disk' : ''}`,
     '-chardev', `socket,id=agent,path=${folder}/agent.sock,server=on,wait=off`,
     '-device', 'virtio-serial-pci,id=serial', '-device', 'virtserialport,bus=serial.0,chardev=agent,name=strata.agent',
     '-device', 'virtio-scsi-pci,id=scsi', '-device', 'virtio-rng-pci',
@@ -121,7 +121,7 @@ function guestOf(parts: Parts): Guest {
     },
     removeDisk: async (serial) => {
       await qmp.execute('device_del', { id: `disk-${serial}` });
-      await qmp.event('DEVICE_DELETED');
+      await qmp.deviceDeleted(`disk-${serial}`);
       await qmp.execute('blockdev-del', { 'node-name': `node-${serial}` });
     },
     connect: async (options) => {

@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 
 export interface QmpClient {
   execute(command: string, args?: Record<string, unknown>): Promise<unknown>;
-  /** Waits for an event of this name, also one that has come already. */
-  event(name: string, limitMs?: number): Promise<void>;
+  /** Waits until QEMU says that a device is gone; also where it said so already. */
+  deviceDeleted(id: string, limitMs?: number): Promise<void>;
   close(): void;
 }
 
@@ -23,23 +23,23 @@ export function connectQmp(path: string): Promise<QmpClient> {
     const client: QmpClient = {
       execute,
       close: () => socket.destroy(),
-      event: (name, limitMs = 20_000) => new Promise((done, failed) => {
+      deviceDeleted: (id, limitMs = 20_000) => new Promise((done, failed) => {
         const look = (): void => {
-          if (!seen.includes(name)) return;
+          if (!seen.includes(id)) return;
           clearTimeout(timer);
           listeners.delete(look);
           done();
         };
-        const timer = setTimeout(() => { listeners.delete(look); failed(new Error(`QEMU did not say ${name} within ${limitMs} ms`)); }, limitMs);
+        const timer = setTimeout(() => { listeners.delete(look); failed(new Error(`QEMU did not give up ${id} within ${limitMs} ms`)); }, limitMs);
         listeners.add(look);
         look();
       }),
     };
     const answer = (line: string): void => {
-      const value = JSON.parse(line) as { QMP?: unknown; return?: unknown; error?: { desc: string }; event?: string };
+      const value = JSON.parse(line) as { QMP?: unknown; return?: unknown; error?: { desc: string }; event?: string; data?: { device?: string } };
       if (value.QMP !== undefined) return void execute('qmp_capabilities').then(() => resolve(client), reject);
       if (value.event !== undefined) {
-        seen.push(value.event);
+        if (value.event === 'DEVICE_DELETED' && value.data?.device !== undefined) seen.push(value.data.device);
         for (const listener of [...listeners]) listener();
       } else if (value.error !== undefined) asked.shift()?.reject(new Error(`QMP: ${value.error.desc}`));
       else asked.shift()?.resolve(value.return);

@@ -7,7 +7,7 @@ export function specOf(fields: Partial<GuestContainerSpec> & { readonly argv: re
   made += 1;
   const spec = {
     id: `c-${made}`, hostname: 'box', imageSerial: 'img', env: ['PATH=/bin'], cwd: '/', user: '', extraGroups: [], readOnlyRoot: false, mounts: [], limits: {}, network: null,
-    capabilities: { add: [], drop: [] }, privileged: false, init: false, tty: false, stopSignal: 'SIGTERM', stopGraceMs: 2000, restart: { policy: 'no' as const }, health: null,
+    capabilities: { add: [], drop: [] }, privileged: false, init: false, tty: false, stopSignal: 'SIGTERM', stopGraceMs: 500, restart: { policy: 'no' as const }, health: null,
     sysctls: {}, ulimits: [], shmBytes: 0, logBytes: 1 << 20, ...fields,
   };
   return { digest: JSON.stringify(spec), ...spec };

@@ -17,7 +17,6 @@
 #include <net/if.h>
 #include <arpa/inet.h>
 #include <poll.h>
-#include <pty.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -331,13 +330,13 @@ FUNCTION(js_set_turn)
 
 /*
  * Opens a path as a process sees it whose root is `root`: links, also absolute ones, never lead out (openat2(2),
- * RESOLVE_IN_ROOT). kind: 0 read, 1 write anew, 2 append, 3 a handle only. Returns the descriptor or -errno.
+ * RESOLVE_IN_ROOT). kind: 0 read, 1 write anew, 2 append, 3 a handle only, 4 read and write. Returns the descriptor or -errno.
  */
 FUNCTION(js_open_in)
 {
-    static const uint64_t flags[] = { O_RDONLY | O_NONBLOCK | O_NOCTTY, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY, O_PATH };
+    static const uint64_t flags[8] = { O_RDONLY | O_NONBLOCK | O_NOCTTY, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY, O_PATH, O_RDWR | O_NONBLOCK | O_NOCTTY };
     const char *root = text(ctx, argv[0]), *path = text(ctx, argv[1]);
-    int kind = number(ctx, argv[2]) & 3, result = -1;
+    int kind = number(ctx, argv[2]) & 7, result = -1;
     struct open_how how = { .flags = flags[kind] | O_CLOEXEC, .mode = kind == 1 || kind == 2 ? (uint64_t)number(ctx, argv[3]) : 0, .resolve = RESOLVE_IN_ROOT };
     int base = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (base >= 0) result = (int)syscall(SYS_openat2, base, path, &how, sizeof how);
@@ -382,33 +381,21 @@ FUNCTION(js_pipe)
     return pair;
 }
 
+/* A terminal of the devpts that `ptmx` (an open descriptor, which becomes the master) belongs to; returns the slave. */
 FUNCTION(js_open_pty)
 {
-    int master, slave;
-    struct winsize size = { .ws_row = (unsigned short)number(ctx, argv[0]), .ws_col = (unsigned short)number(ctx, argv[1]) };
-    if (openpty(&master, &slave, NULL, NULL, &size) < 0) return fail(ctx, "openpty");
-    fcntl(master, F_SETFD, FD_CLOEXEC);
-    fcntl(slave, F_SETFD, FD_CLOEXEC);
-    JSValue pair = JS_NewArray(ctx);
-    JS_SetPropertyUint32(ctx, pair, 0, JS_NewInt32(ctx, master));
-    JS_SetPropertyUint32(ctx, pair, 1, JS_NewInt32(ctx, slave));
-    return pair;
+    struct winsize size = { .ws_row = (unsigned short)number(ctx, argv[1]), .ws_col = (unsigned short)number(ctx, argv[2]) };
+    int master = number(ctx, argv[0]), locked = 0;
+    if (ioctl(master, TIOCSPTLCK, &locked) < 0) return fail(ctx, "TIOCSPTLCK");
+    int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0 || ioctl(master, TIOCSWINSZ, &size) < 0) return fail(ctx, "TIOCGPTPEER");
+    return JS_NewInt32(ctx, slave);
 }
 
 FUNCTION(js_set_window)
 {
     struct winsize size = { .ws_row = (unsigned short)number(ctx, argv[1]), .ws_col = (unsigned short)number(ctx, argv[2]) };
     return ioctl(number(ctx, argv[0]), TIOCSWINSZ, &size) < 0 ? fail(ctx, "TIOCSWINSZ") : JS_UNDEFINED;
-}
-
-/* Raw bytes both ways: no echo, no line editing. */
-FUNCTION(js_raw_terminal)
-{
-    struct termios mode;
-    int fd = number(ctx, argv[0]);
-    if (tcgetattr(fd, &mode) < 0) return fail(ctx, "tcgetattr");
-    cfmakeraw(&mode);
-    return tcsetattr(fd, TCSANOW, &mode) < 0 ? fail(ctx, "tcsetattr") : JS_UNDEFINED;
 }
 
 static char **strings(JSContext *ctx, JSValueConst array)
@@ -480,6 +467,7 @@ static void become(const struct entry *e, int error)
     signal(SIGPIPE, SIG_DFL);
     setsid();
     if (e->terminal && ioctl(e->stdio[0], TIOCSCTTY, 0) < 0) report(error, "controlling terminal");
+    if (e->terminal && fchown(e->stdio[0], (uid_t)e->uid, (gid_t)-1) < 0) report(error, "terminal's owner");
     for (int i = 0; i < 3; i++) if (dup2(e->stdio[i], i) < 0) report(error, "dup2");
     if (e->drop_capabilities) prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
     if (setgroups((size_t)e->group_count, e->groups) < 0) report(error, "setgroups");
@@ -629,6 +617,56 @@ FUNCTION(js_decode)
     return JS_NewStringLen(ctx, (const char *)bytes + offset, (size_t)length);
 }
 
+static const char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+FUNCTION(js_to_base64)
+{
+    size_t size = 0;
+    uint8_t *in = JS_GetArrayBuffer(ctx, &size, argv[0]);
+    int32_t offset = number(ctx, argv[1]), length = number(ctx, argv[2]);
+    if ((in == NULL && size != 0) || offset < 0 || length < 0 || (size_t)offset + (size_t)length > size) return JS_ThrowInternalError(ctx, "base64: range");
+    char *out = malloc((size_t)length / 3 * 4 + 8), *to = out;
+    if (out == NULL) return fail(ctx, "malloc");
+    for (int32_t i = 0; i < length; i += 3) {
+        const uint8_t *at = in + offset + i;
+        int left = length - i;
+        uint32_t bits = (uint32_t)at[0] << 16 | (left > 1 ? (uint32_t)at[1] << 8 : 0) | (left > 2 ? at[2] : 0);
+        *to++ = base64_letters[bits >> 18];
+        *to++ = base64_letters[bits >> 12 & 63];
+        *to++ = left > 1 ? base64_letters[bits >> 6 & 63] : '=';
+        *to++ = left > 2 ? base64_letters[bits & 63] : '=';
+    }
+    JSValue value = JS_NewStringLen(ctx, out, (size_t)(to - out));
+    free(out);
+    return value;
+}
+
+FUNCTION(js_from_base64)
+{
+    static int8_t values[256];
+    if (values['B'] == 0) {
+        memset(values, -1, sizeof values);
+        for (int i = 0; i < 64; i++) values[(uint8_t)base64_letters[i]] = (int8_t)i;
+    }
+    size_t size = 0;
+    const char *in = JS_ToCStringLen(ctx, &size, argv[0]);
+    uint8_t *out = in == NULL ? NULL : malloc(size / 4 * 3 + 3);
+    if (out == NULL) return JS_EXCEPTION;
+    size_t to = 0;
+    uint32_t held = 0;
+    int bits = 0;
+    for (size_t i = 0; i < size && in[i] != '='; i++) {
+        int value = values[(uint8_t)in[i]];
+        if (value < 0) break;
+        held = held << 6 | (uint32_t)value;
+        if ((bits += 6) >= 8) out[to++] = (uint8_t)(held >> (bits -= 8));
+    }
+    JS_FreeCString(ctx, in);
+    JSValue buffer = JS_NewArrayBufferCopy(ctx, out, to);
+    free(out);
+    return buffer;
+}
+
 static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("mount", 5, js_mount), JS_CFUNC_DEF("umount", 2, js_umount), JS_CFUNC_DEF("switchRoot", 1, js_switch_root),
     JS_CFUNC_DEF("loadModule", 1, js_load_module), JS_CFUNC_DEF("setHostname", 1, js_set_hostname), JS_CFUNC_DEF("setTime", 1, js_set_time),
@@ -639,8 +677,8 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("nonblocking", 1, js_nonblocking), JS_CFUNC_DEF("read", 2, js_read), JS_CFUNC_DEF("write", 4, js_write), JS_CFUNC_DEF("pollAll", 2, js_poll_all), JS_CFUNC_DEF("hungUp", 1, js_hung_up),
     JS_CFUNC_DEF("setTurn", 1, js_set_turn), JS_CFUNC_DEF("openIn", 4, js_open_in), JS_CFUNC_DEF("fstat", 1, js_fstat), JS_CFUNC_DEF("lstat", 1, js_lstat),
     JS_CFUNC_DEF("readText", 1, js_read_text), JS_CFUNC_DEF("signals", 0, js_signals), JS_CFUNC_DEF("notifyChanges", 1, js_notify_changes),
-    JS_CFUNC_DEF("pipe", 0, js_pipe), JS_CFUNC_DEF("openPty", 2, js_open_pty), JS_CFUNC_DEF("setWindow", 3, js_set_window),
-    JS_CFUNC_DEF("rawTerminal", 1, js_raw_terminal), JS_CFUNC_DEF("spawn", 1, js_spawn), JS_CFUNC_DEF("reap", 0, js_reap), JS_CFUNC_DEF("kill", 2, js_kill),
+    JS_CFUNC_DEF("pipe", 0, js_pipe), JS_CFUNC_DEF("openPty", 3, js_open_pty), JS_CFUNC_DEF("toBase64", 3, js_to_base64), JS_CFUNC_DEF("fromBase64", 1, js_from_base64), JS_CFUNC_DEF("setWindow", 3, js_set_window),
+    JS_CFUNC_DEF("spawn", 1, js_spawn), JS_CFUNC_DEF("reap", 0, js_reap), JS_CFUNC_DEF("kill", 2, js_kill),
     JS_CFUNC_DEF("encode", 1, js_encode), JS_CFUNC_DEF("decode", 3, js_decode),
 };
 #define COUNT (int)(sizeof functions / sizeof functions[0])
