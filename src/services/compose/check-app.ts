@@ -32,7 +32,8 @@ export async function checkApp(project: ProjectReading, selection: Selection): P
 /** A service's name is a host name, and part of its containers' names. */
 function checkName(reading: ServiceReading): void {
   const { name, project } = reading;
-  if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)) return;
+  // Names with other characters have been refused already.
+  if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name) || !/^[a-zA-Z0-9._-]{1,255}$/.test(name)) return;
   const better = name.toLowerCase().replaceAll(/[._]/g, '-').replaceAll(/^-+|-+$/g, '').slice(0, 63);
   project.report.error(keyAt({ ...reading, tree: project.tree }, 'services', name), 'compose.badName', `${JSON.stringify(name)} cannot be a service's name: it is a host name too`, `call it ${better}`);
 }
@@ -85,12 +86,14 @@ function placeOfPort(reading: ServiceReading, port: number): TreePlace {
   return index < 0 ? placeAt(reading, 'ports') : placeAt(reading, 'ports', index);
 }
 
+const mountKeys = ['volumes', 'tmpfs', 'configs', 'secrets'] as const;
+
 /** One thing at each path. */
 function checkTargets(checked: readonly Checked[], { report }: ProjectReading): void {
   for (const { reading, spec } of checked) {
     const seen = new Set<string>();
     for (const { target } of [...spec.mounts, ...spec.files]) {
-      if (seen.has(target)) report.error(keyAt(reading, 'volumes'), 'compose.duplicateMount', `service ${spec.name} has two things mounted at ${target}`, 'keep one of them');
+      if (seen.has(target)) report.error(keyAt(reading, mountKeys.findLast((key) => reading.source[key] !== undefined) ?? 'volumes'), 'compose.duplicateMount', `service ${spec.name} has two things mounted at ${target}`, 'keep one of them');
       seen.add(target);
     }
   }

@@ -28,7 +28,7 @@ export async function readEnvFiles(files: readonly EnvFile[], lookup: Lookup, re
       continue;
     }
     const text = read.bytes.toString('utf8');
-    const found = file.raw === true ? parseRaw(text) : parseDotenv({ text, place: start, lookup: (name) => lookup(name) ?? all.get(name), report });
+    const found = file.raw === true ? parseRaw(text) : parseDotenv({ text, place: start, lookup, earlier: (name) => all.get(name), report });
     for (const [name, value] of found) if (value !== undefined) all.set(name, value);
   }
   return all;

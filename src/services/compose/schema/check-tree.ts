@@ -50,7 +50,7 @@ function reportValue(issue: Issue, path: TreePath, { schema, tree, report, under
   const node = nearest(tree, path);
   if (node.kind === 'scalar' && node.broken === true) return;
   const where = dotted([...under, ...path]);
-  const missing = issue.code === 'invalid_type' && nearest(tree, path.slice(0, -1)) === node && path.length > 0 && node.kind === 'map' && !node.entries.has(String(path.at(-1)));
+  const missing = nearest(tree, path.slice(0, -1)) === node && path.length > 0 && node.kind === 'map' && !node.entries.has(String(path.at(-1)));
   if (missing) report.error(node.place, 'compose.missingKey', `${dotted([...under, ...path.slice(0, -1)])} lacks ${String(path.at(-1))}`, `add ${String(path.at(-1))}`);
   else report.error(node.place, 'compose.wrongType', `${where === '' ? 'the file' : where} must be ${describeExpected(schema, path)}, not ${describeNode(node)}`, adviceFor(schema, path, node));
 }

@@ -5,6 +5,7 @@ import { architectures, architectureOfPlatform, hostArchitecture, ociArchitectur
 import type { DebianRecipe } from '#containers';
 import type { ServiceSpec } from '../../app.ts';
 import { resolvePath } from '../load-files.ts';
+import { child } from '../yaml/tree.ts';
 import type { DebianSource } from '../schema/build-schema.ts';
 import { keyAt, modeAt, numberAt, placeAt, wrong, type ServiceReading } from './service-reading.ts';
 
@@ -30,6 +31,8 @@ export async function readImage(reading: ServiceReading): Promise<ImageSpec | un
   }
   if (build !== undefined) project.report.warn(keyAt(reading, 'build'), 'compose.buildNotYet', `services.${name}.build is not used: the image ${image} is taken as it is`, 'import it with `strata image import`, or let it be pulled');
   if (image !== undefined) return policy === undefined ? undefined : { kind: 'reference', reference: image, pullPolicy: policy };
+  // One that is wrong has been reported.
+  if (child(reading.tree, 'image') !== undefined || child(reading.tree, 'build') !== undefined) return undefined;
   project.report.error(keyAt(reading), 'compose.missingKey', `service ${name} has neither an image nor a build`, 'add `image:`');
   return undefined;
 }

@@ -12,6 +12,8 @@ export interface DotenvOptions {
   readonly place: TreePlace;
   /** Variables from outside, for values that name some. */
   readonly lookup: Lookup;
+  /** Variables of files before this one. */
+  readonly earlier?: Lookup;
   readonly report: Report;
 }
 
@@ -19,11 +21,11 @@ export interface DotenvOptions {
 const mostCharacters = 4 * 1024 * 1024;
 
 /** undefined: named alone and not set outside. */
-export function parseDotenv({ text: raw, place, lookup, report }: DotenvOptions): Map<string, string | undefined> {
+export function parseDotenv({ text: raw, place, lookup, earlier, report }: DotenvOptions): Map<string, string | undefined> {
   const text = raw.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n');
   const found = new Map<string, string | undefined>();
   // The environment wins over what the file has set above, as everywhere in Compose.
-  const known: Lookup = (name) => lookup(name) ?? found.get(name);
+  const known: Lookup = (name) => lookup(name) ?? found.get(name) ?? earlier?.(name);
   let at = 0;
   let line = 1;
   let grown = 0;
