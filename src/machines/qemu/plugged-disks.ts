@@ -97,7 +97,7 @@ async function removeNode(monitor: Monitor, serial: string): Promise<void> {
 }
 
 function asDiskError(disk: MachineDisk, error: unknown): unknown {
-  if (error instanceof StrataError && error.code === 'qmp.refused' && /lock/i.test(error.message)) {
+  if (error instanceof StrataError && error.code === 'qmp.refused' && /\block\b/i.test(error.message)) {
     return new StrataError(`the disk ${disk.serial} is in use by another machine`, { code: 'machine.diskLocked', kind: 'conflict', cause: error, advice: 'detach it there first' });
   }
   return error;
