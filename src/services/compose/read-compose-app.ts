@@ -9,12 +9,13 @@
 import { join } from 'node:path';
 import { StrataError } from '#base';
 import type { AppSpec } from '../app.ts';
-import { checkApp } from './check-app.ts';
 import { findComposeFiles } from './find-compose-files.ts';
-import { loadFiles, readDocuments, type Loading } from './load-files.ts';
+import { readDocuments, type Loading } from './load-documents.ts';
+import { loadFiles } from './load-files.ts';
 import { nameProject } from './name-project.ts';
 import { readEnvFiles } from './read-env-files.ts';
 import { readProject } from './read-project.ts';
+import { readServices } from './read-services.ts';
 import { refuseKeys } from './refuse-keys.ts';
 import { renderDocument } from './render-document.ts';
 import { Report, type ComposeDiagnostic } from './report.ts';
@@ -64,7 +65,7 @@ export async function readComposeApp(request: ComposeRequest): Promise<ComposeAp
   const profiles = [...request.profiles, ...(request.profiles.length > 0 ? [] : (found.lookup('COMPOSE_PROFILES') ?? '').split(',').filter((one) => one !== ''))];
   const selected = selectServices(project, { profiles, services: request.services ?? [] });
   refuseKeys(tree, selected.idle, report);
-  const { services, volumes } = await checkApp(project, selected);
+  const { services, volumes } = await readServices(project, selected);
   report.throwIfFailed();
   const app: AppSpec = { name, workingDir: found.workingDir, files: [...loading.files], services, volumes };
   return { app, warnings: report.warnings, document: renderDocument(project, app, selected.wanted) };

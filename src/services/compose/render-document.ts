@@ -3,7 +3,7 @@
  * Secrets stand there by where they come from, never by what they hold; dollar signs are doubled.
  */
 import type { AppSpec, ServiceSpec } from '../app.ts';
-import { resolvePath } from './load-files.ts';
+import { resolvePath } from './load-documents.ts';
 import { namedParts } from './read-project.ts';
 import { sourcePlace } from './service/read-mounts.ts';
 import { readNetworks } from './service/read-network.ts';
@@ -23,7 +23,7 @@ export function renderDocument(project: ProjectReading, app: AppSpec, wanted: re
     name: app.name,
     services,
     networks: Object.fromEntries(networks.map((name) => [name, { name: `${app.name}_${name}` }])),
-    ...unlessEmpty('volumes', Object.fromEntries(app.volumes.map((volume) => [volume.name, { name: `${app.name}_${volume.name}`, ...unlessEmpty('labels', volume.labels), 'x-strata': { size: volume.sizeBytes } }]))),
+    ...unlessEmpty('volumes', Object.fromEntries(app.volumes.map((volume) => [volume.name, { ...unlessEmpty('labels', volume.labels), 'x-strata': { size: volume.sizeBytes } }]))),
     ...unlessEmpty('configs', used('configs')), ...unlessEmpty('secrets', used('secrets')),
     ...extensions,
   }) as Plain;

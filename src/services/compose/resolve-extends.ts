@@ -1,6 +1,6 @@
 /** `extends`: a service begins as another one, of this file or another, and what it says itself is laid over that. */
 import { basename } from 'node:path';
-import { loadDocuments, ownSource, resolvePath, type Loading } from './load-files.ts';
+import { loadDocuments, ownSource, resolvePath, type Loading } from './load-documents.ts';
 import { mergeTrees } from './yaml/merge-trees.ts';
 import { child, map, withEntry, withoutEntry, type MapEntry, type MapNode, type TreeNode, type TreePlace } from './yaml/tree.ts';
 

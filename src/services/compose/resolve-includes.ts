@@ -4,24 +4,27 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { dirname, join } from 'node:path';
-import { loadFiles, resolvePath, type Loading } from './load-files.ts';
+import { resolvePath, type Loading } from './load-documents.ts';
 import { readEnvFiles } from './read-env-files.ts';
 import { child, map, plain, withoutEntry, type MapEntry, type MapNode, type TreeNode, type TreePlace } from './yaml/tree.ts';
 
 const sections = ['services', 'volumes', 'networks', 'secrets', 'configs'] as const;
 
-export async function resolveIncludes(document: MapNode, loading: Loading): Promise<MapNode> {
+/** Loads the files of one project; handed in, since it includes in turn. */
+export type LoadFiles = (files: readonly string[], baseDir: string, loading: Loading, asked?: TreePlace) => Promise<MapNode | undefined>;
+
+export async function resolveIncludes(document: MapNode, loading: Loading, loadFiles: LoadFiles): Promise<MapNode> {
   const includes = document.entries.get('include')?.value;
   if (includes?.kind !== 'list') return document;
   let whole = withoutEntry(document, 'include');
   for (const include of includes.items) {
-    const included = await loadIncluded(include, loading);
+    const included = await loadIncluded(include, loading, loadFiles);
     if (included !== undefined) whole = joinProjects(whole, included, include.place, loading);
   }
   return whole;
 }
 
-async function loadIncluded(include: TreeNode, loading: Loading): Promise<MapNode | undefined> {
+async function loadIncluded(include: TreeNode, loading: Loading, loadFiles: LoadFiles): Promise<MapNode | undefined> {
   const paths = textsOf(include.kind === 'map' ? child(include, 'path') : include);
   const [first] = paths;
   if (first === undefined) return undefined;

@@ -1,6 +1,6 @@
 /** A whole Compose file. */
 import { z } from 'zod';
-import { closed, flag, named, pairs, refused, text, textOrTexts } from './field.ts';
+import { closed, named, pairs, refused, text, textOrTexts } from './field.ts';
 import { serviceSchema } from './service-schema.ts';
 
 export const volumeSchema = z.union([z.null(), closed({

@@ -1,5 +1,5 @@
 /** The environment and labels of a service's containers: from files first, then from the service itself. */
-import { resolvePath } from '../load-files.ts';
+import { resolvePath } from '../load-documents.ts';
 import { readEnvFiles, type EnvFile } from '../read-env-files.ts';
 import { asList, flagAt, pairsOf, placeAt, wrong, type ServiceReading } from './service-reading.ts';
 

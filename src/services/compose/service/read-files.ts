@@ -1,6 +1,6 @@
 /** configs and secrets as files inside the container; their content is read now, so that an app is complete in itself. */
 import type { FileMount } from '../../app.ts';
-import { resolvePath } from '../load-files.ts';
+import { resolvePath } from '../load-documents.ts';
 import { readProjectFile } from '../read-project-file.ts';
 import { keyPlace, nearest } from '../yaml/tree.ts';
 import { mostFileBytes } from './read-mounts.ts';

@@ -4,7 +4,7 @@ import { join, normalize } from 'node:path';
 import { architectures, architectureOfPlatform, hostArchitecture, ociArchitecture, type Architecture } from '#base';
 import type { DebianRecipe } from '#containers';
 import type { ServiceSpec } from '../../app.ts';
-import { resolvePath } from '../load-files.ts';
+import { resolvePath } from '../load-documents.ts';
 import { child } from '../yaml/tree.ts';
 import type { DebianSource } from '../schema/build-schema.ts';
 import { keyAt, modeAt, numberAt, placeAt, wrong, type ServiceReading } from './service-reading.ts';

@@ -4,7 +4,7 @@
  */
 import { relative } from 'node:path';
 import type { FileMount, ServiceMount } from '../../app.ts';
-import { resolvePath } from '../load-files.ts';
+import { resolvePath } from '../load-documents.ts';
 import { readProjectFile } from '../read-project-file.ts';
 import { parseMount } from '../values/parse-mount.ts';
 import { asList, bytesAt, containerPathAt, flagAt, modeAt, placeAt, wrong, type ServiceReading } from './service-reading.ts';

@@ -87,7 +87,7 @@ export function readUlimits(reading: ServiceReading): ServiceSpec['ulimits'][num
 
 export function readSysctls(reading: ServiceReading): Record<string, string> {
   return Object.fromEntries(pairsOf(reading.source.sysctls).map(([name, value]) => {
-    if (!/^(?:net|fs\.mqueue|kernel\.(?:msg|sem|shm))[\w.\/-]*$/.test(name)) wrong(reading, ['sysctls', name], 'compose.refused', `${name} is not a setting of one container`, 'only net.*, fs.mqueue.*, kernel.msg*, kernel.sem and kernel.shm* can be set');
+    if (!/^(?:net|fs\.mqueue|kernel\.(?:msg|sem|shm))[\w./-]*$/.test(name)) wrong(reading, ['sysctls', name], 'compose.refused', `${name} is not a setting of one container`, 'only net.*, fs.mqueue.*, kernel.msg*, kernel.sem and kernel.shm* can be set');
     return [name, value ?? ''];
   }));
 }

@@ -171,7 +171,7 @@ class Reading {
     for (const pair of pairs) {
       const key = this.#placeOf(pair.key);
       if (!isScalar(pair.key)) this.#give(key, 'compose.wrongType', 'a key must be a text');
-      const name = String(pair.key.source ?? pair.key.value ?? '');
+      const name = pair.key.source ?? '';
       if (name === '<<' && pair.key.type === 'PLAIN') merged.push(this.#node(pair.value, depth + 1, key));
       else if (forbiddenKeys.has(name)) this.#report.error(key, 'compose.unknownKey', `a key may not be called ${name}`);
       else this.#entry(entries, name, { key, value: this.#node(pair.value, depth + 1, key) });
