@@ -4,6 +4,7 @@
  */
 import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { childEnvironment, debianArchitecture, runProcess, StrataError, type Architecture } from '#base';
 import type { DebianRecipe } from '../image.ts';
 import { takeTurns } from '../take-turns.ts';
@@ -40,12 +41,29 @@ async function refresh(at: { folder: string; archives: string; suite: Suite; arc
   const before = await modified(at.stamp);
   await configure(at);
   try {
-    await runProcess(['apt-get', 'update', '-q', '-o', 'APT::Update::Error-Mode=any'], { env: at.env, timeoutMs: 300_000, ...(signal === undefined ? {} : { signal }) });
+    await runApt(['update', '-q', '-o', 'APT::Update::Error-Mode=any'], at.env, 300_000, signal);
     await writeFile(at.stamp, '');
   } catch (cause) {
     signal?.throwIfAborted();
     if (before !== undefined) return; // older lists still name packages that may be in the cache
     throw new StrataError(`Debian's package lists of ${at.suite} cannot be fetched`, { code: 'image.noPackageLists', kind: 'unavailable', cause, advice: 'check the network and the apt sources of this host' });
+  }
+}
+
+const lockWaitMs = 300_000;
+
+/** apt-get, waiting while another process of ours holds apt's lock. */
+export async function runApt(args: readonly string[], env: Readonly<Record<string, string>>, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+  const end = Date.now() + lockWaitMs;
+  for (;;) {
+    try {
+      await runProcess(['apt-get', ...args], { env, timeoutMs, ...(signal === undefined ? {} : { signal }) });
+      return;
+    } catch (thrown) {
+      const locked = thrown instanceof StrataError && /Could not get lock|Unable to lock/.test(JSON.stringify(thrown.details ?? {}));
+      if (!locked || Date.now() > end) throw thrown;
+      await wait(200, undefined, signal === undefined ? {} : { signal });
+    }
   }
 }
 

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runProcess, StrataError } from '#base';
-import type { AptFolder } from './apt-folder.ts';
+import { runApt, type AptFolder } from './apt-folder.ts';
 import { takeTurns } from '../take-turns.ts';
 
 export interface ResolvedPackage {
@@ -51,9 +51,7 @@ export function packagesOf(steps: readonly InstallStep[]): ResolvedPackage[] {
 /** Fetches the packages into the shared cache; apt checks their digests, and puts a file under its name when it is whole. */
 export async function fetchPackages(apt: AptFolder, names: readonly string[], packages: readonly ResolvedPackage[], signal?: AbortSignal): Promise<void> {
   if (packages.every((one) => existsSync(join(apt.archives, one.file)))) return;
-  await takeTurns(join(apt.archives, 'lock'), () => runProcess(['apt-get', '-q', '-y', 'install', '--download-only', '--', ...essential, ...names], {
-    env: apt.env, timeoutMs: 900_000, ...(signal === undefined ? {} : { signal }),
-  })).catch((cause: unknown) => {
+  await takeTurns(join(apt.archives, 'lock'), () => runApt(['-q', '-y', 'install', '--download-only', '--', ...essential, ...names], apt.env, 900_000, signal)).catch((cause: unknown) => {
     signal?.throwIfAborted();
     throw new StrataError(`packages of Debian ${apt.suite} cannot be fetched`, { code: 'image.packagesUnreachable', kind: 'unavailable', cause, advice: 'check the network and the apt sources of this host' });
   });

@@ -5,7 +5,8 @@ import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { after, before, test } from 'node:test';
-import { asStrataError } from '#base';
+import { asStrataError, silentLog, systemClock } from '#base';
+import { openImages } from '../open-images.ts';
 import { configOf, descriptorOf, digestOf, imageBlobs, indexOf, layerOf, type Blob, type MadeLayer } from '../testing/make-archive.ts';
 import { file, tarOf } from '../testing/make-tar.ts';
 import { openTestImages, readInSquashfs, type TestImages } from '../testing/test-images.ts';
@@ -59,7 +60,7 @@ test('[I15] what is not there, who is not there, what is not for us', async () =
 
 test('[I16] Basic credentials come from Docker\'s file, and the wrong ones are an error without them in it', async () => {
   // bcrypt of `secret-word`, made for this test
-  const guarded = await startDockerRegistry('tester:$2y$05$/lLb1wYfIcKXRZdWGhCZ3OsQn6Q0d3pCMNkKRKpUb5FZZBOyRRTxS\n');
+  const guarded = await startDockerRegistry('tester:$2y$05$abcdefghijklmnopqrstuuUOabO4v2PoT/v47Y.znQK.9MsMDnesq\n');
   const home = join(env.folder, 'home');
   mkdirSync(join(home, '.docker'), { recursive: true });
   const own = await openTestImages({ environment: { HOME: home } });
@@ -71,6 +72,18 @@ test('[I16] Basic credentials come from Docker\'s file, and the wrong ones are a
     equal(JSON.stringify([error, String(error)]).includes('wrong-secret'), false);
     writeFileSync(join(home, '.docker/config.json'), '{"auths": "secret-in-a-broken-file');
     await rejects(own.images.pull(`${guarded.host}/a`, { architecture: 'x86_64' }), (thrown: Error & { code?: string }) => thrown.code === 'image.badCredentials' && !`${thrown.message}${String(thrown.cause)}`.includes('secret-in'));
+    const basic = Buffer.from('tester:secret-word').toString('base64');
+    const blobs = imageBlobs([packed('guarded', gzipSync, 'application/vnd.oci.image.layer.v1.tar+gzip')]);
+    await push(guarded.host, 'a', 'latest', [manifestOf(blobs)], blobs.slice(1), `Basic ${basic}`);
+    writeFileSync(join(home, '.docker/config.json'), JSON.stringify({ auths: { [guarded.host]: { auth: basic } } }));
+    equal(await readInSquashfs(own.images.squashfsPath(await own.images.pull(`${guarded.host}/a`, { architecture: 'x86_64' })), 'text'), 'guarded');
+    await own.images.remove(`${guarded.host}/a`, { inUse: () => Promise.resolve(false) });
+    // The same from a credential helper.
+    mkdirSync(join(home, 'bin'));
+    writeFileSync(join(home, 'bin/docker-credential-test'), `#!/bin/sh\nread -r host\n[ "$1 $host" = "get ${guarded.host}" ] && echo '{"Username":"tester","Secret":"secret-word"}'\n`, { mode: 0o755 });
+    writeFileSync(join(home, '.docker/config.json'), JSON.stringify({ credHelpers: { [guarded.host]: 'test' } }));
+    const helped = openImages({ instance: own.instance, store: own.store, clock: systemClock, log: silentLog, environment: { HOME: home, PATH: `${join(home, 'bin')}:/usr/bin:/bin` } });
+    equal((await helped.pull(`${guarded.host}/a`, { architecture: 'x86_64' })).digest, digestOf(blobs[1]?.bytes as Buffer));
   } finally { await own.close(); await guarded.close(); }
 });
 
