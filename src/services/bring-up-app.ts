@@ -148,6 +148,7 @@ async function writeRecord(deps: BringUpDeps, wish: RecordWish): Promise<AppReco
 /** One step for each service, ended by its being ready; the first failure ends all. */
 async function awaitServices(deps: BringUpDeps, record: AppRecord, services: readonly ServiceSpec[], request: BringUpRequest, steps: Steps): Promise<void> {
   const end = new AbortController();
+  let failure: StrataError | undefined;
   const signal = AbortSignal.any([request.signal, end.signal]);
   const waits = services.map((service) => steps.step(`service ${service.name}`, async (say) => {
     let last = '';
@@ -161,11 +162,12 @@ async function awaitServices(deps: BringUpDeps, record: AppRecord, services: rea
       }
       return state.state === 'ready' || state.state === 'completed';
     }, { what: `service ${service.name} is ready (${last || 'its containers start'})`, limitMs: request.waitMs, everyMs: 100, clock: deps.clock, signal });
-  }).catch((thrown: unknown) => { end.abort(thrown); throw thrown; }));
-  const results = await Promise.allSettled(waits);
-  if (end.signal.aborted) throw asStrataError(end.signal.reason, 'up');
-  const failed = results.find((one) => one.status === 'rejected');
-  if (failed !== undefined) throw asStrataError(failed.reason, 'up');
+  }).catch((thrown: unknown) => {
+    failure ??= asStrataError(thrown, 'up');
+    end.abort(new StrataError(`not awaited any longer, because service ${service.name} failed`, { code: 'operation.notAwaited', kind: 'unavailable' }));
+  }));
+  await Promise.all(waits);
+  if (failure !== undefined) throw failure;
 }
 
 async function stateOf(deps: BringUpDeps, record: AppRecord, service: string): Promise<AppStatus['services'][number] | undefined> {

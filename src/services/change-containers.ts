@@ -7,6 +7,7 @@ import type { Containers, ContainerSpec } from '#containers';
 import type { Addresses } from '#pool';
 import type { AppRecord } from './app-record.ts';
 import type { Steps } from './bring-up-app.ts';
+import { crashLoopRestarts } from './service-state.ts';
 
 export interface ChangeDeps {
   readonly containers: Containers;
@@ -72,7 +73,9 @@ export async function reviveContainers(deps: ChangeDeps, appId: string, services
   let revived = false;
   for (const spec of await membersOf(deps, appId, [...services])) {
     const status = (await deps.containers.statuses.get(spec.id))?.value;
-    const failed = status?.phase === 'exited' && status.exitCode !== 0 && spec.wanted === 'running';
+    const ended = status?.phase === 'exited' && status.exitCode !== 0;
+    const crashes = status?.phase === 'waiting' && status.restarts >= crashLoopRestarts;
+    const failed = spec.wanted === 'running' && (ended || crashes);
     if (failed) {
       await deps.containers.specs.delete(spec.id);
       await deps.addresses.release(`container/${spec.id}`);

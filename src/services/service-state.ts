@@ -6,7 +6,7 @@ import type { ServiceSpec } from './app.ts';
 
 type Member = { readonly spec: ContainerSpec; readonly status: ContainerStatus | undefined };
 /** After so many restarts a container is called failing; the agent goes on trying. */
-const crashLoopRestarts = 3;
+export const crashLoopRestarts = 3;
 
 export function serviceState(service: ServiceSpec, containers: readonly Member[], observed: AppObserved, waitingOn: AppStatus['waitingOn']): AppStatus['services'][number] {
   const active = containers.filter((one) => !one.spec.draining);
@@ -37,7 +37,7 @@ function failureOf(one: Member, observed: AppObserved): string | undefined {
     return `${name} is unhealthy: ${status.lastProbe === null ? 'its probe gave no output' : status.lastProbe.output.trim().slice(0, 500) || 'its probe gave no output'}`;
   }
   if (status.phase === 'exited' && status.exitCode !== 0) return `${name} ended with exit code ${status.exitCode ?? '?'}${status.why === '' ? '' : `: ${status.why}`}`;
-  if (status.phase === 'waiting' && status.restarts >= crashLoopRestarts) return `${name} was started ${status.restarts + 1} times and ended each time, last with exit code ${status.exitCode ?? '?'}`;
+  if (status.phase === 'waiting' && status.restarts >= crashLoopRestarts) return `${name} was started ${status.restarts + 1} times and ended each time, last with exit code ${status.exitCode ?? '?'}${status.why === '' ? '' : `: ${status.why}`}`;
   return undefined;
 }
 
