@@ -59,6 +59,7 @@ describe('files of a project', () => {
     assert.equal(await imageOf(lab, { env: { A: '9' } }), '9-2');
     assert.equal(await imageOf(lab, { envFiles: [join(lab.folder, 'other.env')] }), '3-none');
     assert.equal(await imageOf(lab, { envFiles: [join(lab.folder, 'other.env'), join(lab.folder, 'last.env')] }), '4-45');
+    assert.equal(await imageOf(lab, { env: { COMPOSE_ENV_FILES: 'other.env,last.env' } }), '4-45');
     assert.match((await lab.errors({ envFiles: [join(lab.folder, 'none.env')] }))[0] ?? '', /^none\.env:1:1 compose\.fileMissing/);
   });
 
@@ -129,6 +130,20 @@ describe('files of a project', () => {
     assert.deepEqual((await optional.service('web')).dependsOn, []);
     using off = composeLab('services: {debug: {image: x, profiles: [debug]}}');
     assert.match((await off.errors())[0] ?? '', /compose\.noServices every service belongs to a profile/);
+  });
+
+  test('[C2] projects that are too much are refused, soon', async () => {
+    const start = performance.now();
+    const big = 'x'.repeat(900_000);
+    using texts = composeLab({ 'compose.yaml': `services:\n  web:\n    image: a\n    labels: {${Array.from({ length: 2000 }, (_, index) => `l${index}: $BIG`).join(', ')}}\n`, '.env': `BIG=${big}\n` });
+    assert.match((await texts.errors())[0] ?? '', /compose\.tooLarge the variables of the project/);
+    using services = composeLab(`services: {${Array.from({ length: 300 }, (_, index) => `s${index}: {image: a}`).join(', ')}}`);
+    assert.deepEqual(await services.errors(), ['compose.yaml:1:1 compose.tooLarge the file has 300 services; at most 256 are read']);
+    using chain = composeLab(`services: {${Array.from({ length: 60 }, (_, index) => `s${index}: {image: a, extends: s${index + 1}}`).join(', ')}, s60: {image: a}}`);
+    assert.match((await chain.errors())[0] ?? '', /compose\.tooDeep services extend each other over more than 32 steps/);
+    using many = composeLab({ 'compose.yaml': `include: [${Array.from({ length: 70 }, (_, index) => `f${index}.yaml`).join(', ')}]\nservices: {web: {image: a}}`, ...Object.fromEntries(Array.from({ length: 70 }, (_, index) => [`f${index}.yaml`, 'volumes: {}'])) });
+    assert.match((await many.errors())[0] ?? '', /compose\.tooLarge the project is made of more than 64 files/);
+    assert.ok(performance.now() - start < 8000, 'it takes too long');
   });
 
   test('[C16] the app\'s name: asked for, in the environment, in the file, of the folder', async () => {

@@ -78,7 +78,8 @@ async function filesOf(request: ComposeRequest, report: Report): Promise<Found> 
   const named = request.files.length > 0 ? request.files : pathsIn(request.env['COMPOSE_FILE'], request.env, request.workingDir);
   const nearby = named.length > 0 ? undefined : await findComposeFiles(request.workingDir);
   const workingDir = nearby?.workingDir ?? request.workingDir;
-  const envFiles = request.envFiles.length > 0 ? request.envFiles.map((path) => ({ path, required: true })) : [{ path: join(workingDir, '.env'), required: false }];
+  const namedEnvFiles = request.envFiles.length > 0 ? request.envFiles : pathsIn(request.env['COMPOSE_ENV_FILES'], { COMPOSE_PATH_SEPARATOR: ',' }, request.workingDir);
+  const envFiles = namedEnvFiles.length > 0 ? namedEnvFiles.map((path) => ({ path, required: true })) : [{ path: join(workingDir, '.env'), required: false }];
   const outside: Lookup = (name) => (Object.hasOwn(request.env, name) ? request.env[name] : undefined);
   const own = await readEnvFiles(envFiles, outside, report);
   const lookup: Lookup = (name) => outside(name) ?? own.get(name);

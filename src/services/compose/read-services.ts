@@ -34,6 +34,7 @@ function readVolumes(checked: readonly Checked[], project: ProjectReading): Volu
   const used = new Set(checked.flatMap(({ spec }) => spec.mounts.flatMap((mount) => (mount.kind === 'volume' ? [mount.volume] : []))));
   return [...project.volumes].filter(([name]) => used.has(name)).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, source]) => {
     const place = (...path: string[]): TreePlace => nearest(project.tree, ['volumes', name, ...path]).place;
+    if (source?.name !== undefined && source.name !== `${project.name}_${name}`) project.report.warn(place('name'), 'compose.notYet', `volumes.${name}.name is not used: the volume is called ${project.name}_${name}, and belongs to this app alone`, 'take it out');
     if (source?.driver !== undefined && source.driver !== 'local') project.report.error(place('driver'), 'compose.refused', `volumes.${name}.driver cannot be ${JSON.stringify(source.driver)}`, 'leave it out, or write local');
     return { name, external: false, sizeBytes: sizeOf(name, source?.['x-strata']?.size, place('x-strata', 'size'), project), labels: Object.fromEntries(pairsOf(source?.labels).map(([label, value]) => [label, value ?? ''])) };
   });

@@ -17,7 +17,8 @@ export function conformanceDocument(): string {
 
 Every key of the Compose specification is honoured or refused; none is ignored. A refused key is an error with its file, line and column,
 and nothing is changed. Of ${conformance.length} keys, ${count('honoured')} are **honoured**, ${count('partly')} **partly** (within what the note says; beyond it there is an error or a warning) and
-${count('refused')} **refused**. Each row is proved by a test that bears its name (\`src/services/compose/conformance/\`).
+${count('refused')} **refused**. Each row is proved by a test that bears its name, such as
+\`[C20] services.*.cpu_shares is refused\` (\`src/services/compose/conformance/conformance.test.ts\`).
 
 Files are found, merged (\`compose.override.yaml\`, several \`-f\`, \`!reset\`, \`!override\`), extended, included and filled with variables
 (\`\${NAME:-default}\`, \`.env\`) as the specification says. Keys that begin with \`x-\` are left alone, but \`x-strata\`, which is ours, is checked strictly;

@@ -57,7 +57,6 @@ export const refusedRows: readonly ConformanceRow[] = [
   service.refused('gpus', 'gpus: all', devices, '', [[]]),
   service.refused('ipc', 'ipc: host', namespaces, '', ['private', 'shareable']),
   service.refused('isolation', 'isolation: hyperv', 'it is for Windows containers', 'use x-strata: {isolation: dedicated} for a machine of its own', ['default']),
-  service.refused('logging.options', 'logging: {options: {max-size: 10m}}', 'how much is kept is fixed: the last 2 MiB of each container', 'take the options out', [{}]),
   service.refused('mac_address', 'mac_address: 02:42:ac:11:65:43', address),
   service.refused('mem_swappiness', 'mem_swappiness: 0', 'virtual machines do not swap', ''),
   service.refused('memswap_limit', 'memswap_limit: 1g', 'virtual machines do not swap', 'use mem_limit'),

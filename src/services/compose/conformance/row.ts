@@ -24,9 +24,6 @@ export interface ConformanceRow {
   readonly harmless: readonly unknown[];
 }
 
-/** Name of the test that proves the row. */
-export const testNameOf = (row: ConformanceRow): string => `[C20] ${row.key} is ${row.state}`;
-
 type Build = (key: string, example: string, note?: string) => ConformanceRow;
 
 /** Rows of a part: `at('services.*')` gives functions whose keys start there. */

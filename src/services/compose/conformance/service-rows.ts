@@ -151,6 +151,7 @@ export const serviceRows: readonly ConformanceRow[] = [
   service.honoured('stop_signal', 'stop_signal: SIGQUIT'),
   service.partly('logging', 'logging: {driver: json-file}', 'Logs are kept for `strata logs`.'),
   service.partly('logging.driver', 'logging: {driver: local}', 'json-file and local, which mean the same here.'),
+  service.partly('logging.options', 'logging: {options: {max-size: 10m}}', 'Not used, with a warning: the last 2 MiB of each container are kept.'),
   service.partly('attach', 'attach: false', '`strata up` never attaches; `strata logs -f` does.'),
   service.partly('develop', 'develop: {watch: [{path: ., action: rebuild}]}', 'Read by `docker compose watch` alone, which has no like here.'),
 

@@ -34,7 +34,7 @@ export const topRows: readonly ConformanceRow[] = [
   volume.honoured('labels', withVolume('{labels: {a: b}}')),
   volume.honoured('x-strata', withVolume('{x-strata: {size: 1g}}'), 'Ours.'),
   volume.honoured('x-strata.size', withVolume('{x-strata: {size: 1g}}'), 'Size of the disk, 8 GiB by default; it takes room as it is filled.'),
-  volume.refused('name', withVolume('{name: other}'), 'a volume is known by its key in the file', 'rename the key'),
+  volume.partly('name', withVolume('{name: other}'), 'Not used, with a warning: a volume belongs to its app, and is called app_key.'),
   volume.refused('driver_opts', withVolume('{driver_opts: {type: nfs}}'), 'a volume is a disk of its own, not a mount of the host', 'reach shared storage over the network', [{}]),
   volume.refused('external', withVolume('{external: true}'), external, 'take `external` out, and the volume is made', [false, 'false']),
 

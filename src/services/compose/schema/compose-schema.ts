@@ -4,7 +4,7 @@ import { closed, named, pairs, refused, text, textOrTexts } from './field.ts';
 import { serviceSchema } from './service-schema.ts';
 
 export const volumeSchema = z.union([z.null(), closed({
-  name: refused, driver: text.optional(), driver_opts: refused, external: refused, labels: pairs.optional(),
+  name: text.optional(), driver: text.optional(), driver_opts: refused, external: refused, labels: pairs.optional(),
   'x-strata': z.strictObject({ size: z.union([text, z.int()]).optional() }).optional(),
 })]);
 export type VolumeSource = z.infer<typeof volumeSchema>;

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { buildSchema } from './build-schema.ts';
 import { deploySchema } from './deploy-schema.ts';
-import { closed, command, flag, named, number, pairs, refused, text, textOrTexts, texts } from './field.ts';
+import { closed, command, flag, named, number, pairs, refused, text, textOrTexts, texts, value } from './field.ts';
 
 export const portSchema = z.union([z.number(), text, closed({
   name: text.optional(), mode: text.optional(), host_ip: text.optional(), target: z.union([z.int(), text]),
@@ -58,7 +58,7 @@ export const serviceSchema = closed({
   cpus: number.optional(), mem_limit: number.optional(), mem_reservation: number.optional(), pids_limit: number.optional(), shm_size: number.optional(),
   ulimits: z.record(z.string().regex(/^[a-z]+$/), z.union([limit, closed({ soft: limit, hard: limit })])).optional(), sysctls: pairs.optional(),
   cap_add: texts.optional(), cap_drop: texts.optional(), privileged: flag.optional(), read_only: flag.optional(), init: flag.optional(), tty: flag.optional(),
-  stop_grace_period: text.optional(), stop_signal: text.optional(), logging: closed({ driver: text.optional(), options: refused }).optional(),
+  stop_grace_period: text.optional(), stop_signal: text.optional(), logging: closed({ driver: text.optional(), options: z.record(text, value).optional() }).optional(),
   extends: z.union([text, closed({ service: text, file: text.optional() })]).optional(),
   attach: flag.optional(), develop: z.unknown().optional(), 'x-strata': serviceXStrataSchema.optional(),
   // Refused: conformance.ts says why.

@@ -86,6 +86,7 @@ function readCapabilities(reading: ServiceReading, key: 'cap_add' | 'cap_drop'):
 
 /** Logs are always kept for `strata logs`; nothing carries them elsewhere yet. */
 function checkLogging(reading: ServiceReading): void {
+  if (Object.keys(reading.source.logging?.options ?? {}).length > 0) reading.project.report.warn(keyAt(reading, 'logging', 'options'), 'compose.notYet', `services.${reading.name}.logging.options has no effect: the last 2 MiB of each container's log are kept`, 'take the options out');
   const driver = reading.source.logging?.driver;
   if (driver !== undefined && !['json-file', 'local'].includes(driver)) wrong(reading, ['logging', 'driver'], 'compose.refused', `cannot be ${JSON.stringify(driver)}`, 'leave it out: `strata logs` shows what is kept');
 }
