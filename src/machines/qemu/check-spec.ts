@@ -1,14 +1,15 @@
 /** What this engine cannot do is refused with the reason, before anything is made. Pure. */
-import { existsSync } from 'node:fs';
-import { StrataError } from '#base';
+import { StrataError, type Architecture } from '#base';
 import type { MachineSpec } from '../machine.ts';
-import { qemuProgram } from './command-line.ts';
 
 const debianPackage = { x86_64: 'qemu-system-x86', aarch64: 'qemu-system-arm' } as const;
 
-/** @throws StrataError `machine.engineCannot`, `machine.engineMissing` */
-export function checkSpec(spec: MachineSpec): void {
-  if (!existsSync(qemuProgram(spec.architecture))) {
+/**
+ * @param installed architectures whose QEMU is there
+ * @throws StrataError `machine.engineCannot`, `machine.engineMissing`
+ */
+export function checkSpec(spec: MachineSpec, installed: readonly Architecture[]): void {
+  if (!installed.includes(spec.architecture)) {
     throw new StrataError(`QEMU for ${spec.architecture} is not installed`, { code: 'machine.engineMissing', kind: 'unavailable', advice: `install ${debianPackage[spec.architecture]}` });
   }
   if (spec.boot.kind === 'disk' && spec.disks.length === 0) throw cannot(spec, 'boots its first disk, but has none');

@@ -64,10 +64,11 @@ test('[Q10] the accelerator decides processor and kernel\'s words; an architectu
 
 test('[Q11] what the engine cannot do is refused with the reason', () => {
   const disk = { serial: 'os', path: '/os', format: 'raw', readOnly: false } as const;
-  throws(() => checkSpec(testMachine({ boot: { kind: 'disk' }, disks: [] })), { code: 'machine.engineCannot', message: /boots its first disk, but has none/ });
-  throws(() => checkSpec(testMachine({ disks: [disk, disk] })), { code: 'machine.engineCannot', message: /two disks of one serial/ });
-  throws(() => checkSpec(testMachine({ disks: [{ ...disk, serial: 'scratch' }] })), { code: 'machine.engineCannot' });
-  checkSpec(testMachine({ boot: { kind: 'disk' }, disks: [disk] }));
+  throws(() => checkSpec(testMachine({ boot: { kind: 'disk' }, disks: [] }), ['x86_64']), { code: 'machine.engineCannot', message: /boots its first disk, but has none/ });
+  throws(() => checkSpec(testMachine({ disks: [disk, disk] }), ['x86_64']), { code: 'machine.engineCannot', message: /two disks of one serial/ });
+  throws(() => checkSpec(testMachine({ disks: [{ ...disk, serial: 'scratch' }] }), ['x86_64']), { code: 'machine.engineCannot' });
+  throws(() => checkSpec(testMachine({ architecture: 'aarch64' }), ['x86_64']), { code: 'machine.engineMissing', message: /aarch64 is not installed/ });
+  checkSpec(testMachine({ boot: { kind: 'disk' }, disks: [disk] }), ['x86_64']);
 });
 
 test('[Q12] whatever a disk is called, it is data: no option, no other file', () => {

@@ -1,12 +1,13 @@
 /** The QEMU driver of the engine port: starts machines in jails, finds them again, removes their traces. */
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { architectures, hostArchitecture, runProcess, StrataError, systemClock, type Architecture, type Clock, type Instance, type Log } from '#base';
-import type { AcceleratorProof, Engine, EngineCapabilities } from '../engine.ts';
+import { hostArchitecture, runProcess, StrataError, systemClock, type Architecture, type Clock, type Instance, type Log } from '#base';
+import type { Engine, EngineCapabilities } from '../engine.ts';
 import { ensureLauncher } from '../launcher/index.ts';
 import { adoptMachine } from './adopt-machine.ts';
 import { qemuProgram } from './command-line.ts';
 import { eraseMachine } from './erase-machine.ts';
+import { installedArchitectures } from './installed-architectures.ts';
+import { isKvmProved, recordKvm } from './kvm-record.ts';
 import { proveAccelerators } from './prove-accelerators.ts';
 import { startMachine } from './start-machine.ts';
 
@@ -18,7 +19,7 @@ export interface QemuEngineDeps {
   readonly guestOs: (architecture: Architecture) => Promise<QemuGuestOs>;
   /** Makes and removes taps; without it machines have no network. */
   readonly network?: { ensureTap(machineId: string, options?: { readonly ownerUid?: number }): Promise<string>; removeTap(machineId: string): Promise<void> };
-  /** What was proved to work for an architecture, from the caller's cache; default is what `prove` found in this process, else TCG. */
+  /** What was proved to work for an architecture, from the caller's cache; default is what `prove` found since the host's boot, else TCG. */
   readonly accelerator?: (architecture: Architecture) => Promise<'kvm' | 'tcg'>;
   readonly clock?: Clock;
 }
@@ -43,27 +44,19 @@ export interface QemuContext {
 const maxDisks = 255;
 
 export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
-  let proofs: readonly AcceleratorProof[] = [];
-  let launcher: Promise<string> | undefined;
-  let version: Promise<string> | undefined;
-  const proved = (architecture: Architecture) => proofs.some((proof) => proof.accelerator === 'kvm' && proof.works && proof.architecture === architecture);
+  const launcher = once(() => prepare(deps.instance));
+  const version = once(readVersion);
+  const proved = async (architecture: Architecture) => (await isKvmProved(deps.instance, await version(), architecture) ? 'kvm' : 'tcg');
   const context: QemuContext = {
-    instance: deps.instance, log: deps.log, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network,
-    accelerator: deps.accelerator ?? (async (architecture) => (proved(architecture) ? 'kvm' : 'tcg')),
-    launcher: () => {
-      launcher ??= prepare(deps.instance).catch((error: unknown) => { launcher = undefined; throw error; });
-      return launcher;
-    },
+    instance: deps.instance, log: deps.log, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network, accelerator: deps.accelerator ?? proved, launcher,
   };
   return {
     name: 'qemu',
-    capabilities: async () => capabilities(),
-    qemuVersion: () => {
-      version ??= readVersion().catch((error: unknown) => { version = undefined; throw error; });
-      return version;
-    },
+    capabilities: async () => capabilities(await version().catch(() => undefined)), // not installed: no architectures either
+    qemuVersion: version,
     prove: async (signal) => {
-      proofs = await proveAccelerators(context, signal);
+      const proofs = await proveAccelerators(context, signal);
+      if (proofs.length > 0) await recordKvm(deps.instance, await version(), proofs);
       return proofs;
     },
     start: (spec, signal) => startMachine(context, spec, signal),
@@ -72,9 +65,21 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
   };
 }
 
-function capabilities(): EngineCapabilities {
-  const present = architectures.filter((architecture) => existsSync(qemuProgram(architecture)));
-  return { name: 'qemu', architectures: present, hotplugDisks: true, maxDisks, maxProcessors: 64, ownDisks: present.includes('x86_64'), pause: false, snapshot: false };
+/** What is found out once; again where it failed. */
+function once<T>(find: () => Promise<T>): () => Promise<T> {
+  let found: Promise<T> | undefined;
+  return () => {
+    found ??= find().catch((error: unknown) => { found = undefined; throw error; });
+    return found;
+  };
+}
+
+function capabilities(version: string | undefined): EngineCapabilities {
+  const present = installedArchitectures();
+  return {
+    name: 'qemu', architectures: present, hotplugDisks: true, maxDisks, maxProcessors: 64, ownDisks: present.includes('x86_64'), pause: false, snapshot: false,
+    ...(version === undefined ? {} : { version: `qemu ${version}` }),
+  };
 }
 
 async function prepare(instance: Instance): Promise<string> {
@@ -83,7 +88,7 @@ async function prepare(instance: Instance): Promise<string> {
 }
 
 async function readVersion(): Promise<string> {
-  const program = architectures.map(qemuProgram).find((path) => existsSync(path)) ?? qemuProgram(hostArchitecture);
+  const program = qemuProgram(installedArchitectures()[0] ?? hostArchitecture);
   const { stdout } = await runProcess([program, '--version'], { timeoutMs: 20_000 });
   const version = /version (\d+\.\d+\.\d+)/.exec(stdout)?.[1];
   if (version === undefined) throw new StrataError(`${program} does not say its version`, { code: 'machine.qemuVersion', kind: 'unavailable', advice: 'install qemu-system-x86 and qemu-system-arm' });

@@ -1,20 +1,19 @@
 /** What the host can run, proved by a guest that ran: opening /dev/kvm proves nothing. */
 import { existsSync } from 'node:fs';
-import { architectures, hostArchitecture, newId, systemDice, type Architecture } from '#base';
+import { hostArchitecture, newId, systemDice, type Architecture } from '#base';
 import type { AcceleratorProof } from '../engine.ts';
 import type { MachineSpec } from '../machine.ts';
 import { askForLife } from './ask-for-life.ts';
-import { qemuProgram } from './command-line.ts';
 import { eraseMachine } from './erase-machine.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
+import { installedArchitectures } from './installed-architectures.ts';
 import { startMachine } from './start-machine.ts';
 
 const limitsMs = { kvm: 5000, tcg: 60_000 } as const;
 
 export async function proveAccelerators(context: QemuContext, signal?: AbortSignal): Promise<readonly AcceleratorProof[]> {
   const proofs: AcceleratorProof[] = [];
-  for (const architecture of architectures) {
-    if (!existsSync(qemuProgram(architecture))) continue;
+  for (const architecture of installedArchitectures()) {
     if (architecture === hostArchitecture) proofs.push(await prove(context, architecture, 'kvm', signal));
     proofs.push(await prove(context, architecture, 'tcg', signal));
   }

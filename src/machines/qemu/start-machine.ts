@@ -10,6 +10,7 @@ import { translationCacheMiB, vmmCommand, type VmmFacts } from './command-line.t
 import { checkSpec } from './check-spec.ts';
 import { awaitExit, endVmm } from './end-vmm.ts';
 import { removeRunTraces } from './erase-machine.ts';
+import { installedArchitectures } from './installed-architectures.ts';
 import { jailContents } from './jail-contents.ts';
 import { machinePlaces, type MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
@@ -24,7 +25,7 @@ const greetingLimitMs = 20_000;
 
 export async function startMachine(context: QemuContext, spec: MachineSpec, signal?: AbortSignal): Promise<RunningMachine> {
   signal?.throwIfAborted();
-  checkSpec(spec);
+  checkSpec(spec, installedArchitectures());
   const places = machinePlaces(context.instance, spec.id);
   const launcher = await context.launcher();
   // Before anything is touched: its scratch disk and its limits are in use.

@@ -3,11 +3,11 @@ import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, open, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { isAlive, runProcess, signalProcess, silentLog, systemClock, waitUntil, type Instance, type ProcessIdentity } from '#base';
+import { isAlive, runProcess, signalProcess, silentLog, systemClock, waitUntil, type Instance } from '#base';
 import type { RunningMachine } from '../engine.ts';
 import { ensureGuestOs, type GuestOs } from '../guest-os/ensure-guest-os.ts';
 import { readKeeperRecord, startVmm } from '../launcher/index.ts';
@@ -114,7 +114,7 @@ test('[Q17] a captured VMM reaches nothing: the attack script in QEMU\'s own jai
   const address = listener.address();
   ok(address !== null && typeof address === 'object');
   const folder = machinePlaces(instance, 'attacker').runFolder;
-  await runProcess(['mkdir', '-m', '700', '-p', folder]);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
   try {
     const contents = jailContents('x86_64', kernel);
     const script = attackScript({
@@ -290,7 +290,7 @@ test('[Q24] a guest that floods its console or its agent\'s line, or never reads
   for (let round = 0; round < 64; round += 1) console.write(Buffer.alloc(64 * 1024, 'x')); // more than the guest takes
   const record = await readKeeperRecord(machinePlaces(instance, machine.id).runFolder);
   await systemClock.wait(200);
-  ok(await residentKb((record?.keeper as ProcessIdentity).pid) < 2048);
+  ok(record !== undefined && await residentKb(record.keeper.pid) < 2048);
   console.destroy();
   ok(await askForLife(machine, 30_000), 'the agent answers beside it');
   await rejects(async () => { await machine.openAgentLine(); await machine.openAgentLine(); }, { code: 'machine.lineBusy' });
