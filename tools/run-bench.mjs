@@ -19,7 +19,7 @@ const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const node = installNodeModules();
 if (process.env.STRATA_TEST_PREPARE !== 'no' && spawnSync(node, [join(root, 'tools/prepare-test-host.ts'), 'bench'], { cwd: root, stdio: ['ignore', 2, 2] }).status !== 0) process.exit(1);
 
-const files = readdirSync(join(root, 'bench')).filter((name) => name.endsWith('.ts') && (words.length === 0 || words.some((word) => name.includes(word)))).sort();
+const files = readdirSync(join(root, 'bench')).filter((name) => name.endsWith('.ts') && (words.length === 0 || words.some((word) => name.includes(word)))).sort((one, other) => (one < other ? -1 : 1));
 const figures = [];
 const broken = [];
 for (const file of files) {

@@ -28,7 +28,7 @@ if (process.env.STRATA_TEST_PREPARE !== 'no') {
 for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) process.on(signal, () => { endTestFiles(); process.exit(code); });
 
 const started = Date.now();
-const files = folders.flatMap((folder) => testFilesUnder(join(root, folder))).map((path) => relative(root, path)).sort();
+const files = folders.flatMap((folder) => testFilesUnder(join(root, folder))).map((path) => relative(root, path)).sort((one, other) => (one < other ? -1 : 1));
 const chosen = files.filter((file) => isLong(file) === long && (words.length === 0 || words.some((word) => file.includes(word))));
 const stages = long ? [[chosen, 1]] : [[chosen.filter((file) => !needsMachine(file)), 2], [chosen.filter(needsMachine), 1]];
 const results = [];
