@@ -27,6 +27,7 @@ const ofService: readonly (readonly [string, string])[] = [
   ['ulimits: {NOFILE: 1}', '4:15 compose.badName services.web.ulimits: the name NOFILE is not allowed'],
   // Values.
   ['restart: sometimes', '4:14 compose.wrongType services.web.restart must be "no", always, on-failure, on-failure:3 or unless-stopped, not "sometimes"'],
+  ['deploy: {restart_policy: {condition: toString}}', '4:42 compose.wrongType services.web.deploy.restart_policy.condition must be none, on-failure or any, not "toString"'],
   ['restart: always:3', '4:14 compose.wrongType services.web.restart must be "no", always, on-failure, on-failure:3 or unless-stopped, not "always:3"'],
   ['mem_limit: 1x', '4:16 compose.badSize services.web.mem_limit must be a size, not "1x"'],
   ['mem_limit: 128', '4:16 compose.badSize services.web.mem_limit is 128 bytes: no container runs in less than 6m'],
@@ -88,6 +89,7 @@ const ofService: readonly (readonly [string, string])[] = [
 const whole: readonly (readonly [string, string, readonly string[]])[] = [
   ['an unknown top-level key', 'service: {}\n', ['1:1 compose.unknownKey unknown key service', '1:1 compose.noServices the file has no services']],
   ['no services', 'name: a\n', ['1:1 compose.noServices the file has no services']],
+  ['a text that needs quotes', 'services:\n  web:\n    image: a{b}\n    x: {y: ${Z}}\n', ['4:13 compose.notYaml Unexpected flow-map-start at node end']],
   ['a list', '- a\n', ['1:1 compose.wrongType the file must be a mapping, not a list']],
   ['a service that is text', 'services:\n  web: nginx\n', ['2:8 compose.wrongType services.web must be a mapping, not the text "nginx"']],
   ['neither image nor build', 'services:\n  web: {}\n', ['2:8 compose.missingKey service web has neither an image nor a build']],
@@ -154,6 +156,6 @@ describe('what is wrong with a file', () => {
 
   test('[C15] services that share no network are said to reach each other', async () => {
     using lab = composeLab('services:\n  a: {image: x, networks: [front]}\n  b: {image: x, networks: [front, back]}\n  c: {image: x, networks: [back]}\nnetworks: {front: , back: }\n');
-    assert.deepEqual(await lab.warnings(), ['compose.yaml:2:17 compose.networkNotSeparate a can reach c although they share no network: the services of an app are not kept apart yet']);
+    assert.deepEqual(await lab.warnings(), ['compose.yaml:5:1 compose.networkNotSeparate a and c share no network, and can reach each other all the same: the services of an app are not kept apart yet']);
   });
 });

@@ -2,7 +2,7 @@
 import type { ServiceMount, ServiceSpec } from '../app.ts';
 import { dependencyPlace, readNetworks } from './service/read-network.ts';
 import { keyAt, placeAt, type ProjectReading, type ServiceReading } from './service/service-reading.ts';
-import { nearest, type TreePlace } from './yaml/tree.ts';
+import { keyPlace, nearest, type TreePlace } from './yaml/tree.ts';
 
 /** A service as written, and as it was read. */
 export interface Checked { readonly reading: ServiceReading; readonly spec: ServiceSpec }
@@ -98,13 +98,13 @@ function checkNetworkDrivers({ networks, tree, report }: ProjectReading): void {
   }
 }
 
-/** Services of an app reach each other; where Compose would keep them apart, that is said. */
-function checkNetworks(wanted: readonly ServiceReading[], { report }: ProjectReading): void {
-  const networks = wanted.map((reading) => ({ reading, names: new Set(readNetworks(reading)) }));
-  for (const [index, one] of networks.entries()) {
-    const apart = networks.slice(index + 1).filter((other) => other.names.isDisjointFrom(one.names)).map((other) => other.reading.name);
-    if (apart.length > 0) report.warn(keyAt(one.reading, 'networks'), 'compose.networkNotSeparate', `${one.reading.name} can reach ${apart.join(', ')} although they share no network: the services of an app are not kept apart yet`, 'put what must be apart into another app');
-  }
+/** Services of an app reach each other; where Compose would keep them apart, that is said, once. */
+function checkNetworks(wanted: readonly ServiceReading[], { tree, report }: ProjectReading): void {
+  const networks = wanted.map((reading) => ({ name: reading.name, on: new Set(readNetworks(reading)) }));
+  const apart = networks.flatMap((one, index) => networks.slice(index + 1).filter((other) => other.on.isDisjointFrom(one.on)).map((other) => `${one.name} and ${other.name}`));
+  if (apart.length === 0) return;
+  const more = apart.length === 1 ? '' : ` (and ${apart.length - 1} other pairs)`;
+  report.warn(keyPlace(tree, ['networks']), 'compose.networkNotSeparate', `${apart[0]}${more} share no network, and can reach each other all the same: the services of an app are not kept apart yet`, 'put what must be apart into another app');
 }
 
 /** A volume is a disk: one file system, one machine, one writer. */

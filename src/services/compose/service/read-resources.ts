@@ -49,14 +49,14 @@ export function readReservations(reading: ServiceReading): ServiceSpec['reservat
   return { ...positive('cpus', numberAt(reading, reservations?.cpus, { most: 1024 }, ...path, 'cpus')), ...positive('memoryBytes', memory ?? short) };
 }
 
-const conditions = { none: 'no', 'on-failure': 'on-failure', any: 'always' } as const;
+const conditions = new Map([['none', 'no'], ['on-failure', 'on-failure'], ['any', 'always']] as const);
 
 /** `deploy.restart_policy` wins over `restart`, as in Docker Compose. */
 export function readRestart(reading: ServiceReading): ServiceSpec['restart'] {
   const { restart = 'no', deploy } = reading.source;
   const wished = deploy?.restart_policy;
   if (wished !== undefined) {
-    const policy = conditions[(wished.condition ?? 'any') as keyof typeof conditions];
+    const policy = (conditions as ReadonlyMap<string, 'no' | 'on-failure' | 'always'>).get(wished.condition ?? 'any');
     if (policy === undefined) wrong(reading, ['deploy', 'restart_policy', 'condition'], 'compose.wrongType', `must be none, on-failure or any, not ${JSON.stringify(wished.condition)}`);
     const most = numberAt(reading, wished.max_attempts, { whole: true }, 'deploy', 'restart_policy', 'max_attempts');
     if (most !== undefined && policy !== 'on-failure') wrong(reading, ['deploy', 'restart_policy', 'max_attempts'], 'compose.refused', 'counts only with condition: on-failure', 'set condition: on-failure');

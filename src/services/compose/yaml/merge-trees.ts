@@ -39,7 +39,7 @@ const oneOf: readonly string[] = [`${service}.x-strata.health`];
 
 export function mergeTrees(base: TreeNode, over: TreeNode, path: readonly string[] = []): TreeNode {
   const pattern = patternOf(path);
-  const rule = rules[pattern];
+  const rule = Object.hasOwn(rules, pattern) ? rules[pattern] : undefined;
   if (over.tag === 'override' || rule === 'replace' || oneOf.includes(pattern)) return withoutTag(over);
   const [below, above] = [shaped(base, rule), shaped(over, rule)];
   if (below.kind === 'map' && above.kind === 'map') return rule === 'logging' && driverOf(below) !== driverOf(above) ? above : mergeMaps(below, above, path);

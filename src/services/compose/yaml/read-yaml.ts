@@ -89,7 +89,8 @@ class Reading {
 
   read(): TreeNode[] {
     const { errors, contents } = this.#document;
-    for (const error of errors.slice(0, 5)) this.#report.error(this.#at(error.pos[0]), 'compose.notYaml', yamlMessage(error.message), yamlAdvice(error.code));
+    // What follows the first is its consequence more often than not.
+    for (const error of errors.slice(0, 1)) this.#report.error(this.#at(error.pos[0]), 'compose.notYaml', yamlMessage(error.message), yamlAdvice(error.code));
     if (errors.length > 0 || contents === null) return [];
     try {
       return [this.#node(contents, 0)];
@@ -212,5 +213,5 @@ const yamlMessage = (text: string): string => text.split('\n')[0]?.replace(/ at 
 function yamlAdvice(code: string): string {
   if (code === 'TAB_AS_INDENT') return 'indent with spaces';
   if (code === 'BAD_INDENT') return 'bring it in line with the lines above';
-  return '';
+  return 'check quotes and indentation here: a text that holds { } [ ] : or # may need quotes';
 }
