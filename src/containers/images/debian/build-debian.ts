@@ -1,6 +1,6 @@
 /** From a Debian recipe an image. Its identity is made of what goes in, so an unchanged recipe costs a look. */
 import { createHash } from 'node:crypto';
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hostArchitecture, type Architecture } from '#base';
 import { canonicalJson } from '../../build-guest-spec.ts';
@@ -86,8 +86,18 @@ async function nativeLayers({ recipe, folder, signal }: DebianWish, plan: Debian
   return [tarFileLayer('the installed system', tar, isKept, await newestOf(plan))];
 }
 
-/** Time of the newest package: what scripts wrote is dated no later, so that the image is the same tomorrow. */
+/** When the newest package was built: what scripts wrote is dated no later, so that the image is the same tomorrow. */
 async function newestOf(plan: DebianPlan): Promise<number> {
-  const times = await Promise.all(packagesOf(plan.steps).map(async (one) => Math.floor((await stat(join(plan.apt.archives, one.file))).mtimeMs / 1000)));
+  const times = await Promise.all(packagesOf(plan.steps).map((one) => packageTime(join(plan.apt.archives, one.file))));
   return Math.max(0, ...times);
+}
+
+/** From the first header of the package, which is an ar archive: magic (8 bytes), name (16), time (12). */
+async function packageTime(path: string): Promise<number> {
+  const file = await open(path, 'r');
+  try {
+    const { buffer } = await file.read(Buffer.alloc(12), 0, 12, 24);
+    const seconds = Number(buffer.toString('latin1').trim());
+    return Number.isSafeInteger(seconds) ? seconds : 0;
+  } finally { await file.close(); }
 }

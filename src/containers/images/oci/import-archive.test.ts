@@ -111,14 +111,15 @@ test('[I11] an image in use stays; a second name can go; by digest it goes with 
   const bytes = savedArchive([layerOf(tarOf(file('r', 'removal')))]);
   const [image] = await env.images.importArchive(archiveFile(bytes), { reference: 'removal:1' });
   await env.images.importArchive(archiveFile(bytes), { reference: 'removal:2' });
+  const digest = image?.digest as string;
   const used = { inUse: () => Promise.resolve(true) };
-  await rejects(env.images.remove(image?.digest as string, used), { code: 'image.inUse', kind: 'conflict' });
+  await rejects(env.images.remove(digest, used), { code: 'image.inUse', kind: 'conflict' });
   await env.images.remove('removal:1', used);
   await rejects(env.images.remove('removal:2', used), { code: 'image.inUse' });
-  equal((await env.images.find('removal:2', 'x86_64'))?.digest, image?.digest);
-  await env.images.remove(image?.digest as string, idle);
+  equal((await env.images.find('removal:2', 'x86_64'))?.digest, digest);
+  await env.images.remove(digest, idle);
   equal(await env.images.find('removal:2', 'x86_64'), undefined);
-  equal(readdirSync(join(env.instance.stateDir, 'images')).some((name) => name.startsWith((image?.digest as string).slice(7))), false);
+  equal(readdirSync(join(env.instance.stateDir, 'images')).some((name) => name.startsWith(digest.slice(7))), false);
   await rejects(env.images.remove('removal:2', idle), { code: 'image.notFound' });
 });
 

@@ -4,16 +4,22 @@ import type { ImageRecord } from '../image-record.ts';
 import type { OciConfig } from './oci-documents.ts';
 
 export function imageConfigOf({ config }: OciConfig): ImageRecord['config'] {
-  const check = config?.Healthcheck;
-  const ms = (name: 'intervalMs' | 'timeoutMs' | 'startPeriodMs', nanoseconds: number | null | undefined) => (nanoseconds === undefined || nanoseconds === null || nanoseconds === 0 ? {} : { [name]: nanoseconds / 1e6 });
+  const { Entrypoint, Cmd, Env, WorkingDir, User, ExposedPorts, Volumes, Labels, StopSignal } = config ?? {};
   return {
-    entrypoint: config?.Entrypoint ?? [], command: config?.Cmd ?? [], env: config?.Env ?? [], workingDir: config?.WorkingDir ?? '', user: config?.User ?? '',
-    exposedPorts: Object.keys(config?.ExposedPorts ?? {}), volumes: Object.keys(config?.Volumes ?? {}), labels: config?.Labels ?? {}, stopSignal: config?.StopSignal ?? '',
-    healthcheck: check === undefined || check === null || (check.Test ?? []).length === 0 ? null : {
-      test: check.Test ?? [], ...ms('intervalMs', check.Interval), ...ms('timeoutMs', check.Timeout), ...ms('startPeriodMs', check.StartPeriod),
-      ...(check.Retries === undefined || check.Retries === null || check.Retries === 0 ? {} : { retries: check.Retries }),
-    },
+    entrypoint: Entrypoint ?? [], command: Cmd ?? [], env: Env ?? [], workingDir: WorkingDir ?? '', user: User ?? '',
+    exposedPorts: Object.keys(ExposedPorts ?? {}), volumes: Object.keys(Volumes ?? {}), labels: Labels ?? {}, stopSignal: StopSignal ?? '',
+    healthcheck: healthcheckOf(config?.Healthcheck),
   };
+}
+
+type OciHealthcheck = NonNullable<OciConfig['config']>['Healthcheck'];
+
+/** Nought and nothing both mean: as the default says. */
+function healthcheckOf(check: OciHealthcheck): ImageRecord['config']['healthcheck'] {
+  const test = check?.Test ?? [];
+  if (!check || test.length === 0) return null;
+  const ms = (name: 'intervalMs' | 'timeoutMs' | 'startPeriodMs', nanoseconds: number | null | undefined) => (nanoseconds ? { [name]: nanoseconds / 1e6 } : {});
+  return { test, ...ms('intervalMs', check.Interval), ...ms('timeoutMs', check.Timeout), ...ms('startPeriodMs', check.StartPeriod), ...(check.Retries ? { retries: check.Retries } : {}) };
 }
 
 export interface Platform { readonly os: string; readonly architecture: string; readonly variant?: string | null | undefined }
