@@ -41,8 +41,11 @@ const linkHeader = (index: number, flags: number, change: number): Message => ne
 /** Brings a link up. */
 export const linkUp = (index: number): ArrayBuffer => request(RTM_NEWLINK, 0, linkHeader(index, 1, 1).bytes());
 
-/** Promiscuous, so that frames for containers' own MACs pass whatever the card filters. */
+/** Takes a link away; when the kernel answers it is gone. */
 export const linkDelete = (index: number): ArrayBuffer => request(RTM_DELLINK, 0, linkHeader(index, 0, 0).bytes());
+
+/** Gives a link, which must be down, another name. */
+export const linkRename = (index: number, name: string): ArrayBuffer => request(RTM_NEWLINK, 0, linkHeader(index, 0, 0).attribute(IFLA_IFNAME, zero(name)).bytes());
 
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;

@@ -5,12 +5,13 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { gatewayAddress, silentLog, waitUntil, type Instance } from '#base';
+import { gatewayAddress, newId, silentLog, systemDice, waitUntil, type Instance } from '#base';
 import { macOfAddress, openHostNetwork, type HostNetwork } from '#pool';
 import { openBench, type Bench } from '../testing/open-bench.ts';
 import { shell } from '../testing/specs.ts';
 
 const subnet = 223;
+const machineId = newId('machine', systemDice);
 const instance = (folder: string): Instance => ({ name: 'gnet', stateDir: folder, runDir: folder, cacheDir: '/var/cache/strata', subnet });
 const addressOf = (last: number): string => `10.${subnet}.1.${last}`;
 const serve = shell('mkdir /w; hostname > /w/who; httpd -f -p 8080 -h /w');
@@ -36,8 +37,8 @@ describe('containers in the network', () => {
     folder = await mkdtemp(join(tmpdir(), 'gnet-'));
     network = openHostNetwork({ instance: instance(folder), log: silentLog });
     await network.ensure();
-    const tap = await network.ensureTap('m-guest');
-    const endpoint = (last: number, project: string) => ({ address: addressOf(last), machineId: 'm-guest', project });
+    const tap = await network.ensureTap(machineId);
+    const endpoint = (last: number, project: string) => ({ address: addressOf(last), machineId, project });
     await network.apply({ endpoints: [endpoint(2, 'a'), endpoint(3, 'a'), endpoint(4, 'b'), endpoint(9, 'a')], virtualAddresses: [] });
     bench = await openBench({ tap: { name: tap, mac: macOfAddress(addressOf(9)) } });
   });

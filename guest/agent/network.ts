@@ -5,8 +5,8 @@
  */
 import * as os from 'os';
 import * as sys from 'sys';
-import { exists, openFile, unmount, writeText } from './files.ts';
-import { address, linkUp, macvlan, route } from './netlink.ts';
+import { exists, openFile, setKernelValue, unmount, writeText } from './files.ts';
+import { address, linkDelete, linkRename, linkUp, macvlan, route } from './netlink.ts';
 
 const MS_BIND = 4096;
 export const namespacePath = (id: string): string => `/run/netns/${id}`;
@@ -44,13 +44,21 @@ export function makeNamespace(id: string, network: Network | null): void {
   }
 }
 
+let madeLinks = 0;
+
 function connect(network: Network, home: number, inside: number): void {
   const card = sys.interfaceIndex('eth0');
   if (card === 0) throw new Error('the machine has no network card');
-  sys.netlink(macvlan(card, 'eth0', network.mac, inside));
+  // A name that the namespace the request comes from must not have either.
+  madeLinks += 1;
+  const passing = `link${madeLinks}`;
+  sys.netlink(macvlan(card, passing, network.mac, inside));
   sys.setnsNet(inside);
   try {
-    const link = sys.interfaceIndex('eth0');
+    const link = sys.interfaceIndex(passing);
+    sys.netlink(linkRename(link, 'eth0'));
+    // The pool's network speaks IPv4; the host would drop what IPv6 says of itself.
+    if (exists('/proc/sys/net/ipv6/conf/eth0')) setKernelValue('/proc/sys/net/ipv6/conf/eth0/disable_ipv6', '1');
     sys.netlink(linkUp(link));
     sys.netlink(address(link, network.address, 32));
     sys.netlink(route(link, network.gateway, null));
@@ -60,10 +68,19 @@ function connect(network: Network, home: number, inside: number): void {
   }
 }
 
-/** Links in a namespace go with it. Fine where there is none. */
+/**
+ * Fine where there is none. The kernel takes a namespace apart some time later, and until then nobody else may
+ * have the link's MAC; so the link goes first, at once.
+ */
 export function removeNamespace(id: string): void {
   const path = namespacePath(id);
   if (!exists(path)) return;
+  try {
+    insideNamespace(id, () => {
+      const link = sys.interfaceIndex('eth0');
+      if (link > 0) sys.netlink(linkDelete(link));
+    });
+  } catch { /* a namespace that was only half made has no link */ }
   unmount(path);
   os.remove(path);
 }

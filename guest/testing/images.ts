@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { runProcess, type Architecture } from '#base';
 
 const applets = ['sh', 'cat', 'echo', 'sleep', 'id', 'env', 'pwd', 'ls', 'stat', 'dd', 'head', 'tail', 'wc', 'md5sum', 'yes', 'true', 'false', 'kill', 'hostname', 'mount', 'umount', 'mknod', 'touch', 'httpd', 'nc',
-  'ip', 'ps', 'seq', 'printf', 'stty', 'tty', 'test', 'mkdir', 'rm', 'grep', 'nproc', 'ping', 'wget', 'od', 'tr', 'chmod', 'chown', 'sync', 'date', 'usleep', 'df', 'awk', 'sed', 'nohup', 'setsid', 'cut', 'sort'];
+  'ip', 'ps', 'seq', 'printf', 'stty', 'tty', 'uname', 'test', 'mkdir', 'rm', 'grep', 'nproc', 'ping', 'wget', 'od', 'tr', 'chmod', 'chown', 'sync', 'date', 'usleep', 'df', 'awk', 'sed', 'nohup', 'setsid', 'cut', 'sort'];
 
 /** A squashfs with busybox, two users, and a folder /data that belongs to `app`. */
 export async function makeImage(folder: string, architecture: Architecture = 'x86_64'): Promise<string> {

@@ -31,13 +31,13 @@ export async function initramfsEntries(input: InitramfsInput): Promise<readonly 
     ...['dev', 'proc', 'sys', 'etc', 'tmp', 'run'].map((path): CpioEntry => ({ path, kind: 'folder' })),
     { path: 'etc/passwd', kind: 'file', content: Buffer.from('root:x:0:0:root:/root:/bin/sh\n'), mode: 0o644 },
     { path: 'etc/group', kind: 'file', content: Buffer.from('root:x:0:\n'), mode: 0o644 },
-    ...await moduleEntries(input.modules),
+    ...await moduleEntries(input),
     ...await programEntries(input),
   ];
 }
 
-async function moduleEntries(folder: string): Promise<CpioEntry[]> {
-  const { lists: [first = [], rest = []], files } = await readModules(folder, [firstModules, restModules]);
+async function moduleEntries(input: InitramfsInput): Promise<CpioEntry[]> {
+  const { lists: [first = [], rest = []], files } = await readModules(input.modules, [firstModules, restModules], `${loaders[input.architecture].triplet}-objcopy`);
   const list = (name: string, names: readonly string[]): CpioEntry => ({ path: `modules/${name}`, kind: 'file', content: Buffer.from(names.map((one) => `${one}.ko\n`).join('')), mode: 0o644 });
   return [list('first', first), list('rest', rest), ...[...files].map(([name, content]): CpioEntry => ({ path: `modules/${name}.ko`, kind: 'file', content, mode: 0o644 }))];
 }

@@ -10,8 +10,11 @@ export interface KernelModules {
   readonly files: ReadonlyMap<string, Buffer>;
 }
 
-/** @param folder `lib/modules/<release>` of the package */
-export async function readModules(folder: string, lists: readonly (readonly string[])[]): Promise<KernelModules> {
+/**
+ * @param folder `lib/modules/<release>` of the package
+ * @param objcopy of the modules' architecture
+ */
+export async function readModules(folder: string, lists: readonly (readonly string[])[], objcopy: string): Promise<KernelModules> {
   const paths = new Map<string, string>();
   for (const entry of (await readdir(folder, { recursive: true })).sort()) if (/\.ko(\.xz)?$/.test(entry)) paths.set(moduleName(entry), join(folder, entry));
   const files = new Map<string, Buffer>();
@@ -20,7 +23,7 @@ export async function readModules(folder: string, lists: readonly (readonly stri
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
     const path = paths.get(name);
     if (path === undefined || files.has(name)) continue; // built into this kernel, or read already
-    const bytes = await moduleBytes(path);
+    const bytes = await moduleBytes(path, objcopy);
     files.set(name, bytes);
     depends.set(name, moduleDepends(bytes));
     open.push(...moduleDepends(bytes));
@@ -30,9 +33,17 @@ export async function readModules(folder: string, lists: readonly (readonly stri
   return { lists: ordered, files };
 }
 
-/** finit_module wants them uncompressed here: decompressing under emulation costs more than reading. */
-async function moduleBytes(path: string): Promise<Buffer> {
-  if (!path.endsWith('.xz')) return readFile(path);
-  await runProcess(['xz', '--decompress', '--keep', '--force', '--', path], { timeoutMs: 60_000 });
-  return readFile(path.slice(0, -'.xz'.length));
+/**
+ * Without type information, and so without the signature behind it: the kernel would check it and parse the types,
+ * 10–20 ms a module under emulation. Uncompressed, because unpacking costs more than reading.
+ */
+async function moduleBytes(path: string, objcopy: string): Promise<Buffer> {
+  let plain = path;
+  if (path.endsWith('.xz')) {
+    await runProcess(['xz', '--decompress', '--keep', '--force', '--', path], { timeoutMs: 60_000 });
+    plain = path.slice(0, -'.xz'.length);
+  }
+  const stripped = `${plain}.stripped`;
+  await runProcess([objcopy, '--strip-debug', '--remove-section=.BTF', '--remove-section=.note.gnu.build-id', plain, stripped], { timeoutMs: 60_000 });
+  return readFile(stripped);
 }
