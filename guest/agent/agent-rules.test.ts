@@ -18,14 +18,14 @@ const identity = { uid: 0, gid: 0, groups: [], home: '/root' };
 const places = { root: 'rootfs', networkNamespace: '/run/netns/c1', files: new Map<string, string>(), volumes: new Map([['/data', '/volumes/vol']]) };
 const probe: GuestProbe = { test: { kind: 'tcp', port: 80 }, intervalMs: 30_000, timeoutMs: 1000, retries: 3, startPeriodMs: 5000, startIntervalMs: 500 };
 
-test('the pause before a restart begins at 100 ms, never shrinks and ends at one minute', () => {
+test('[G32] the pause before a restart begins at 100 ms, never shrinks and ends at one minute', () => {
   assert.equal(backOffMs(1), 100);
   assert.equal(backOffMs(2), 200);
   assert.equal(backOffMs(1_000_000), 60_000);
   fc.assert(fc.property(fc.integer({ min: 1, max: 5000 }), (failures) => backOffMs(failures + 1) >= backOffMs(failures) && backOffMs(failures) <= 60_000));
 });
 
-test('restart policies: only a failure, at most so often, always, never', () => {
+test('[G32] restart policies: only a failure, at most so often, always, never', () => {
   assert.equal(shouldRestart({ policy: 'no' }, 1, 0), false);
   assert.equal(shouldRestart({ policy: 'on-failure' }, 0, 0), false);
   assert.equal(shouldRestart({ policy: 'on-failure' }, 137, 1000), true);
@@ -35,7 +35,7 @@ test('restart policies: only a failure, at most so often, always, never', () => 
   assert.equal(shouldRestart({ policy: 'unless-stopped' }, 0, 5), true);
 });
 
-test('failures in the start period do not count, and one success ends it', () => {
+test('[G33] failures in the start period do not count, and one success ends it', () => {
   let state = newProbeState(0);
   for (let at = 500; at < 5000; at += 500) state = afterProbe(state, probe, false, at);
   assert.deepEqual([state.health, state.failures], ['starting', 0]);
@@ -46,7 +46,7 @@ test('failures in the start period do not count, and one success ends it', () =>
   assert.equal(afterProbe(state, probe, false, 4970).health, 'unhealthy');
 });
 
-test('without a success it is unhealthy after exactly as many failures as retries say', () => {
+test('[G33] without a success it is unhealthy after exactly as many failures as retries say', () => {
   let state = newProbeState(0);
   for (let failures = 1; failures <= 3; failures += 1) {
     assert.equal(state.health, 'starting');
@@ -55,7 +55,7 @@ test('without a success it is unhealthy after exactly as many failures as retrie
   assert.equal(state.health, 'unhealthy');
 });
 
-test('a starting container is asked often, a healthy one at its interval', () => {
+test('[G33] a starting container is asked often, a healthy one at its interval', () => {
   const state = newProbeState(0);
   assert.ok(nextProbeMs(state, probe, 0, true) <= 500);
   assert.equal(nextProbeMs(state, probe, 1000, false), 500);
@@ -65,7 +65,7 @@ test('a starting container is asked often, a healthy one at its interval', () =>
 const passwd = 'root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/var/www:/bin/false\n';
 const group = 'root:x:0:\nweb:x:34:\nadm:x:4:web,other\nlogs:x:50:\n';
 
-test('users are found by name and number, with their groups', () => {
+test('[G21] users are found by name and number, with their groups', () => {
   assert.deepEqual(resolveUser('', [], passwd, group), { uid: 0, gid: 0, groups: [], home: '/root' });
   assert.deepEqual(resolveUser('web', ['logs'], passwd, group), { uid: 33, gid: 34, groups: [4, 50], home: '/var/www' });
   assert.deepEqual(resolveUser('33', [], passwd, group), { uid: 33, gid: 34, groups: [4], home: '/var/www' });
@@ -75,7 +75,7 @@ test('users are found by name and number, with their groups', () => {
   assert.throws(() => resolveUser('web:none', [], passwd, group), /none/);
 });
 
-test('capabilities are Docker\'s fourteen, plus and minus what is said', () => {
+test('[G28] capabilities are Docker\'s fourteen, plus and minus what is said', () => {
   assert.equal(capabilitiesOf(spec).length, 14);
   assert.ok(!capabilitiesOf(spec).includes('CAP_SYS_ADMIN'));
   assert.deepEqual(capabilitiesOf({ ...spec, capabilities: { add: ['net_admin'], drop: ['ALL'] } }), ['CAP_NET_ADMIN']);
@@ -83,7 +83,7 @@ test('capabilities are Docker\'s fourteen, plus and minus what is said', () => {
   assert.equal(new Set(capabilitiesOf({ ...spec, privileged: true })).size, 41);
 });
 
-test('limits, user and mounts reach the runtime\'s configuration', () => {
+test('[G27] limits, user and mounts reach the runtime\'s configuration', () => {
   const config = ociConfig({
     ...spec, limits: { cpus: 0.5, memoryBytes: 1 << 24, pids: 7 }, readOnlyRoot: true, ulimits: [{ name: 'nofile', soft: 10, hard: 20 }],
     mounts: [{ kind: 'volume', serial: 'vol', target: '/data', readOnly: true }, { kind: 'tmpfs', target: '/t', sizeBytes: 4096 }],
@@ -105,7 +105,7 @@ test('limits, user and mounts reach the runtime\'s configuration', () => {
   assert.ok(config.mounts.find((mount) => mount.destination === '/t')?.options.includes('size=4096'));
 });
 
-test('signals by name, short name and number; nonsense is refused', () => {
+test('[G31] signals by name, short name and number; nonsense is refused', () => {
   assert.deepEqual(['SIGTERM', 'term', '15', 'HUP', 'SIGRTMIN+3'].map(signalNumber), [15, 15, 15, 1, 37]);
   for (const bad of ['', 'SIGNOTHING', '-9', 'RTMIN-1']) assert.throws(() => signalNumber(bad), Error, bad);
 });
