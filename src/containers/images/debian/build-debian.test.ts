@@ -29,7 +29,7 @@ const build = (recipe: Partial<DebianRecipe>, reference: string, architecture = 
 async function run(image: Image, argv: readonly string[]): Promise<string> {
   const root = join(env.folder, `root-${image.digest.slice(7, 19)}`);
   if (!existsSync(root)) await runProcess(['unsquashfs', '-quiet', '-no-progress', '-dest', root, env.images.squashfsPath(image)], { timeoutMs: 120_000 });
-  const { stdout, stderr } = await runProcess(['bwrap', '--die-with-parent', '--unshare-all', '--bind', root, '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/run', '--tmpfs', '/tmp', '--clearenv', '--setenv', 'PATH', '/usr/sbin:/usr/bin:/sbin:/bin', '--', ...argv]);
+  const { stdout, stderr } = await runProcess(['bwrap', '--die-with-parent', '--unshare-pid', '--unshare-ipc', '--unshare-net', '--unshare-uts', '--cap-add', 'CAP_CHOWN', '--bind', root, '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/run', '--tmpfs', '/tmp', '--clearenv', '--setenv', 'PATH', '/usr/sbin:/usr/bin:/sbin:/bin', '--', ...argv]);
   return stdout + stderr;
 }
 
