@@ -44,6 +44,8 @@ const maxWaitingBytes = 8 * 1024 * 1024;
 const maxStreams = 1024;
 /** Answers are as large as what was asked for; nobody asked for events. */
 const maxEventBytes = 160 * 1024;
+/** Messages pay by length too: about 4 MB/s may last, 8 MB may come at once. Bulk data goes by streams. */
+const tollBytes = 1024;
 
 /**
  * Resets the line, greets the agent and returns the connection; owns the line from then on, also where it throws.
@@ -179,7 +181,7 @@ class GuestLine implements AgentConnection {
   }
 
   #message(payload: Uint8Array): void {
-    this.#slowDown(this.#frameToll.pay());
+    this.#slowDown(this.#frameToll.pay(1 + payload.length / tollBytes));
     if (payload.length > maxEventBytes && this.#pending.size === 0) throw protocolViolation(`a message of ${payload.length} bytes that nobody asked for`);
     const message = readGuestMessage(payload);
     if (message === undefined) throw protocolViolation('a message without the form of one');

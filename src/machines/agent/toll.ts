@@ -5,8 +5,8 @@
 import type { Clock } from '#base';
 
 export interface Toll {
-  /** Counts one; returns for how many milliseconds to stop reading, 0 while there is no debt. */
-  pay(): number;
+  /** Counts one, or as many as said; returns for how many milliseconds to stop reading, 0 while there is no debt. */
+  pay(count?: number): number;
 }
 
 /** @param perSecond lasting rate; `burst` may come at once. */
@@ -14,9 +14,9 @@ export function toll(clock: Clock, perSecond: number, burst: number): Toll {
   let left = burst;
   let at = clock.monotonic();
   return {
-    pay() {
+    pay(count = 1) {
       const now = clock.monotonic();
-      left = Math.min(burst, left + ((now - at) * perSecond) / 1000) - 1;
+      left = Math.min(burst, left + ((now - at) * perSecond) / 1000) - count;
       at = now;
       return left >= 0 ? 0 : Math.ceil((-left * 1000) / perSecond);
     },

@@ -1,0 +1,199 @@
+/** The planner as a table, and as properties over random histories against a world that is only rules. */
+import { deepEqual, equal, ok, throws } from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { checkMachinePlan } from './check-machine-plan.ts';
+import { chooseEngine, type EngineChoice } from './choose-engine.ts';
+import type { EngineCapabilities } from './engine.ts';
+import type { MachineSpec } from './machine.ts';
+import { machinePolicy as policy } from './machine-policy.ts';
+import { startPause } from './machine-run.ts';
+import * as states from './machine-states.ts';
+import { planMachine, type MachineSeen, type VmmRunning, type VmmSeen } from './plan-machine.ts';
+
+const id = 'maaaaaaaaaa';
+const spec: MachineSpec = {
+  id, name: 'web', architecture: 'x86_64', engine: 'auto', processors: 1, memoryMiB: 256, boot: { kind: 'guest-os' }, scratchMiB: 0, disks: [],
+  network: { mac: '02:00:00:00:00:01', address: '10.88.0.5' }, wanted: 'running', owner: null, createdAt: 1, generation: 1,
+};
+const engine: EngineChoice = { chosen: 'qemu', why: '' };
+const process = { bootId: 'b', pid: 5, startTicks: 6 };
+const hello = { nonce: '', protocol: 1, agentVersion: '1', bootId: 'g', kernel: '6', architecture: 'x86_64', uptimeMs: 1 };
+const none = { status: undefined, run: undefined };
+const started = states.found(states.starting(none, spec, 'qemu', 1000), { process, accelerator: 'tcg', isolation: 'emulated' });
+const running = states.answered(started, hello, 3000);
+const exit = { code: null, signal: 'SIGKILL', stderr: '', at: 5000 };
+const dead = states.ended(running, { exit, spec, hostRebooted: false, now: 5000, policy });
+const up = (change: Partial<VmmRunning> = {}): VmmSeen => ({ state: 'running', agent: 'ready', knownMs: 5000, trouble: null, stoppingMs: null, ...change });
+const seen = (change: Partial<MachineSeen>): MachineSeen => ({ spec, status: undefined, run: undefined, vmm: { state: 'none' }, engine, now: 10_000, ...change });
+const stopped = { ...spec, wanted: 'stopped' as const };
+
+const table: readonly (readonly [string, MachineSeen, readonly string[]])[] = [
+  ['never started', seen({}), ['ensureTap', 'start']],
+  ['without a network', seen({ spec: { ...spec, network: null } }), ['start']],
+  ['wished stopped', seen({ spec: stopped }), []],
+  ['no engine', seen({ engine: { chosen: null, refusals: [] } }), []],
+  ['boots', seen({ ...started, vmm: up({ agent: 'awaited' }) }), []],
+  ['boots for too long', seen({ ...started, vmm: up({ agent: 'awaited', knownMs: policy.bootLimitMs }) }), ['kill']],
+  ['runs', seen({ ...running, vmm: up() }), []],
+  ['runs, the line is being opened again', seen({ ...running, vmm: up({ agent: 'awaited' }) }), []],
+  ['died, its pause not over', seen({ ...dead, now: 5500 }), []],
+  ['died, its pause over', seen({ ...dead, now: 6000 }), ['ensureTap', 'start']],
+  ['to be stopped', seen({ ...running, spec: stopped, vmm: up() }), ['powerOff']],
+  ['to be stopped while it boots', seen({ ...started, spec: stopped, vmm: up({ agent: 'awaited' }) }), ['kill']],
+  ['to be stopped while the line is opened again', seen({ ...running, spec: stopped, vmm: up({ agent: 'awaited' }) }), []],
+  ['powers off', seen({ ...running, spec: stopped, vmm: up({ stoppingMs: 100 }) }), []],
+  ['does not power off', seen({ ...running, spec: stopped, vmm: up({ stoppingMs: policy.stopGraceMs }) }), ['kill']],
+  ['a disk of its own to be stopped', seen({ ...running, spec: stopped, vmm: up({ agent: 'none' }) }), ['powerOff']],
+  ['restart asked', seen({ ...running, spec: { ...spec, restartToken: 'a' }, vmm: up() }), ['powerOff']],
+  ['restart asked while its pause is not over', seen({ ...dead, now: 5500, spec: { ...spec, restartToken: 'a' } }), ['ensureTap', 'start']],
+  ['hung', seen({ ...running, vmm: up({ trouble: { what: 'vmm', forMs: 1000, why: 'silent' } }) }), []],
+  ['hung for too long', seen({ ...running, vmm: up({ trouble: { what: 'vmm', forMs: policy.hungLimitMs, why: 'silent' } }) }), ['kill']],
+  ['its guest silent, its VMM not', seen({ ...running, vmm: up({ trouble: { what: 'agent', forMs: policy.hungLimitMs, why: 'silent' } }) }), []],
+  ['unreachable', seen({ ...running, vmm: { state: 'unknown', why: '?', forMs: 5000, canEnd: true } }), []],
+  ['unreachable for too long', seen({ ...running, vmm: { state: 'unknown', why: '?', forMs: policy.hungLimitMs, canEnd: true } }), ['endProcess']],
+  ['unreachable, its process not known', seen({ ...running, vmm: { state: 'unknown', why: '?', forMs: 1e9, canEnd: false } }), []],
+  ['deleted, unreachable', seen({ ...running, spec: undefined, vmm: { state: 'unknown', why: '?', forMs: policy.unreachableGraceMs, canEnd: true } }), ['endProcess']],
+  ['deleted, runs', seen({ ...running, spec: undefined, vmm: up() }), ['powerOff']],
+  ['deleted, gone', seen({ ...dead, spec: undefined }), ['erase', 'removeTap', 'forget']],
+  ['deleted, never started', seen({ spec: undefined, status: states.blankStatus(id) }), ['forget']],
+  ['deleted and forgotten', seen({ spec: undefined }), []],
+];
+for (const [what, one, kinds] of table) {
+  test(`[M10] plan: ${what}`, () => {
+    const plan = planMachine(id, one, policy);
+    deepEqual(plan.operations.map((operation) => operation.kind), kinds.map((kind) => `machine.${kind}`));
+    checkMachinePlan(plan, one);
+    if (one.vmm.state === 'unknown' || (one.vmm.state === 'running' && one.vmm.trouble !== null && kinds.length === 0)) equal(plan.settle?.phase, 'unknown');
+  });
+}
+
+test('[M11] a plan that would break an invariant is refused before anything is done', () => {
+  const start = planMachine(id, seen({}), policy);
+  throws(() => checkMachinePlan(start, seen({ ...running, vmm: up() })), { code: 'machine.badPlan' });
+  throws(() => checkMachinePlan(start, seen({ vmm: { state: 'unknown', why: '', forMs: 0, canEnd: true } })), { code: 'machine.badPlan' });
+  throws(() => checkMachinePlan(start, seen({ spec: stopped })), { code: 'machine.badPlan' });
+  const removal = planMachine(id, seen({ ...dead, spec: undefined }), policy);
+  throws(() => checkMachinePlan(removal, seen({ ...running, spec: undefined, vmm: up() })), { code: 'machine.badPlan' });
+  throws(() => checkMachinePlan(removal, seen({ ...dead })), { code: 'machine.badPlan' });
+});
+
+test('[M12] the pause doubles from one second to five minutes, and is forgotten after a minute that went well', () => {
+  let records = running;
+  const pauses: number[] = [];
+  for (let round = 0; round < 11; round += 1) {
+    records = states.ended(records, { exit: { ...exit, at: 5000 }, spec, hostRebooted: false, now: 5000, policy });
+    pauses.push(startPause(records.run, 5000, policy) / 1000);
+    records = states.answered(states.starting(records, spec, 'qemu', 4000), hello, 4500);
+  }
+  deepEqual(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+  const well = states.ended(records, { exit: { ...exit, at: 4500 + policy.wellAfterMs }, spec, hostRebooted: false, now: 0, policy });
+  equal(well.run?.failures, 1);
+  equal(startPause({ ...well.run as NonNullable<typeof well.run>, endedAt: 1e15 }, 5000, policy), 1000, 'a clock set back makes no pause longer');
+  equal(states.ended(running, { exit: null, spec, hostRebooted: true, now: 5000, policy }).run?.failures, 0, 'the host was restarted');
+});
+
+test('[M13] auto takes the first engine that can; a refusal names each engine and why', () => {
+  const qemu: EngineCapabilities = { name: 'qemu', architectures: ['x86_64', 'aarch64'], hotplugDisks: true, maxDisks: 20, maxProcessors: 8, ownDisks: true, pause: false, snapshot: false };
+  const uml: EngineCapabilities = { ...qemu, name: 'uml', architectures: ['x86_64'], maxProcessors: 1, ownDisks: false };
+  const both = [{ capabilities: qemu, proofs: undefined }, { capabilities: uml, proofs: undefined }];
+  equal(chooseEngine(spec, both).chosen, 'qemu');
+  equal(chooseEngine({ ...spec, engine: 'uml' }, both).chosen, 'uml');
+  const refused = chooseEngine({ ...spec, processors: 9 }, both);
+  deepEqual(refused.chosen === null && refused.refusals.map((one) => one.engine), ['qemu', 'uml']);
+  equal(chooseEngine({ ...spec, engine: 'fake' }, both).chosen, null);
+  const failing = [{ capabilities: qemu, proofs: [{ architecture: 'x86_64' as const, accelerator: 'tcg' as const, works: false, evidence: 'no output within 5 s' }] }];
+  const unproved = chooseEngine(spec, failing);
+  ok(unproved.chosen === null && unproved.refusals[0]?.why.includes('no output within 5 s'));
+});
+
+/** What may happen between two looks. */
+const event = fc.constantFrom('look', 'look', 'look', 'die', 'hang', 'heal', 'daemonDies', 'wishStopped', 'wishRunning', 'restart', 'delete', 'unreachable', 'time', 'answer');
+
+test('[M14] whatever happens: never a start without a proved end before it, and it converges', () => {
+  fc.assert(fc.property(fc.array(event, { maxLength: 80 }), (events) => {
+    const world = new PlannedWorld();
+    for (const one of events) world.happen(one);
+    world.calm();
+    for (let round = 0; round < 60; round += 1) { world.happen('time'); world.happen('answer'); world.happen('look'); }
+    equal(world.doubleStarts, 0);
+    if (world.spec === undefined) deepEqual([world.alive, world.records.run, world.records.status, world.erased], [false, undefined, undefined, true]);
+    else equal(world.alive, world.spec.wanted === 'running', JSON.stringify(world.records.status));
+    if (world.alive) equal(world.records.run?.restartToken, world.spec?.restartToken ?? null);
+  }), { numRuns: 500 });
+});
+
+/** The rest of the layer as a few rules: what the planner's operations do and what is then seen. */
+class PlannedWorld {
+  spec: MachineSpec | undefined = spec;
+  records: states.MachineRecords = none;
+  alive = false;
+  doubleStarts = 0;
+  erased = true;
+  #now = 1000;
+  #answers = false;
+  #known = false;
+  #trouble = false;
+  #troubleSince = 0;
+  #reachable = true;
+  #stoppingSince: number | null = null;
+  #token = 0;
+
+  happen(what: string): void {
+    if (what === 'look') this.#look();
+    else if (what === 'die') this.#die();
+    else if (what === 'hang' && this.alive) { if (!this.#trouble) this.#troubleSince = this.#now; this.#trouble = true; }
+    else if (what === 'heal') this.#trouble = false;
+    else if (what === 'daemonDies') { this.#known = false; this.#stoppingSince = null; }
+    else if (what === 'unreachable') { this.#reachable = false; this.#troubleSince = this.#now; }
+    else if (what === 'time') this.#now += 120_000;
+    else if (what === 'answer' && this.alive && this.#known) { this.#answers = true; this.records = states.answered(this.records, hello, this.#now); }
+    else if (this.spec !== undefined) {
+      if (what === 'wishStopped') this.spec = { ...this.spec, wanted: 'stopped' };
+      else if (what === 'wishRunning') this.spec = { ...this.spec, wanted: 'running' };
+      else if (what === 'restart') { this.#token += 1; this.spec = { ...this.spec, restartToken: String(this.#token) }; }
+      else if (what === 'delete') this.spec = undefined;
+    }
+  }
+  calm(): void { this.#trouble = false; this.#reachable = true; }
+
+  #die(): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.#answers = false;
+    this.#trouble = false;
+    this.#stoppingSince = null;
+  }
+  #end(): void {
+    this.#known = false;
+    this.records = states.ended(this.records, { exit: { ...exit, at: this.#now }, spec: this.spec, hostRebooted: false, now: this.#now, policy });
+  }
+  #see(): VmmSeen {
+    const { run } = this.records;
+    if (!this.#known && run?.live !== true) return { state: 'none' };
+    if (!this.alive) { this.#end(); return { state: 'none' }; }
+    if (!this.#known && !this.#reachable) return { state: 'unknown', why: '?', forMs: this.#now - this.#troubleSince, canEnd: true };
+    if (!this.#known) { this.#known = true; this.records = states.found(this.records, { process, accelerator: 'tcg', isolation: 'emulated' }); }
+    return {
+      state: 'running', agent: this.#answers ? 'ready' : 'awaited', knownMs: this.#answers ? 1 : 0,
+      trouble: this.#trouble ? { what: 'vmm', forMs: this.#now - this.#troubleSince, why: 'silent' } : null, stoppingMs: this.#stoppingSince === null ? null : this.#now - this.#stoppingSince,
+    };
+  }
+  #look(): void {
+    const vmm = this.#see();
+    const one: MachineSeen = { spec: this.spec, ...this.records, vmm, engine, now: this.#now };
+    const plan = planMachine(id, one, policy);
+    checkMachinePlan(plan, one);
+    if (plan.settle !== null && this.spec !== undefined) this.records = states.settled(this.records, this.spec, plan.settle.phase, plan.settle.why);
+    for (const { kind } of plan.operations) {
+      if (kind === 'machine.start' && this.spec !== undefined) {
+        if (this.alive) this.doubleStarts += 1;
+        this.records = states.found(states.starting(this.records, this.spec, 'qemu', this.#now), { process, accelerator: 'tcg', isolation: 'emulated' });
+        this.alive = true; this.#known = true; this.erased = false; this.#answers = false; this.#stoppingSince = null; this.#trouble = false;
+      } else if (kind === 'machine.powerOff') { this.#stoppingSince ??= this.#now; this.records = states.stopping(this.records, ''); }
+      else if (kind === 'machine.kill' || kind === 'machine.endProcess') this.#die();
+      else if (kind === 'machine.erase') this.erased = true;
+      else if (kind === 'machine.forget') this.records = none;
+    }
+  }
+}
