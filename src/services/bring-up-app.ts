@@ -61,11 +61,26 @@ export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, ste
   const images = await bringImages(deps, request, chosen, steps);
   for (const [name, image] of Object.entries(existing?.images ?? {})) if (app.services.some((service) => service.name === name)) images[name] ??= image;
   const id = existing?.id ?? request.appId;
-  const published = await publishPorts(deps.ports, id, app, existing?.spec);
+  const published = await publishPorts(deps.ports, id, await withExposedPorts(deps.images, app, images), existing?.spec);
   const record = await writeRecord(deps, { existing, id, app: published, images, request, chosen });
   await releaseUnpublished(deps.ports, id, record.spec);
   if (request.waitMs > 0) await awaitServices(deps, record, chosen, request, steps);
   return record;
+}
+
+/** Ports an image says it listens on are ports of its service too: they can be parked and routed. */
+async function withExposedPorts(images: Images, app: AppSpec, chosen: AppRecord['images']): Promise<AppSpec> {
+  const services = await Promise.all(app.services.map(async (service) => {
+    const digest = chosen[service.name]?.digest;
+    const image = digest === undefined ? undefined : await images.find(digest, service.architecture);
+    const own = (image?.config.exposedPorts ?? []).flatMap((text) => {
+      const match = /^(\d{1,5})(?:\/(tcp|udp))?$/.exec(text);
+      return match === null ? [] : [{ port: Number(match[1]), protocol: (match[2] ?? 'tcp') as 'tcp' | 'udp' }];
+    });
+    const known = new Set(service.expose.map((one) => `${one.port}/${one.protocol}`));
+    return { ...service, expose: [...service.expose, ...own.filter((one) => !known.has(`${one.port}/${one.protocol}`))] };
+  }));
+  return { ...app, services };
 }
 
 /** Services of the file this `up` is about. */

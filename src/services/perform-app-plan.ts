@@ -57,8 +57,9 @@ async function placeService(deps: AppPerformer, app: AppRecord, name: string): P
   const service = serviceOf(app, name);
   const owner = serviceKey(app.id, name);
   const virtualAddress = await deps.addresses.allocate('service', owner);
-  const parking: Record<string, number> = {};
-  for (const { port, protocol } of portsOf(service)) if (protocol === 'tcp') parking[String(port)] = await freeParkingPort(deps, parking);
+  const before = (await deps.services.get(`${app.id}.${name}`))?.value;
+  const parking: Record<string, number> = { ...before?.parking };
+  for (const { port, protocol } of portsOf(service)) if (protocol === 'tcp') parking[String(port)] ??= await freeParkingPort(deps, parking);
   await deps.services.put(`${app.id}.${name}`, { appId: app.id, appName: app.name, name, virtualAddress, parking });
 }
 

@@ -13,6 +13,7 @@ import { assignMachines, dedicatedMachineName, defaultContainerMiB, replicaKey, 
 import { dependenciesMet } from './dependencies-met.ts';
 import { planService, type ServicePlan } from './rollout/plan-service.ts';
 import { serviceState } from './service-state.ts';
+import { portsOf } from './traffic/compute-traffic.ts';
 
 export interface AppObserved {
   readonly containers: readonly { readonly spec: ContainerSpec; readonly status: ContainerStatus | undefined }[];
@@ -96,8 +97,9 @@ function placeContainers(app: AppRecord, creations: readonly { service: ServiceS
 }
 
 function placeServices(app: AppRecord, observed: AppObserved): AppOperation[] {
-  const placed = new Set(observed.services.map((service) => service.name));
-  return app.spec.services.filter((service) => !placed.has(service.name))
+  const places = new Map(observed.services.map((service) => [service.name, service]));
+  const parks = (service: ServiceSpec) => portsOf(service).every(({ port, protocol }) => protocol !== 'tcp' || places.get(service.name)?.parking[String(port)] !== undefined);
+  return app.spec.services.filter((service) => !places.has(service.name) || !parks(service))
     .map((service) => ({ kind: 'service.place', service: service.name, subject: `app/${app.id}`, summary: `reserve a virtual address for service ${service.name}` }));
 }
 

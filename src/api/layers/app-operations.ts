@@ -51,7 +51,10 @@ async function awaitGone(layers: Layers, id: string, signal: AbortSignal, say: (
   };
   await waitUntil(gone, { what: 'the app is gone', limitMs: downLimitMs, everyMs: 100, clock: layers.clock, signal });
   // Records of machines go before their processes have ended; `down` means that nothing runs any more.
-  const machineGone = async () => (await layers.machines.statuses.list()).every((one) => one.value.phase !== 'stopping');
+  const machineGone = async () => {
+    const wished = new Set((await layers.machines.specs.list()).map((one) => one.id));
+    return (await layers.machines.statuses.list()).every((one) => wished.has(one.id));
+  };
   await waitUntil(machineGone, { what: 'the machines have ended', limitMs: downLimitMs, everyMs: 100, clock: layers.clock, signal });
 }
 

@@ -1,9 +1,8 @@
 /** Apps: Compose files in, operations out. What is wrong with a file is said before anything is begun. */
-import { stringify } from 'yaml';
 import { newId, StrataError } from '#base';
 import type { App, AppPut, AppResolve, Operation } from '#contract';
 import type { UserOperation } from '#reconcile';
-import { readComposeApp, type BringUpRequest, type ComposeApp } from '#services';
+import { readComposeApp, renderYaml, type BringUpRequest, type ComposeApp } from '#services';
 import type { Backend } from '../backend.ts';
 import { listContainers } from './backend-containers.ts';
 import { upBody, downBody, type DownInput, type UpInput } from './app-operations.ts';
@@ -96,6 +95,6 @@ function upInput(appId: string, app: BringUpRequest['app'], request: AppPut): Up
 function showResolved({ app, warnings, document }: ComposeApp) {
   return {
     name: app.name, services: app.services.map((one) => one.name), volumes: app.volumes.map((one) => one.name), images: [...new Set(app.services.map((one) => one.image.reference))],
-    yaml: stringify(document), warnings: warnings.map((one) => ({ severity: 'warning' as const, code: one.code, file: one.file, line: one.line, column: one.column, message: one.message, advice: one.advice })),
+    yaml: renderYaml(document), warnings: warnings.map((one) => ({ severity: 'warning' as const, code: one.code, file: one.file, line: one.line, column: one.column, message: one.message, advice: one.advice })),
   };
 }

@@ -126,9 +126,13 @@ test('[N2] a container reaches itself through its service', async () => {
   assert.match([...answers].find((answer) => answer.startsWith(one)) ?? '', new RegExp(`${gateway}$`));
 });
 
-test('[N3] a port that is not listed, and an address nobody has, refuse at once', async () => {
+test('[N1] a port that nobody listed leads to the ready replicas too', async () => {
+  assert.notEqual(await ask(second, three, `http://${web}:81/`, '--http0.9'), 'refused');
+});
+
+test('[N3] a port on which no replica listens, a virtual address without replicas, and an address nobody has refuse at once', async () => {
   const started = performance.now();
-  for (const url of [`http://${web}:81/`, `http://${idle}:81/`, `http://${at('77.77')}/`]) {
+  for (const url of [`http://${web}:85/`, `http://${idle}:85/`, `http://${at('77.77')}/`]) {
     assert.equal(await ask(first, one, url), 'refused', url);
     assert.equal(await askFromHost(url), 'refused', url);
   }

@@ -29,6 +29,7 @@ export function listNftElements(instance: Instance, state: HostNetworkState): Nf
     ['inet backends', state.virtualAddresses.flatMap(({ address, backends }) => backends.slice(0, maxSpread).map((backend, index) => [{ concat: [address, index] }, backend]))],
     ['inet parking', state.virtualAddresses.flatMap((virtual) => parkable(virtual).map(({ port, parking }) => [{ concat: [virtual.address, port] }, parking]))],
     ['inet leads', state.virtualAddresses.flatMap(leadsOf)],
+    ['inet anywhere', state.virtualAddresses.flatMap(({ address, backends }) => (backends.length === 0 ? [] : [[address, goTo(`spread_${Math.min(backends.length, maxSpread)}`)]]))],
     ['arp sources', sources],
   ]);
 }

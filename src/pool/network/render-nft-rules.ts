@@ -5,7 +5,7 @@
  * A packet from a guest meets, in this order:
  *
  *     guards     is source (tap, MAC, address) one of its machine's endpoints? IPv6: never
- *     spread     is the target a virtual address with this port? then a ready replica, or the edge, which parks
+ *     spread     is the target a virtual address? then a ready replica; with none the edge, which parks the ports it knows
  *     forwarded  another endpoint: only of the same project. Outside: not into private networks
  *     to_host    only name service, parked connections and ping
  *     leaving    masquerade to the outside; hairpin to oneself comes from the gateway's address
@@ -40,6 +40,7 @@ export const nftSets: readonly { readonly family: 'inet' | 'arp'; readonly name:
   { family: 'inet', name: 'backends', type: ['ipv4_addr', 'mark'], map: 'ipv4_addr' },
   { family: 'inet', name: 'parking', type: ['ipv4_addr', 'inet_service'], map: 'inet_service' },
   { family: 'inet', name: 'leads', type: ['ipv4_addr', 'inet_proto', 'inet_service'], map: 'verdict' },
+  { family: 'inet', name: 'anywhere', type: 'ipv4_addr', map: 'verdict' },
   { family: 'arp', name: 'sources', type: ['ifname', 'ether_addr', 'ipv4_addr'] },
 ];
 
@@ -77,7 +78,7 @@ const toGuest = (instance: Instance): NftExpression => is(meta('oifname'), `${ta
 const ownNetwork = (instance: Instance) => prefix(`10.${instance.subnet}.0.0`, 16);
 
 /**
- * `leads` says for (address, protocol, port) over how many replicas to spread, `backends` which is the n-th; the number
+ * `anywhere` leads every port nobody listed to the ready replicas, whose own kernel refuses what is closed; `leads` says for (address, protocol, port) over how many replicas to spread, `backends` which is the n-th; the number
  * of the chosen one is kept in the connection's mark. Should the n-th have gone in between, the first is taken, and
  * with none left the edge.
  */
@@ -97,10 +98,13 @@ function addSpreading(table: TableWriter, instance: Instance): void {
     table.rule(`spread_${count}`, goTo('to_backend'));
   }
   const look = { vmap: { key: concat(targetAddress, meta('l4proto'), field('th', 'dport')), data: '@leads' } };
+  const lookAnywhere = { vmap: { key: targetAddress, data: '@anywhere' } };
   table.chain('spread_guests', { type: 'nat', hook: 'prerouting', prio: -100 });
   table.rule('spread_guests', fromGuest(instance), look);
+  table.rule('spread_guests', fromGuest(instance), lookAnywhere);
   table.chain('spread_host', { type: 'nat', hook: 'output', prio: -100 });
   table.rule('spread_host', look);
+  table.rule('spread_host', lookAnywhere);
 }
 
 /** Before connection tracking: what a guest may not even say. */
@@ -158,7 +162,7 @@ function addFromGuest(table: TableWriter, instance: Instance): void {
   table.rule(chain, accept);
 }
 
-/** A virtual address's port that is not listed, and an address of ours that nobody has, answer "no" instead of silence. */
+/** A virtual address with no ready replica that parks nothing on that port, and an address of ours that nobody has, answer "no" instead of silence. */
 function addNobodyThere(table: TableWriter, chain: string, instance: Instance): void {
   table.rule(chain, is(targetAddress, '@virtual'), isTcp, resetConnection);
   table.rule(chain, is(targetAddress, '@virtual'), rejectWith('port-unreachable'));
