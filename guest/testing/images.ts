@@ -1,4 +1,5 @@
 /** Disks for tests: an image with busybox, an empty scratch disk or volume. */
+import { rmSync } from 'node:fs';
 import { chmod, chown, cp, mkdir, mkdtemp, open, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,7 +42,7 @@ async function busybox(architecture: Architecture): Promise<string> {
   const archive = await openDebianArchive(join(cache, 'debian'));
   const [file] = await archive.fetch([{ name: 'busybox-static', suite: 'bookworm', architecture }]);
   const place = await mkdtemp(join(tmpdir(), 'busybox-'));
-  process.once('exit', () => { void rm(place, { recursive: true, force: true }); });
+  process.once('exit', () => rmSync(place, { recursive: true, force: true }));
   await runProcess(['dpkg-deb', '--extract', '--', file?.path ?? '', place]);
   return join(place, 'bin/busybox');
 }
