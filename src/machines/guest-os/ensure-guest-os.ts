@@ -27,8 +27,8 @@ export interface GuestOsOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Debian packages this host needs for building. */
-export const guestOsPackages = ['gcc', 'libc6-dev', 'gcc-aarch64-linux-gnu', 'gcc-x86-64-linux-gnu', 'dpkg', 'xz-utils'] as const;
+/** Debian packages this host needs for building: its own compiler and that of the other architecture. */
+export const guestOsPackages: readonly string[] = ['gcc', hostArchitecture === 'x86_64' ? 'gcc-aarch64-linux-gnu' : 'gcc-x86-64-linux-gnu', 'dpkg'];
 
 /** Grows when the recipe below changes in a way its inputs do not show. */
 const recipeVersion = 3;
