@@ -70,7 +70,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
   const pause = (milliseconds: number) => clock.wait(milliseconds, end.signal).catch(() => undefined);
   const limited = async <T>(work: Promise<T>, milliseconds: number, what: string): Promise<T> => {
     const limit = new AbortController();
-    const late = clock.wait(milliseconds, limit.signal).then(() => { throw new StrataError(`${what} within ${milliseconds} ms`, { code: 'machine.silent', kind: 'timeout' }); });
+    const late = clock.wait(milliseconds, AbortSignal.any([limit.signal, end.signal])).then(() => { throw new StrataError(`${what} within ${milliseconds} ms`, { code: 'machine.silent', kind: 'timeout' }); });
     late.catch(() => undefined);
     try { return await Promise.race([work, late]); } finally { limit.abort(); }
   };

@@ -1,5 +1,5 @@
 /** The machines controller on the fake engine: real store, real driver, real guest protocol. */
-import { deepEqual, equal, notEqual, ok } from 'node:assert/strict';
+import { deepEqual, equal, notEqual, ok, rejects } from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openTestHost, statusOf, testMachine } from './testing/test-daemon.ts';
 
@@ -49,4 +49,122 @@ test('[M3] a machine whose record is deleted leaves nothing', async () => {
   equal(host.world.vmms.has(spec.id), false);
   equal(host.network.taps.has(spec.id), false);
   deepEqual((await host.store.list('')).entries.map((one) => one.key).filter((key) => key.includes(spec.id)), []);
+});
+
+test('[M4] a VMM that dies is noticed within a second, told with how, and started again with a pause, counted', async () => {
+  const spec = testMachine();
+  await daemon.specs.put(spec.id, spec);
+  const first = await statusOf(daemon, spec.id, 'running');
+  const at = performance.now();
+  host.world.end(spec.id, { code: 134, stderr: 'qemu: it broke' });
+  const failed = await statusOf(daemon, spec.id, (status) => status?.exit !== null && status?.phase !== 'running');
+  ok(performance.now() - at < 1000);
+  deepEqual([failed.exit?.code, failed.exit?.stderr], [134, 'qemu: it broke']);
+  const again = await statusOf(daemon, spec.id, 'running');
+  deepEqual([again.restarts, again.why, again.exit?.code], [1, '', 134]);
+  notEqual(again.process?.pid, first.process?.pid);
+  notEqual(again.guest?.bootId, first.guest?.bootId);
+  equal(host.world.starts.get(spec.id), 2);
+});
+
+test('[M5] a machine that fails again and again is started less and less often, and says why', async () => {
+  const spec = testMachine({ name: 'panics-always' });
+  await daemon.specs.put(spec.id, spec);
+  const status = await statusOf(daemon, spec.id, (one) => (one?.restarts ?? 0) >= 3 && one?.phase === 'failed');
+  ok(status.why.includes('panicked'), status.why);
+  await daemon.specs.delete(spec.id);
+  await statusOf(daemon, spec.id, (one) => one === undefined);
+  const refused = testMachine({ name: 'refuse-boot' });
+  await daemon.specs.put(refused.id, refused);
+  const told = await statusOf(daemon, refused.id, 'failed');
+  ok(told.why.includes('does not boot'), told.why);
+  await daemon.specs.delete(refused.id);
+  await statusOf(daemon, refused.id, (one) => one === undefined);
+  equal(host.network.taps.has(refused.id), false);
+});
+
+test('[M6] a new restart token is one restart', async () => {
+  const spec = testMachine();
+  await daemon.specs.put(spec.id, spec);
+  const first = await statusOf(daemon, spec.id, 'running');
+  await daemon.specs.put(spec.id, { ...spec, restartToken: 'r1', generation: 2 });
+  const again = await statusOf(daemon, spec.id, (status) => status?.phase === 'running' && status.process?.pid !== first.process?.pid);
+  equal(again.restarts, 1);
+  daemon.run.wake('machines', spec.id);
+  await statusOf(daemon, spec.id, 'running');
+  equal(host.world.starts.get(spec.id), 2);
+});
+
+test('[M7] a hung VMM is unknown with its reason, never doubled, and goes on where it answers in time', async () => {
+  const spec = testMachine();
+  await daemon.specs.put(spec.id, spec);
+  const first = await statusOf(daemon, spec.id, 'running');
+  host.world.hang(spec.id, true);
+  const silent = await statusOf(daemon, spec.id, 'unknown');
+  ok(silent.why.includes('does not answer'), silent.why);
+  host.world.hang(spec.id, false);
+  const healed = await statusOf(daemon, spec.id, 'running');
+  deepEqual([healed.process?.pid, healed.guest?.bootId, healed.restarts], [first.process?.pid, first.guest?.bootId, 0]);
+  host.world.hang(spec.id, true);
+  const again = await statusOf(daemon, spec.id, (status) => status?.phase === 'running' && status.process?.pid !== first.process?.pid);
+  deepEqual([again.restarts, again.exit?.signal], [1, 'SIGKILL']);
+  deepEqual(host.world.doubleStarts, []);
+});
+
+test('[M8] a guest that does not power off is killed when its grace is over; one that never answers is given up', async () => {
+  const stubborn = testMachine({ name: 'stubborn-one' });
+  await daemon.specs.put(stubborn.id, stubborn);
+  await statusOf(daemon, stubborn.id, 'running');
+  await daemon.specs.put(stubborn.id, { ...stubborn, wanted: 'stopped', generation: 2 });
+  equal((await statusOf(daemon, stubborn.id, 'stopping')).why, 'it is being stopped');
+  equal((await statusOf(daemon, stubborn.id, 'stopped')).exit?.signal, 'SIGKILL');
+  const mute = testMachine({ name: 'mute-one' });
+  await daemon.specs.put(mute.id, mute);
+  equal((await statusOf(daemon, mute.id, 'starting')).bootMs, null);
+  const failed = await statusOf(daemon, mute.id, (status) => (status?.restarts ?? 0) >= 1);
+  equal(failed.exit?.signal, 'SIGKILL');
+  await daemon.specs.delete(mute.id);
+  await statusOf(daemon, mute.id, (status) => status === undefined);
+});
+
+test('[M9] a machine that boots a disk of its own runs without an agent, and is stopped by its power button', async () => {
+  const spec = testMachine({ boot: { kind: 'disk' } });
+  await daemon.specs.put(spec.id, spec);
+  equal((await statusOf(daemon, spec.id, 'running')).guest, null);
+  await rejects(daemon.machines.agent(spec.id, { timeoutMs: 100 }), { code: 'machine.noAgent' });
+  await daemon.specs.put(spec.id, { ...spec, wanted: 'stopped', generation: 2 });
+  equal((await statusOf(daemon, spec.id, 'stopped')).exit?.code, 0);
+});
+
+test('[M15] what upper layers ask of a machine: agent, disks, console; each says why where it cannot', async () => {
+  await rejects(daemon.machines.agent('mzzzzzzzzzz', { timeoutMs: 100 }), { code: 'machine.notFound' });
+  const spec = testMachine();
+  await daemon.specs.put(spec.id, spec);
+  await daemon.machines.agent(spec.id);
+  const disk = { serial: 'img-1', path: '/dev/null', format: 'raw' as const, readOnly: true };
+  await Promise.all([daemon.machines.attachDisk(spec.id, disk), daemon.machines.attachDisk(spec.id, disk)]);
+  deepEqual([...host.world.vmms.get(spec.id)?.disks.keys() ?? []], ['img-1']);
+  await daemon.machines.detachDisk(spec.id, 'img-1');
+  ok((await daemon.machines.consoleLog(spec.id)).length > 0);
+  const console = await daemon.machines.openConsole(spec.id);
+  console.write('hello');
+  equal(String((await console[Symbol.asyncIterator]().next()).value), 'hello');
+  console.destroy();
+  await daemon.specs.put(spec.id, { ...spec, wanted: 'stopped', generation: 2 });
+  await statusOf(daemon, spec.id, 'stopped');
+  await rejects(daemon.machines.attachDisk(spec.id, disk), { code: 'machine.notRunning' });
+  await rejects(daemon.machines.agent(spec.id, { timeoutMs: 100 }), { code: 'machine.notRunning' });
+  ok((await daemon.machines.consoleLog(spec.id)).length > 0, 'last words of one that has ended');
+});
+
+test('[M16] proofs are kept for one boot of the host; promises are sums over what is wished running', async () => {
+  const proofs = await daemon.proofs();
+  deepEqual(proofs.map((one) => [one.engine, one.architecture, one.works]), [['fake', 'x86_64', true], ['fake', 'aarch64', true]]);
+  ok(await host.store.get('engine-proof/fake'));
+  const before = await daemon.promised();
+  const spec = testMachine({ processors: 3, memoryMiB: 777, scratchMiB: 1 });
+  await daemon.specs.put(spec.id, spec);
+  const after = await daemon.promised();
+  deepEqual([after.machines - before.machines, after.processors - before.processors, after.memoryMiB - before.memoryMiB, after.diskBytes - before.diskBytes], [1, 3, 777, 1024 ** 2]);
+  await statusOf(daemon, spec.id, 'running');
 });
