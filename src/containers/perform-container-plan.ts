@@ -11,6 +11,9 @@ import type { ContainerOperation } from './plan-container.ts';
 import { ensureVolumeDisk } from './ensure-volume-disk.ts';
 import { imageSerial, volumeDisk } from './volume.ts';
 
+/** From the plugging of a disk to its being seen by a busy guest. */
+const diskLimitMs = 20_000;
+
 export interface ContainerPerformer {
   readonly instance: Instance;
   readonly machines: Machines;
@@ -54,6 +57,8 @@ async function start(deps: ContainerPerformer, context: PerformContext): Promise
   }
   await Promise.all(disks.map((disk) => deps.machines.attachDisk(context.machineId, disk)));
   failpoint('container.start.attached');
+  // A plugged disk is there for the guest a moment later; without it the first start would fail and be tried again.
+  await session.connection.call('awaitDisks', { serials: disks.map((disk) => disk.serial), timeoutMs: diskLimitMs }, { timeoutMs: diskLimitMs + 10_000 });
   const state = await session.connection.call('containerStart', { spec: spec.guest }, { timeoutMs: 120_000 });
   session.learn(state);
 }

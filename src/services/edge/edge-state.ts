@@ -13,7 +13,7 @@ export const edgeStateSchema = z.strictObject({
   /** Parking: a listening port of the edge ↔ where to forward once ready. `ready` empty = hold. */
   parking: z.array(z.strictObject({
     id: z.string(),
-    port: z.int().describe('port the edge listens on, on loopback and the gateway address'),
+    port: z.int().describe('port the edge listens on, on the gateway address'),
     ready: z.array(z.strictObject({ address: z.string(), port: z.int() })),
     limit: z.int().describe('connections held at most'),
     timeoutMs: z.int(),

@@ -123,7 +123,7 @@ async function echoServer(): Promise<{ readonly server: Server; readonly port: n
 }
 
 function talk(text: string): { readonly socket: Socket; readonly said: Promise<string> } {
-  const socket = connect({ host: '127.0.0.1', port: parkingPort, allowHalfOpen: true });
+  const socket = connect({ host: '127.0.0.2', port: parkingPort, allowHalfOpen: true });
   socket.on('error', () => undefined);
   socket.end(text);
   const said = new Promise<string>((resolve) => {
@@ -140,7 +140,7 @@ test('[E4] fifty connections wait until something is ready, then all go on; one 
   try {
     await edge.apply(state({ parking: [place()] }));
     const clients = Array.from({ length: 50 }, (_, n) => talk(`hello ${n}`));
-    const quitter = connect({ host: '127.0.0.1', port: parkingPort });
+    const quitter = connect({ host: '127.0.0.2', port: parkingPort });
     quitter.write('x');
     await waitUntil(async () => (await edge.stats()).held === 51, { what: '51 connections wait', limitMs: 5000 });
     quitter.resetAndDestroy();
@@ -159,7 +159,7 @@ test('[E4] fifty connections wait until something is ready, then all go on; one 
 
 test('[E5] over the limit and after the time-out: 503 with Retry-After for http, an end for tcp', async () => {
   const answer = () => new Promise<{ status: number | undefined; retry: string | undefined }>((resolve, reject) => {
-    get({ host: '127.0.0.1', port: parkingPort, agent: false }, (response) => {
+    get({ host: '127.0.0.2', port: parkingPort, agent: false }, (response) => {
       response.resume();
       resolve({ status: response.statusCode, retry: response.headers['retry-after'] });
     }).on('error', reject);

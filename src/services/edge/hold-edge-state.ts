@@ -61,8 +61,8 @@ export function holdEdgeState(namePort: number): EdgeHolder {
     }
     const counters: ParkingCounters = { held: 0, forwarded: 0, timedOut: 0, refused: 0, wakes: 0 };
     try {
-      const addresses = [...new Set(['127.0.0.1', state.gateway])];
-      places.set(place.id, { place, gateway: state.gateway, counters, parking: await parkConnections(place, addresses, counters) });
+      // The gateway address is this instance's alone; loopback would be shared with other instances on the host.
+      places.set(place.id, { place, gateway: state.gateway, counters, parking: await parkConnections(place, [state.gateway], counters) });
     } catch (error) {
       problems.set(`parking ${place.id} on ${place.port}`, (error as Error).message);
     }

@@ -8,7 +8,7 @@ export interface GatewayBackend {
   readonly name: string;
   readonly mode: 'http' | 'tcp';
   readonly servers: readonly { readonly name: string; readonly address: string; readonly port: number; readonly state: 'ready' | 'drain'; readonly weight: number }[];
-  /** Where connections wait while no server is ready: the edge's parking port on loopback. */
+  /** Where connections wait while no server is ready: the edge's parking port on the gateway address. */
   readonly parkingPort: number | null;
 }
 

@@ -22,7 +22,7 @@ let parking: Server;
 before(async () => {
   folder = await mkdtemp('/tmp/gw-');
   instance = { name: 'gwt', stateDir: folder, runDir: folder, cacheDir: folder, subnet: 197 };
-  gateway = openHaproxyGateway({ instance, log: silentLog, onExit: () => { exits += 1; } });
+  gateway = openHaproxyGateway({ instance, parkingAddress: '127.0.0.1', log: silentLog, onExit: () => { exits += 1; } });
   for (const name of ['c1', 'c2']) {
     const server = createWebServer((incoming, response) => { setTimeout(() => response.end(`${name} ${String(incoming.headers['x-forwarded-for'])}`), 2); });
     servers.push({ name, server, port: await listen(server) });
@@ -209,7 +209,7 @@ test('[G8] a later daemon finds the same process and reloads nothing', async () 
   await gateway.apply(state([server('c1'), server('c2')]));
   const master = await findMaster(haproxyFolder(folder));
   gateway.release();
-  gateway = openHaproxyGateway({ instance, log: silentLog });
+  gateway = openHaproxyGateway({ instance, parkingAddress: '127.0.0.1', log: silentLog });
   assert.deepEqual(await gateway.apply(state([server('c1')])), { reloaded: false });
   assert.deepEqual(await findMaster(haproxyFolder(folder)), master);
   assert.deepEqual(await answering(), ['c1']);

@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asStrataError, runProcess, StrataError, systemClock, type Instance, type Log, type ProcessIdentity } from '#base';
+import { asStrataError, gatewayAddress, runProcess, StrataError, systemClock, type Instance, type Log, type ProcessIdentity } from '#base';
 import { z } from 'zod';
 import { checkGatewayState } from '../gateway/check-gateway-state.ts';
 import type { Gateway, GatewayState } from '../gateway/gateway.ts';
@@ -26,6 +26,8 @@ import { watchProcess } from './watch-process.ts';
 export interface HaproxyGatewayDeps {
   readonly instance: Instance;
   readonly log: Log;
+  /** Default: the gateway address, which no other instance's edge has. */
+  readonly parkingAddress?: string;
   /** Told when HAProxy has died unasked; the driver starts it again by itself. */
   readonly onExit?: () => void;
 }
@@ -93,7 +95,7 @@ export function openHaproxyGateway(deps: HaproxyGatewayDeps): HaproxyGateway {
     const held = new Set(loaded !== undefined && loaded.mark === mark ? loaded.binds : []);
     const { binds, problem } = await chooseBinds(state, held);
     const wished: GatewayState = { ...state, binds };
-    const wish = await writeWish(places, wished);
+    const wish = await writeWish(places, wished, deps.parkingAddress ?? gatewayAddress(deps.instance));
     let reloaded = false;
     if (mark !== wish.mark || !(await changeServers(wished))) {
       await load(places, wish, running);
@@ -152,8 +154,8 @@ export function openHaproxyGateway(deps: HaproxyGatewayDeps): HaproxyGateway {
 
 interface Wish { readonly mark: string; readonly text: string; readonly loaded: Loaded }
 
-async function writeWish(places: HaproxyFolder, state: GatewayState): Promise<Wish> {
-  const where: HaproxyPlaces = { socketPath: places.workerSocket, emptyDir: join(places.folder, 'empty'), mapPath: hostMapPath(places), ipv6: await hasIpv6() };
+async function writeWish(places: HaproxyFolder, state: GatewayState, parkingAddress: string): Promise<Wish> {
+  const where: HaproxyPlaces = { socketPath: places.workerSocket, emptyDir: join(places.folder, 'empty'), mapPath: hostMapPath(places), parkingAddress, ipv6: await hasIpv6() };
   const mark = createHash('sha256').update(renderStructure(state, where)).digest('hex').slice(0, 24);
   await writeReplacing(hostMapPath(places), renderHostMap(state));
   const binds = [bindKey({ address: '127.0.0.1', port: state.hosts.port }), ...state.binds.map(bindKey)];

@@ -19,7 +19,7 @@ test('[G10] HAProxy takes what we write, for any state that passes the check', a
     for (const state of [plain, ...states]) {
       checkGatewayState(state);
       await writeFile(`${folder}/map`, renderHostMap(state));
-      const places = { socketPath: `${folder}/s`, emptyDir: folder, mapPath: `${folder}/map`, ipv6: true };
+      const places = { socketPath: `${folder}/s`, emptyDir: folder, mapPath: `${folder}/map`, parkingAddress: '10.88.0.1', ipv6: true };
       await writeFile(`${folder}/cfg`, renderConfig({ ...state, binds: separateBinds(state).binds }, places, 'mark'));
       await runProcess(['haproxy', '-c', '-q', '-f', `${folder}/cfg`]);
     }
@@ -62,7 +62,7 @@ test('[G10] hostile words are refused before they are written', () => {
 });
 
 test('[G3] servers are no part of the structure; backends, binds and parking are', () => {
-  const places = { socketPath: '/s', emptyDir: '/e', mapPath: '/m', ipv6: false };
+  const places = { socketPath: '/s', emptyDir: '/e', mapPath: '/m', parkingAddress: '10.88.0.1', ipv6: false };
   const of = (state: GatewayState) => renderStructure(state, places);
   assert.equal(of(plain), of({ ...plain, backends: [{ ...backend, servers: [] }] }));
   assert.equal(of(plain), of({ ...plain, hosts: { ...plain.hosts, routes: {} } }));

@@ -13,6 +13,8 @@ export interface HaproxyPlaces {
   readonly emptyDir: string;
   /** Map of host names to backends. */
   readonly mapPath: string;
+  /** Where the edge of this instance parks. */
+  readonly parkingAddress: string;
   /** Whether the host has ::1. */
   readonly ipv6: boolean;
 }
@@ -35,7 +37,7 @@ export function renderHostMap(state: GatewayState): string {
 function render(state: GatewayState, places: HaproxyPlaces, mark: string): string {
   const backends = [...state.backends].sort((one, other) => (one.name < other.name ? -1 : 1));
   return [
-    ...globalLines(places, mark), ...defaultLines, ...hostLines(state, places), ...bindLines(state), ...backends.flatMap(backendLines), '',
+    ...globalLines(places, mark), ...defaultLines, ...hostLines(state, places), ...bindLines(state), ...backends.flatMap((backend) => backendLines(backend, places)), '',
   ].join('\n');
 }
 
@@ -90,13 +92,13 @@ function bindLines(state: GatewayState): string[] {
   });
 }
 
-function backendLines(backend: GatewayBackend): string[] {
+function backendLines(backend: GatewayBackend, places: HaproxyPlaces): string[] {
   const servers = [...backend.servers].sort((one, other) => (one.name < other.name ? -1 : 1));
   return [
     `backend ${backend.name} from ${backend.mode}-like`,
     '  balance roundrobin',
     ...servers.map(({ name, address, port, state, weight }) => `  server ${name} ${address}:${port} weight ${state === 'drain' ? 0 : weight}`),
     // Never reuse a parked connection: it leads to whatever replica it was handed to.
-    ...(backend.parkingPort === null ? [] : [`  server ${parkingServer} 127.0.0.1:${backend.parkingPort} backup pool-max-conn 0`]),
+    ...(backend.parkingPort === null ? [] : [`  server ${parkingServer} ${places.parkingAddress}:${backend.parkingPort} backup pool-max-conn 0`]),
   ];
 }

@@ -1,0 +1,154 @@
+/**
+ * A whole Strata for one test: an instance of its own, used through its command line as a person would, and ended with
+ * all it started: daemon, machines, gateway, edge, network.
+ */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { identifyProcess, isAlive, signalProcess, silentLog, systemClock, waitUntil, type Instance, type ProcessIdentity } from '#base';
+import { openClient, type Client, type Container } from '#client';
+import { openQemuEngine } from '#machines/qemu';
+import { openHostNetwork } from '#pool';
+import { openEdge } from '#services';
+import { openHaproxyGateway } from '#services/haproxy';
+import { census, processesOf } from './census.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface CliResult { readonly code: number; readonly stdout: string; readonly stderr: string; readonly ms: number }
+
+export interface TestInstance {
+  readonly instance: Instance;
+  readonly folder: string;
+  /** Runs `strata …` to its end. */
+  cli(args: readonly string[], options?: { readonly cwd?: string; readonly limitMs?: number; readonly env?: Readonly<Record<string, string>> }): Promise<CliResult>;
+  /** As `cli`, and the test fails where it does not end with 0. */
+  ok(args: readonly string[], options?: { readonly cwd?: string; readonly limitMs?: number }): Promise<CliResult>;
+  startDaemon(): Promise<void>;
+  /** The daemon that answers now, or undefined. */
+  daemon(): Promise<ProcessIdentity | undefined>;
+  /** `kill -9`; returns when it is gone. False where none ran. */
+  killDaemon(): Promise<boolean>;
+  client(): Client;
+  containers(app?: string): Promise<readonly Container[]>;
+  /** Writes a Compose file in a folder named like the app; returns the folder. */
+  app(name: string, compose: string): string;
+  /** Pids of this instance's processes whose command line has the word. */
+  pidsOf(word: string): readonly number[];
+  /** All that runs dies and the run folder is empty, as after a loss of power. */
+  loseAll(): Promise<void>;
+  /** Ends all and removes the folders; then nothing may be left (see census). */
+  end(): Promise<void>;
+}
+
+export function openTestInstance(short: string, subnet: number): TestInstance {
+  const folder = mkdtempSync(join(tmpdir(), `${short}-`));
+  const instance: Instance = { name: short, stateDir: join(folder, 's'), runDir: join(folder, 'r'), cacheDir: process.env['STRATA_CACHE'] ?? '/var/cache/strata', subnet };
+  const env: Record<string, string> = {
+    PATH: process.env['PATH'] ?? '', HOME: '/root', STRATA_INSTANCE: instance.name, STRATA_STATE: instance.stateDir, STRATA_RUN: instance.runDir, STRATA_CACHE: instance.cacheDir, STRATA_SUBNET: String(subnet),
+    ...(process.env['STRATA_TEST_FILE'] === undefined ? {} : { STRATA_TEST_FILE: process.env['STRATA_TEST_FILE'] }),
+  };
+  const running = new Set<ChildProcess>();
+  let opened: Client | undefined;
+
+  const cli: TestInstance['cli'] = (args, options = {}) => new Promise((resolve, reject) => {
+    const started = performance.now();
+    const child = spawn(join(root, 'strata'), args, { cwd: options.cwd ?? folder, env: { ...env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    running.add(child);
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.limitMs ?? 180_000);
+    child.once('error', reject);
+    child.once('close', (code) => {
+      clearTimeout(timer);
+      running.delete(child);
+      resolve({ code: code ?? -1, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString(), ms: performance.now() - started });
+    });
+  });
+
+  async function daemon(): Promise<ProcessIdentity | undefined> {
+    const [pid] = processesOf(instance).filter((one) => one.command.includes('strata-daemon.ts')).map((one) => one.pid);
+    return pid === undefined ? undefined : identifyProcess(pid);
+  }
+
+  async function endProcesses(pids: readonly number[]): Promise<void> {
+    const all = (await Promise.all(pids.map((pid) => identifyProcess(pid)))).filter((one) => one !== undefined);
+    for (const one of all) await signalProcess(one, 'SIGKILL');
+    await waitUntil(async () => (await Promise.all(all.map((one) => isAlive(one)))).every((alive) => !alive), { what: 'the killed processes are gone', limitMs: 20_000 });
+  }
+
+  const self: TestInstance = {
+    instance, folder, cli, daemon,
+    async ok(args, options) {
+      const result = await cli(args, options);
+      if (result.code !== 0) throw new Error(`strata ${args.join(' ')} ended with ${result.code}\n${result.stdout}\n${result.stderr}`);
+      return result;
+    },
+    async startDaemon() { await self.ok(['app', 'ls']); },
+    async killDaemon() {
+      const one = await daemon();
+      if (one === undefined) return false;
+      await endProcesses([one.pid]);
+      return true;
+    },
+    client: () => (opened ??= openClient(join(instance.runDir, 'api.sock'))),
+    async containers(app) {
+      const { stdout } = await self.ok(['ps', '-a', '-o', 'json']);
+      return (JSON.parse(stdout) as { items: Container[] }).items.filter((one) => app === undefined || one.app === app);
+    },
+    app(name, compose) {
+      const place = join(folder, 'apps', name);
+      mkdirSync(place, { recursive: true });
+      writeFileSync(join(place, 'compose.yaml'), compose);
+      return place;
+    },
+    pidsOf: (word) => processesOf(instance).filter((one) => one.command.includes(word)).map((one) => one.pid),
+    async loseAll() {
+      opened?.close();
+      opened = undefined;
+      await endProcesses(processesOf(instance).map((one) => one.pid));
+      await openHostNetwork({ instance, log: silentLog }).erase();
+      unmountUnder(instance.runDir);
+      rmSync(instance.runDir, { recursive: true, force: true });
+    },
+    async end() {
+      opened?.close();
+      for (const child of running) child.kill('SIGKILL');
+      await endProcesses(processesOf(instance).filter((one) => one.command.includes('strata-daemon.ts') || one.command.includes('/cli/main.ts')).map((one) => one.pid));
+      const network = openHostNetwork({ instance, log: silentLog });
+      const engine = openQemuEngine({ instance, log: silentLog, clock: systemClock, guestOs: () => Promise.reject(new Error('nothing is started here')), network });
+      for (const id of machineFolders(instance)) await engine.erase(id);
+      await openHaproxyGateway({ instance, log: silentLog }).stop();
+      await openEdge({ instance, log: silentLog }).stop();
+      await endProcesses(processesOf(instance).map((one) => one.pid)); // what had lost its sockets
+      await network.erase();
+      unmountUnder(folder);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  return self;
+}
+
+/** Ends the instance and throws where anything of it is left. */
+export async function endClean(test: TestInstance): Promise<void> {
+  await test.end();
+  const left = census(test.instance);
+  if (left.length > 0) throw new Error(`left of instance ${test.instance.name}:\n${left.join('\n')}`);
+}
+
+function machineFolders(instance: Instance): readonly string[] {
+  const names = (path: string): string[] => { try { return readdirSync(path); } catch { return []; } };
+  return [...new Set([...names(join(instance.runDir, 'q')), ...names(join(instance.stateDir, 'qemu'))])].filter((name) => /^m[a-z0-9]+$/.test(name));
+}
+
+function unmountUnder(folder: string): void {
+  for (const line of spawnSync('mount', { encoding: 'utf8' }).stdout.split('\n')) {
+    const path = / on (\S+) type /.exec(line)?.[1];
+    if (path?.startsWith(`${folder}/`) === true) spawnSync('umount', ['--lazy', path]);
+  }
+}
+
