@@ -34,7 +34,9 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   const network = openHostNetwork({ instance, log });
   await network.ensure();
   const guestOs = (architecture: Parameters<typeof ensureGuestOs>[0], progress?: (message: string) => void) => ensureGuestOs(architecture, { instance, ...(progress === undefined ? {} : { progress }) });
-  const engines = [openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture), network })];
+  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture), network });
+  await qemu.sweep();
+  const engines = [qemu];
   const machines = openMachines({ instance, store, engines, network, clock, dice, log });
   closing.defer(() => machines.stop());
   const host = await openHost({ instance, store, clock, dice, log, proofs: () => machines.knownProofs(), promised: () => machines.promised() });

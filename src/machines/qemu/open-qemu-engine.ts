@@ -8,7 +8,7 @@ import { qemuProgram } from './command-line.ts';
 import { eraseMachine } from './erase-machine.ts';
 import { installedArchitectures } from './installed-architectures.ts';
 import { isKvmProved, recordKvm } from './kvm-record.ts';
-import { proveAccelerators } from './prove-accelerators.ts';
+import { eraseProofs, proveAccelerators } from './prove-accelerators.ts';
 import { startMachine } from './start-machine.ts';
 
 export interface QemuGuestOs { readonly kernel: string; readonly initramfs: string; readonly version: string; readonly kernelRelease: string }
@@ -27,6 +27,8 @@ export interface QemuEngineDeps {
 export interface QemuEngine extends Engine {
   /** `7.2.22`; with the host's boot id the key of cached proofs. */
   qemuVersion(): Promise<string>;
+  /** Removes what an earlier daemon, ended at any moment, left without a record; called once, before anything runs. */
+  sweep(): Promise<void>;
 }
 
 /** What the parts of the driver share. */
@@ -54,6 +56,7 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
     name: 'qemu',
     capabilities: async () => capabilities(await version().catch(() => undefined)), // not installed: no architectures either
     qemuVersion: version,
+    sweep: () => eraseProofs(context),
     prove: async (signal) => {
       const proofs = await proveAccelerators(context, signal);
       if (proofs.length > 0) await recordKvm(deps.instance, await version(), proofs);

@@ -1,15 +1,30 @@
 /** What the host can run, proved by a guest that ran: opening /dev/kvm proves nothing. */
 import { existsSync } from 'node:fs';
-import { hostArchitecture, newId, systemDice, type Architecture } from '#base';
+import { architectures, hostArchitecture, type Architecture } from '#base';
 import type { AcceleratorProof } from '../engine.ts';
 import type { MachineSpec } from '../machine.ts';
+import { freeUid } from './allocate-uid.ts';
 import { askForLife } from './ask-for-life.ts';
 import { eraseMachine } from './erase-machine.ts';
+import { machinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 import { installedArchitectures } from './installed-architectures.ts';
 import { startMachine } from './start-machine.ts';
 
 const limitsMs = { kvm: 5000, tcg: 60_000 } as const;
+type Accelerator = keyof typeof limitsMs;
+
+/** Guests of proofs have no records; their ids are fixed, so that those of a daemon that died are found. */
+const proofId = (architecture: Architecture, accelerator: Accelerator): string => `mproof${architecture === 'x86_64' ? 'xf' : 'aa'}${accelerator}`;
+
+/** Ends and removes what an earlier daemon left in the middle of a proof. */
+export async function eraseProofs(context: QemuContext): Promise<void> {
+  for (const id of architectures.flatMap((architecture) => [proofId(architecture, 'kvm'), proofId(architecture, 'tcg')])) {
+    const places = machinePlaces(context.instance, id);
+    if (existsSync(places.runFolder) || existsSync(places.stateFolder)) await eraseMachine(context, id);
+    else await freeUid(context.instance, id);
+  }
+}
 
 export async function proveAccelerators(context: QemuContext, signal?: AbortSignal): Promise<readonly AcceleratorProof[]> {
   const proofs: AcceleratorProof[] = [];
@@ -20,10 +35,10 @@ export async function proveAccelerators(context: QemuContext, signal?: AbortSign
   return proofs;
 }
 
-async function prove(context: QemuContext, architecture: Architecture, accelerator: 'kvm' | 'tcg', signal?: AbortSignal): Promise<AcceleratorProof> {
+async function prove(context: QemuContext, architecture: Architecture, accelerator: Accelerator, signal?: AbortSignal): Promise<AcceleratorProof> {
   const said = (works: boolean, evidence: string): AcceleratorProof => ({ architecture, accelerator, works, evidence });
   if (accelerator === 'kvm' && !existsSync('/dev/kvm')) return said(false, 'the host has no /dev/kvm');
-  const spec = proofSpec(architecture);
+  const spec = proofSpec(architecture, accelerator);
   const limit = limitsMs[accelerator];
   const began = context.clock.monotonic();
   try {
@@ -43,9 +58,9 @@ async function prove(context: QemuContext, architecture: Architecture, accelerat
   }
 }
 
-function proofSpec(architecture: Architecture): MachineSpec {
+function proofSpec(architecture: Architecture, accelerator: Accelerator): MachineSpec {
   return {
-    id: newId('machine', systemDice), name: 'proof', architecture, engine: 'qemu', processors: 1, memoryMiB: 256, boot: { kind: 'guest-os' }, scratchMiB: 0,
+    id: proofId(architecture, accelerator), name: 'proof', architecture, engine: 'qemu', processors: 1, memoryMiB: 256, boot: { kind: 'guest-os' }, scratchMiB: 0,
     disks: [], network: null, wanted: 'running', owner: null, createdAt: 0, generation: 1,
   };
 }

@@ -1,0 +1,40 @@
+/** Many lives of machines and containers, and what they cost the daemon; shared by the short test and the soak. */
+import assert from 'node:assert/strict';
+import { identifyProcess, signalProcess, waitUntil } from '#base';
+import { machineTraces, weigh, type ProcessWeight } from './census.ts';
+import type { TestInstance } from './test-instance.ts';
+
+/** Lives of `count` machines, `together` at a time; every third is killed from outside. Returns how many lived. */
+export async function runMachineLives(strata: TestInstance, count: number, together: number, untilMs = Number.POSITIVE_INFINITY): Promise<number> {
+  let next = 0;
+  let lived = 0;
+  await Promise.all(Array.from({ length: together }, async () => {
+    for (let at = next++; at < count && performance.now() < untilMs; at = next++) {
+      await liveOnce(strata, `life${at}`, at % 3 === 2);
+      lived += 1;
+    }
+  }));
+  assert.deepEqual(machineTraces(strata.instance), []);
+  return lived;
+}
+
+async function liveOnce(strata: TestInstance, name: string, killed: boolean): Promise<void> {
+  await strata.ok(['machine', 'create', name, '--memory', '192M', '--cpus', '1']);
+  const { id } = JSON.parse((await strata.ok(['machine', 'inspect', name, '-o', 'json'])).stdout) as { id: string };
+  assert.equal((await strata.ok(['machine', 'exec', name, '--', '/bin/crun', '--version']).catch(() => strata.ok(['machine', 'exec', name, 'crun', '--version']))).code, 0);
+  if (killed) {
+    const pids = strata.pidsOf(`-name ${id} `);
+    assert.equal(pids.length, 1);
+    const identity = await identifyProcess(pids[0] as number);
+    if (identity !== undefined) await signalProcess(identity, 'SIGKILL');
+    await waitUntil(() => Promise.resolve(!strata.pidsOf(`-name ${id} `).includes(pids[0] as number) || undefined), { what: 'the killed VMM is gone', limitMs: 10_000 });
+  } else await strata.ok(['machine', 'stop', name]);
+  await strata.ok(['machine', 'rm', '--force', name]);
+}
+
+/** What the daemon weighs now. */
+export async function daemonWeight(strata: TestInstance): Promise<ProcessWeight> {
+  const daemon = await strata.daemon();
+  assert.ok(daemon !== undefined);
+  return weigh(daemon.pid);
+}
