@@ -6,7 +6,8 @@ import type { ContainerSpec, ContainerStatus } from '#containers';
 import type { MachineSpec } from '#machines';
 import type { AppRecord } from './app-record.ts';
 import type { AppSpec } from './app.ts';
-import { planApp, type AppObserved, type AppOperation } from './plan-app.ts';
+import type { AppObserved } from './app-observed.ts';
+import { planApp, type AppOperation } from './plan-app.ts';
 
 const rounds = 100;
 

@@ -1,6 +1,6 @@
 /** One service in a word and a reason, from what its containers and machines say. Pure. */
 import type { ContainerSpec, ContainerStatus } from '#containers';
-import type { AppObserved } from './plan-app.ts';
+import type { AppObserved } from './app-observed.ts';
 import type { AppStatus } from './app-record.ts';
 import type { ServiceSpec } from './app.ts';
 
