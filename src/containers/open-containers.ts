@@ -53,7 +53,8 @@ export function openContainers(deps: ContainersDeps): Containers {
 
   /** A guest may speak of the containers it was given, and of no other: it could name one of another machine, or invent some. */
   async function believe(machineId: string, guestBootId: string, state: GuestContainerState): Promise<void> {
-    if ((await specs.get(state.id))?.value.machineId === machineId) await recorder.record(machineId, guestBootId, state);
+    const spec = (await specs.get(state.id))?.value;
+    if (spec?.machineId === machineId) await recorder.record(machineId, guestBootId, state, spec.wanted === 'stopped');
   }
 
   /** The line was lost while the machine may well run on: open it again and believe only what the agent then says. */

@@ -58,7 +58,7 @@ async function reconcileContainer(deps: ContainerControllerDeps, id: string, sig
   }
   if (session !== undefined && spec !== undefined && plan.operations.length > 0) {
     const state = session.state(id);
-    if (state !== undefined) await deps.recorder.record(machineId, session.guestBootId, state);
+    if (state !== undefined) await deps.recorder.record(machineId, session.guestBootId, state, spec.wanted === 'stopped');
   }
   return { waitingOn: plan.waitingOn, ...(observed.guest === 'unreachable' && observed.machine?.phase === 'running' ? { againAfterMs: 1000 } : {}) };
 }
@@ -100,7 +100,7 @@ async function observe(deps: ContainerControllerDeps, id: string, machineId: str
 async function noteWaiting(deps: ContainerControllerDeps, id: string, spec: ContainerSpec | undefined, status: ContainerStatus | undefined, observed: ContainerObserved, why: string | undefined, session: GuestSession | undefined): Promise<void> {
   if (spec === undefined) return;
   const state = session?.state(id);
-  if (session !== undefined && state !== undefined) return deps.recorder.record(spec.machineId, session.guestBootId, state);
+  if (session !== undefined && state !== undefined) return deps.recorder.record(spec.machineId, session.guestBootId, state, spec.wanted === 'stopped');
   if (why === undefined) return;
   const lost = status !== undefined && ['running', 'starting', 'waiting', 'stopping'].includes(status.phase);
   const machineGone = observed.machine === undefined || ['stopped', 'failed', 'defined', 'starting'].includes(observed.machine.phase);

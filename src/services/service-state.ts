@@ -36,7 +36,7 @@ function failureOf(one: Member, observed: AppObserved): string | undefined {
   if (status.health === 'unhealthy' && status.phase === 'running') {
     return `${name} is unhealthy: ${status.lastProbe === null ? 'its probe gave no output' : status.lastProbe.output.trim().slice(0, 500) || 'its probe gave no output'}`;
   }
-  if (status.phase === 'exited' && status.exitCode !== 0) return `${name} ended with exit code ${status.exitCode ?? '?'}${status.why === '' ? '' : `: ${status.why}`}`;
+  if (status.phase === 'exited' && status.exitCode !== 0 && !status.stopped) return `${name} ended with exit code ${status.exitCode ?? '?'}${status.why === '' ? '' : `: ${status.why}`}`;
   if (status.phase === 'waiting' && status.restarts >= crashLoopRestarts) return `${name} was started ${status.restarts + 1} times and ended each time, last with exit code ${status.exitCode ?? '?'}${status.why === '' ? '' : `: ${status.why}`}`;
   return undefined;
 }
