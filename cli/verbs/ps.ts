@@ -25,7 +25,7 @@ const form = (now: number): ListForm<Container> => ({
   columns: [
     { head: 'NAME', value: (one) => one.name },
     { head: 'SERVICE', value: (one) => one.service },
-    { head: 'STATUS', value: (one) => statusOf(one, now) },
+    { head: 'STATUS', atMost: 40, value: (one) => statusOf(one, now) },
     { head: 'ADDRESS', value: (one) => one.address ?? '' },
     { head: 'ARCH', value: (one) => one.architecture },
     { head: 'MACHINE', value: (one) => one.machine },

@@ -57,7 +57,7 @@ export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, ste
   const chosen = selectedServices(request, app);
   const architectures = new Set(chosen.filter((service) => service.replicas > 0).map((service) => service.architecture));
   await twoAtATime([...architectures].map((architecture) => () => steps.step(`guest OS ${architecture}`, (say) => deps.prepareGuest(architecture, say))), request.signal);
-  await steps.step('room on the host', () => deps.admitApp(app));
+  await steps.step('what this host runs, and its room', () => deps.admitApp(app));
   const images = await bringImages(deps, request, chosen, steps);
   for (const [name, image] of Object.entries(existing?.images ?? {})) if (app.services.some((service) => service.name === name)) images[name] ??= image;
   const id = existing?.id ?? request.appId;
