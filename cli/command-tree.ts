@@ -6,6 +6,7 @@ export const outputOptions: readonly Option[] = [
   { flags: '-o, --output <format>', summary: 'how to print', choices: ['table', 'wide', 'json', 'yaml', 'name', 'jsonl'] },
   { flags: '--json', summary: 'the same as -o json' },
   { flags: '--no-headers', summary: 'leave out the heading of a table' },
+  { flags: '--no-trunc', summary: 'do not shorten long texts of a table' },
 ];
 
 /** Which app is meant: by name, by file, else by the Compose file in the working folder. */

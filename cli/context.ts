@@ -1,6 +1,6 @@
 /** What every verb is given: streams, environment, and a client whose daemon runs. */
-import { fileURLToPath } from 'node:url';
 import { ensureDaemon, openClient, placesFromEnvironment, type Client, type Places } from '#client';
+import { programArgv } from './program-argv.ts';
 
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -18,13 +18,6 @@ export interface Context {
   revive(): Promise<void>;
   close(): void;
 }
-
-const program = (name: string): string => fileURLToPath(new URL(`../src/bin/${name}`, import.meta.url));
-// A small young generation costs the daemon nothing it would notice and saves some megabytes.
-const nodeOptions = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=1'];
-
-/** argv of one of our programs on the same Node. */
-export const programArgv = (name: 'strata-daemon.ts' | 'prepare-host.ts', ...args: string[]): [string, ...string[]] => [process.execPath, ...nodeOptions, program(name), ...args];
 
 export function openContext(interrupted: AbortSignal): Context {
   const places = placesFromEnvironment(process.env);

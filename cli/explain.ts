@@ -9,7 +9,7 @@ export function explain(error: unknown, err: NodeJS.WritableStream): void {
     return;
   }
   err.write(`strata: ${inert(error instanceof Error ? error.message : String(error))}\n`);
-  if (error instanceof UsageError && error.advice !== '') err.write(`${error.advice}\n`);
+  if (error instanceof UsageError && error.advice !== '') err.write(`  ${error.advice}\n`);
   else if (!(error instanceof UsageError) && process.env['STRATA_LOG_LEVEL'] === 'debug' && error instanceof Error) err.write(`${error.stack}\n`);
 }
 

@@ -1,7 +1,7 @@
 /** Runs the host's preparation (Debian packages, guest OS) before the daemon's first start; it says on stderr what it does. */
 import { spawn } from 'node:child_process';
 import { ClientProblem } from '#client';
-import { programArgv } from './context.ts';
+import { programArgv } from './program-argv.ts';
 
 /** @throws ClientProblem `client.hostNotPrepared` where it fails; what was missing stands on stderr already */
 export function prepareHost(signal: AbortSignal): Promise<void> {

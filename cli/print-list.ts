@@ -7,6 +7,8 @@ export interface Column<T> {
   readonly value: (item: T) => string;
   /** Shown only with -o wide. */
   readonly wide?: true;
+  /** Longest text in a plain table, so that a row fits a terminal; -o wide and --no-trunc show all of it. */
+  readonly atMost?: number;
 }
 
 export interface ListForm<T> {
@@ -24,7 +26,7 @@ export function formatOf(options: Options, fallback: Format = 'table'): Format {
 /** Prints a list as wished; `names` is what -q prints. */
 export async function printList<T>(out: NodeJS.WritableStream, items: readonly T[], form: ListForm<T>, options: Options): Promise<void> {
   const format = formatOf(options);
-  if (format === 'table' || format === 'wide') out.write(tableText(items, form, format === 'wide', !headless(options)));
+  if (format === 'table' || format === 'wide') out.write(tableText(items, form, { wide: format === 'wide', headed: !headless(options), whole: options.flag('noTrunc') }));
   else if (format === 'name') out.write(lines(items.map(form.name)));
   else if (format === 'jsonl') out.write(lines(items.map((item) => JSON.stringify(item))));
   else await printValue(out, { items }, format);
@@ -45,10 +47,19 @@ export const lines = (texts: readonly string[]): string => texts.map((text) => `
 /** Commander turns --no-headers into headers: false. */
 const headless = (options: Options): boolean => options.flag('noHeaders');
 
+export interface TableOptions {
+  /** All columns, and their whole text. */
+  readonly wide?: boolean;
+  readonly headed?: boolean;
+  /** Texts are not shortened. */
+  readonly whole?: boolean;
+}
+
 /** Columns padded with two spaces between; the last one is not padded. */
-export function tableText<T>(items: readonly T[], form: ListForm<T>, wide: boolean, headed: boolean): string {
+export function tableText<T>(items: readonly T[], form: ListForm<T>, options: TableOptions = {}): string {
+  const { wide = false, headed = true, whole = wide } = options;
   const columns = form.columns.filter((column) => wide || column.wide !== true);
-  const rows = items.map((item) => columns.map((column) => plain(column.value(item))));
+  const rows = items.map((item) => columns.map((column) => shorten(plain(column.value(item)), wide || whole ? undefined : column.atMost)));
   if (headed) rows.unshift(columns.map((column) => column.head));
   const widths = columns.map((_, at) => Math.max(0, ...rows.map((row) => (row[at] as string).length)));
   return lines(rows.map((row) => row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] as number))).join('  ').trimEnd()));
@@ -56,6 +67,8 @@ export function tableText<T>(items: readonly T[], form: ListForm<T>, wide: boole
 
 /** A guest's text must not move the cursor of whoever lists it. */
 const plain = (text: string): string => stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ') || '-';
+
+const shorten = (text: string, atMost = Number.POSITIVE_INFINITY): string => (text.length <= atMost ? text : `${text.slice(0, atMost - 1).trimEnd()}…`);
 
 /** `3 minutes` since a time; now in milliseconds since 1970. */
 export function age(time: string | null, now: number): string {

@@ -73,12 +73,27 @@ function quietErrors(command: Command): void {
 function parseFailure(error: CommanderError, program: Command): number | Promise<number> {
   if (error.code === 'commander.helpDisplayed' || error.code === 'commander.version') return exitCodes.ok;
   if (error.code === 'commander.help' && program.opts()['version'] === true) return withoutVerb(program);
+  // `help` and `help up` throw the same as a noun without its verb, but with 0: commander printed it already.
+  if (error.code === 'commander.help' && error.exitCode === 0) return exitCodes.ok;
   if (error.code === 'commander.help') { process.stderr.write(helpOf(program, process.argv.slice(2))); return exitCodes.usage; }
   const [first, ...rest] = error.message.replace(/^error: /, '').split('\n');
   process.stderr.write(`strata: ${first}\n`);
   const hint = rest.join(' ').trim().replace(/^\(|\)$/g, '');
-  process.stderr.write(`${hint === '' ? 'see `strata --help`' : hint}\n`);
+  process.stderr.write(`  ${hint === '' ? `see \`${nearestCommand(program, process.argv.slice(2))} --help\`` : hint}\n`);
   return exitCodes.usage;
+}
+
+/** The command as far as its words are known: `strata machine ls`. */
+function nearestCommand(program: Command, argv: readonly string[]): string {
+  let at = program;
+  const words = [program.name()];
+  for (const word of argv.filter((one) => !one.startsWith('-'))) {
+    const next = at.commands.find((command) => command.name() === word || command.aliases().includes(word));
+    if (next === undefined) break;
+    words.push(next.name());
+    at = next;
+  }
+  return words.join(' ');
 }
 
 /** A noun without a verb: its help, as an error. */

@@ -51,7 +51,9 @@ const clock = (): string => new Date().toISOString().slice(11, 19);
 
 function lineOf(step: Step): string {
   const took = step.finishedAt === null ? '' : ` (${duration(step, Date.now())})`;
-  const note = step.note === '' ? '' : `: ${inert(step.note)}`;
+  // One line a change, also where the note is the output of a probe; the error in full follows at the end.
+  const [first, ...more] = inert(step.note).trim().split('\n');
+  const note = step.note === '' ? '' : `: ${first?.trim()}${more.length > 0 ? ' …' : ''}`;
   return `${step.status.padEnd(7)} ${inert(step.summary)}${took}${note}`;
 }
 

@@ -69,7 +69,13 @@ test('[L8] text of guests keeps its colours and nothing else', () => {
     for (const sequence of tame(text, true).matchAll(/\u001b(.{0,8})/gs)) match(sequence[0], /^\u001b\[[\d;:]*m/);
     ok(!/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/.test(inert(text)));
   }), { numRuns: 500 });
-  equal(tableText([{ name: 'a\u001b[2J\nb' }], { name: (one) => one.name, columns: [{ head: 'NAME', value: (one) => one.name }] }, false, false), 'a b\n');
+  equal(tableText([{ name: 'a\u001b[2J\nb' }], { name: (one) => one.name, columns: [{ head: 'NAME', value: (one) => one.name }] }, { headed: false }), 'a b\n');
+});
+
+test('[L3] a table shortens long texts, unless it is wide or told not to', () => {
+  const form = { name: () => '', columns: [{ head: 'STATUS', atMost: 12, value: (one: string) => one }, { head: 'PORTS', value: () => '80' }] };
+  equal(tableText(['running (unhealthy):\nGET /', 'running'], form), ['STATUS        PORTS', 'running (un…  80', 'running       80', ''].join('\n'));
+  for (const options of [{ wide: true }, { whole: true }]) match(tableText(['running (unhealthy):\nGET /'], form, options), /running \(unhealthy\): GET \/ {2}80/);
 });
 
 test('[L15] on a small screen what runs or failed is never hidden', () => {

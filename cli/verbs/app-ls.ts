@@ -8,7 +8,7 @@ export async function run({ context, options }: Invocation): Promise<number> {
     name: (app) => app.name,
     columns: [
       { head: 'NAME', value: (app) => app.name },
-      { head: 'STATUS', value: (app) => `${app.state}${app.why === '' ? '' : `: ${app.why}`}` },
+      { head: 'STATUS', atMost: 40, value: (app) => `${app.state}${app.why === '' ? '' : `: ${app.why}`}` },
       { head: 'SERVICES', value: (app) => `${app.services.filter((one) => one.state === 'running' || one.state === 'completed').length}/${app.services.length}` },
       { head: 'ADDRESSES', value: (app) => app.addresses.map((address) => address.url).join(', ') },
       { head: 'FOLDER', wide: true, value: (app) => app.workingDir },

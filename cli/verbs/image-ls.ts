@@ -9,7 +9,7 @@ export async function run({ context, options }: Invocation): Promise<number> {
   await printList(context.out, items, {
     name: (image) => image.references[0] ?? image.digest,
     columns: [
-      { head: 'REFERENCE', value: (image) => image.references.join(', ') },
+      { head: 'REFERENCE', atMost: 40, value: (image) => image.references.join(', ') },
       { head: 'DIGEST', value: (image) => image.digest.slice(0, 19) },
       { head: 'ARCH', value: (image) => image.architecture },
       { head: 'SIZE', value: (image) => bytes(image.size) },

@@ -10,7 +10,7 @@ export async function run({ context, options }: Invocation): Promise<number> {
     name: (machine) => machine.name,
     columns: [
       { head: 'NAME', value: (machine) => machine.name },
-      { head: 'STATUS', value: (machine) => `${machine.phase}${machine.phase === 'running' ? ` ${age(machine.startedAt, now)}` : ''}${machine.why === '' ? '' : `: ${machine.why}`}` },
+      { head: 'STATUS', atMost: 40, value: (machine) => `${machine.phase}${machine.phase === 'running' ? ` ${age(machine.startedAt, now)}` : ''}${machine.why === '' ? '' : `: ${machine.why}`}` },
       { head: 'ARCH', value: (machine) => machine.architecture },
       { head: 'ENGINE', value: (machine) => (machine.engine === null ? '' : `${machine.engine}/${machine.accelerator ?? '?'}`) },
       { head: 'ISOLATION', value: (machine) => machine.isolation ?? '' },

@@ -27,7 +27,7 @@ function textOf(operation: Operation, headed: boolean): string {
       { head: 'TOOK', value: (step) => duration(step, now) },
       { head: 'STEP', value: (step) => `${step.summary}${step.note === '' ? '' : `: ${step.note}`}` },
     ],
-  }, false, headed);
+  }, { headed });
   const error = operation.error === null ? [] : problemLines(operation.error).map(inert);
   return `${inert(head)}\n${operation.steps.length === 0 ? '' : steps}${lines(error)}`;
 }

@@ -17,6 +17,7 @@ export async function run({ context, args, options }: Invocation): Promise<numbe
   const shown = items.filter((one) => (args.length === 0 || args.includes(one.service)) && (options.flag('all') || one.phase !== 'exited'));
   if (options.flag('quiet')) context.out.write(lines(shown.map((one) => one.id)));
   else await printList(context.out, shown, form(Date.now()), options);
+  if (shown.length === 0 && items.length > 0 && args.length === 0 && context.out.isTTY) context.say(`${items.length} ended container${items.length === 1 ? ' is' : 's are'} not shown; \`strata ps -a\` shows all`);
   return exitCodes.ok;
 }
 
@@ -25,7 +26,7 @@ const form = (now: number): ListForm<Container> => ({
   columns: [
     { head: 'NAME', value: (one) => one.name },
     { head: 'SERVICE', value: (one) => one.service },
-    { head: 'STATUS', value: (one) => statusOf(one, now) },
+    { head: 'STATUS', atMost: 40, value: (one) => statusOf(one, now) },
     { head: 'ADDRESS', value: (one) => one.address ?? '' },
     { head: 'ARCH', value: (one) => one.architecture },
     { head: 'MACHINE', value: (one) => one.machine },
@@ -44,5 +45,7 @@ function statusOf(one: Container, now: number): string {
   const ended = one.phase === 'exited' || one.phase === 'waiting' ? ` ${one.exitCode ?? ''}` : '';
   const health = one.phase === 'running' && one.health !== 'none' ? ` (${one.health})` : '';
   const memory = one.oomKilled ? ' (out of memory)' : '';
-  return `${one.phase}${since}${ended}${health}${memory}${one.why === '' ? '' : `: ${one.why}`}`;
+  // What the words before say already is not said again.
+  const why = one.why.replace(/^its health check fails: /, '').replace(/^it ended with exit code -?\d+(; )?/, '');
+  return `${one.phase}${since}${ended}${health}${memory}${why === '' ? '' : `: ${why}`}`;
 }

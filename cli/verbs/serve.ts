@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { ClientProblem } from '#client';
-import { programArgv } from '../context.ts';
+import { programArgv } from '../program-argv.ts';
 import { prepareHost } from '../prepare-host.ts';
 import { systemdUnit, unitName } from '../systemd-unit.ts';
 import { exitCodes, type Invocation } from '../verb.ts';

@@ -45,6 +45,18 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
     return container === '' ? '/' : `/proc/${find(container).inside().pid}/root`;
   }
 
+  /** Starts that were asked for and whose containers are not known yet. */
+  const announced = new Map<string, Promise<void>>();
+  function announce(id: string): () => void {
+    let settle: () => void = () => undefined;
+    const promise = new Promise<void>((resolve) => { settle = resolve; });
+    announced.set(id, promise);
+    return () => {
+      settle();
+      if (announced.get(id) === promise) announced.delete(id);
+    };
+  }
+
   let scratch: Promise<void> | undefined;
   /** Once; a failure is tried again with the next container. */
   function ensureScratch(): Promise<void> {
@@ -67,19 +79,26 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
     },
     ping: () => ({ uptimeMs: Math.round(sys.monotonic()) }),
     containerStart: async ({ spec }) => {
-      await ready;
-      await ensureScratch();
-      return serially(spec.id, async () => {
-        const before = containers.get(spec.id);
-        if (before !== undefined && before.spec.digest === spec.digest && before.isRunning) return before.state();
-        if (before !== undefined && before.spec.digest !== spec.digest) await before.remove();
-        const container = before?.spec.digest === spec.digest ? before : new Container(spec, changed);
-        containers.set(spec.id, container);
-        await container.start();
-        return container.state();
-      });
+      const known = announce(spec.id);
+      try {
+        await ready;
+        await ensureScratch();
+        return await serially(spec.id, async () => {
+          const before = containers.get(spec.id);
+          if (before !== undefined && before.spec.digest === spec.digest && before.isRunning) return before.state();
+          if (before !== undefined && before.spec.digest !== spec.digest) await before.remove();
+          const container = before?.spec.digest === spec.digest ? before : new Container(spec, changed);
+          containers.set(spec.id, container);
+          known();
+          await container.start();
+          return container.state();
+        });
+      } finally {
+        known();
+      }
     },
-    containerStop: ({ id, signal, graceMs }) => {
+    containerStop: async ({ id, signal, graceMs }) => {
+      await announced.get(id); // a start that came just before is not known yet
       const container = find(id);
       return container.stop(signal, graceMs ?? container.spec.stopGraceMs).then(() => container.state());
     },

@@ -99,7 +99,9 @@ function speak(socket: Socket, rest: Buffer): LineClient {
     events.push(event);
     for (const listener of [...listeners]) listener(event);
     if (event.event === 'exit') streams.get(event.stream)?.settle(event.code);
-    if (event.event === 'end') event.error === '' ? streams.get(event.stream)?.settle(0) : streams.get(event.stream)?.fail(new Error(event.error));
+    if (event.event !== 'end') return;
+    if (event.error === '') streams.get(event.stream)?.settle(0);
+    else streams.get(event.stream)?.fail(new Error(event.error));
   };
   const json = (payload: Uint8Array): void => {
     const value = JSON.parse(Buffer.from(payload).toString('utf8')) as { id?: number; result?: unknown; error?: { code: string; message: string } } & AgentEvent;

@@ -1,6 +1,6 @@
 /**
  * The API's server: HTTP/1.1 on a UNIX socket that only root may open. Plain node:http with a table of
- * routes (docs/decisions/0002-plain-http-for-the-api.md).
+ * routes (docs/decisions/0007-plain-http-for-the-api.md).
  */
 import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, unlink } from 'node:fs/promises';

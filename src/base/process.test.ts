@@ -32,8 +32,8 @@ test('[B1] what ended, or has the pid of what ended, is never signalled', async 
 });
 
 test('[B1] a zombie is gone', async (t) => {
-  // The shell's child ends at once and is not waited for while `sleep` runs in the shell's place.
-  const parent = spawn('/bin/sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  // The shell's child ends when `sleep` has taken the shell's place, and is not waited for.
+  const parent = spawn('/bin/sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
   t.after(() => parent.kill('SIGKILL'));
   const [line] = await once(parent.stdout, 'data') as [Buffer];
   const pid = Number(line.toString());

@@ -3,7 +3,8 @@
  * daemon's first start; takes a few milliseconds where nothing is missing. Speaks to people, on stderr.
  */
 import { mkdir } from 'node:fs/promises';
-import { asStrataError, hostArchitecture, instanceFromEnvironment, systemClock } from '#base';
+import { fileURLToPath } from 'node:url';
+import { asStrataError, childEnvironment, hostArchitecture, instanceFromEnvironment, runProcess, systemClock } from '#base';
 import { findPackages, hostPackages, installPackages, packagesFor } from '#pool';
 
 const say = (line: string): void => { process.stderr.write(`strata: ${line}\n`); };
@@ -22,8 +23,18 @@ async function prepare(): Promise<void> {
   await mkdir(instance.cacheDir, { recursive: true, mode: 0o755 });
 }
 
+/**
+ * Leaves the daemon's code in the compile cache: a daemon that finds it there never loads the TypeScript stripper and
+ * is a quarter smaller for all its life. With the options of Node that the daemon gets, or it would not fit.
+ */
+async function warm(): Promise<void> {
+  if (process.env['NODE_COMPILE_CACHE'] === undefined) return;
+  await runProcess([process.execPath, ...process.execArgv, fileURLToPath(new URL('strata-daemon.ts', import.meta.url)), '--warm'], { env: { ...childEnvironment, NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] }, timeoutMs: 60_000, signal: stop.signal });
+}
+
 try {
   await prepare();
+  await warm();
 } catch (thrown) {
   const error = asStrataError(thrown, 'preparing the host');
   say(error.message);

@@ -15,16 +15,21 @@ function crash(thrown: unknown): never {
 process.on('unhandledRejection', crash);
 process.on('uncaughtException', crash);
 
-try {
-  const daemon = await openDaemon(instanceFromEnvironment(process.env), log);
-  const end = (signal: string): void => {
-    log.info({ signal }, 'the daemon ends; machines go on');
-    daemon.close().then(() => process.exit(0), crash);
-  };
-  process.once('SIGTERM', end);
-  process.once('SIGINT', end);
-} catch (thrown) {
-  const error = asStrataError(thrown, 'the daemon cannot start');
-  log.fatal({ code: error.code, advice: error.advice, cause: error.cause instanceof Error ? error.cause.message : undefined }, error.message);
-  process.exitCode = 1;
+async function serve(): Promise<void> {
+  try {
+    const daemon = await openDaemon(instanceFromEnvironment(process.env), log);
+    const end = (signal: string): void => {
+      log.info({ signal }, 'the daemon ends; machines go on');
+      daemon.close().then(() => process.exit(0), crash);
+    };
+    process.once('SIGTERM', end);
+    process.once('SIGINT', end);
+  } catch (thrown) {
+    const error = asStrataError(thrown, 'the daemon cannot start');
+    log.fatal({ code: error.code, advice: error.advice, cause: error.cause instanceof Error ? error.cause.message : undefined }, error.message);
+    process.exitCode = 1;
+  }
 }
+
+// `--warm` only loads the code, which leaves it in the compile cache.
+if (process.argv[2] !== '--warm') await serve();

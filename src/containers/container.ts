@@ -48,6 +48,7 @@ export const containerStatusSchema = z.strictObject({
   finishedAt: z.int().nullable(),
   exitCode: z.int().nullable(),
   oomKilled: z.boolean(),
+  stopped: z.boolean().default(false).describe('it ended because that was wished, so a wish to run starts it again'),
   restarts: z.int(),
   lastProbe: z.strictObject({ at: z.int(), ok: z.boolean(), output: z.string() }).nullable(),
   /** Boot of the guest in which this was seen; after another boot it says nothing of what runs. */

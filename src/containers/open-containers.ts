@@ -3,7 +3,7 @@
  * line to the guest, logs, restart, statistics). Wishes go through the store.
  */
 import { asStrataError, StrataError, type Clock, type Instance, type Log } from '#base';
-import type { AgentCalls } from '#guest-protocol';
+import type { AgentCalls, GuestContainerState } from '#guest-protocol';
 import { machineSpecSchema, machineStatusSchema, type AgentConnection, type AgentStream, type Machines } from '#machines';
 import type { Controller } from '#reconcile';
 import { recordsOf, type Records, type Store } from '#store';
@@ -51,6 +51,12 @@ export function openContainers(deps: ContainersDeps): Containers {
 
   const failed = (machineId: string, doing: string) => (thrown: unknown) => { deps.log.warn({ machineId, error: asStrataError(thrown, doing).message }, doing); };
 
+  /** A guest may speak of the containers it was given, and of no other: it could name one of another machine, or invent some. */
+  async function believe(machineId: string, guestBootId: string, state: GuestContainerState): Promise<void> {
+    const spec = (await specs.get(state.id))?.value;
+    if (spec?.machineId === machineId) await recorder.record(machineId, guestBootId, state, spec.wanted === 'stopped');
+  }
+
   /** The line was lost while the machine may well run on: open it again and believe only what the agent then says. */
   function reconnect(machineId: string): void {
     if (closed) return;
@@ -60,7 +66,7 @@ export function openContainers(deps: ContainersDeps): Containers {
         const machine = (await machineStatuses.get(machineId))?.value;
         if (machine?.phase !== 'running' || machine.guest === null) return;
         const session = await sessions.ensure(machineId, machine.guest.bootId);
-        await Promise.all(session.states().map((state) => recorder.record(machineId, session.guestBootId, state)));
+        await Promise.all(session.states().map((state) => believe(machineId, session.guestBootId, state)));
       })().catch((thrown: unknown) => { failed(machineId, 'opening the line to the guest again')(thrown); reconnect(machineId); });
     }, reconnectMs);
     timer.unref();
@@ -70,7 +76,7 @@ export function openContainers(deps: ContainersDeps): Containers {
   const sessions = openGuestSessions({
     machines: deps.machines, log: deps.log,
     listener: {
-      changed: (machineId, guestBootId, state) => { void recorder.record(machineId, guestBootId, state).catch(failed(machineId, 'recording the state of a container')); },
+      changed: (machineId, guestBootId, state) => { void believe(machineId, guestBootId, state).catch(failed(machineId, 'recording the state of a container')); },
       lost: reconnect,
     },
   });

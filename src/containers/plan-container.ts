@@ -7,7 +7,8 @@
  *   wished running, absent/changed  ─► attach disks ─► start
  *   wished stopped, runs            ─► stop
  *
- * The guest's agent restarts a container by itself, so an exit alone is never a reason to act here.
+ * The guest's agent restarts a container by itself, so an exit alone is never a reason to act here; one that was stopped
+ * by wish is started again by wish.
  */
 import type { GuestContainerState } from '#guest-protocol';
 import type { ContainerSpec, ContainerStatus } from './container.ts';
@@ -51,6 +52,7 @@ function needsStart(spec: ContainerSpec, status: ContainerStatus | undefined, gu
   if (guest === 'unreachable') return false;
   if (guest !== 'absent') {
     if (guest.digest !== spec.guest.digest) return true;
+    if (guest.phase === 'exited' && status?.stopped === true) return true;
     return guest.phase === 'created' || (guest.phase === 'exited' && guest.exitCode === 125 && spec.guest.restart.policy !== 'no' && guest.error !== '');
   }
   return !isFinished(spec, status);

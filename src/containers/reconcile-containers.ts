@@ -54,17 +54,19 @@ async function reconcileContainer(deps: ContainerControllerDeps, id: string, sig
   if (plan.operations.length === 0) await noteWaiting(deps, id, spec, status, observed, plan.waitingOn[0]?.why, session);
   for (const operation of plan.operations) {
     signal.throwIfAborted();
-    if (operation.kind === 'container.forget') await deps.recorder.forget(id);
-    else {
-      if (operation.kind === 'container.start' && spec !== undefined) await deps.recorder.starting(spec, observed.machine?.guestBootId ?? '');
-      await perform(deps, operation, { id, machineId, spec, session });
-    }
+    await carryOut(deps, operation, { id, machineId, spec, session }, observed);
   }
   if (session !== undefined && spec !== undefined && plan.operations.length > 0) {
     const state = session.state(id);
-    if (state !== undefined) await deps.recorder.record(machineId, session.guestBootId, state);
+    if (state !== undefined) await deps.recorder.record(machineId, session.guestBootId, state, spec.wanted === 'stopped');
   }
   return { waitingOn: plan.waitingOn, ...(observed.guest === 'unreachable' && observed.machine?.phase === 'running' ? { againAfterMs: 1000 } : {}) };
+}
+
+async function carryOut(deps: ContainerControllerDeps, operation: Parameters<typeof performContainerOperation>[1], context: Parameters<typeof performContainerOperation>[2], observed: ContainerObserved): Promise<void> {
+  if (operation.kind === 'container.forget') return deps.recorder.forget(context.id);
+  if (operation.kind === 'container.start' && context.spec !== undefined) await deps.recorder.starting(context.spec, observed.machine?.guestBootId ?? '');
+  await perform(deps, operation, context);
 }
 
 async function perform(deps: ContainerControllerDeps, operation: Parameters<typeof performContainerOperation>[1], context: Parameters<typeof performContainerOperation>[2]): Promise<void> {
@@ -98,7 +100,7 @@ async function observe(deps: ContainerControllerDeps, id: string, machineId: str
 async function noteWaiting(deps: ContainerControllerDeps, id: string, spec: ContainerSpec | undefined, status: ContainerStatus | undefined, observed: ContainerObserved, why: string | undefined, session: GuestSession | undefined): Promise<void> {
   if (spec === undefined) return;
   const state = session?.state(id);
-  if (session !== undefined && state !== undefined) return deps.recorder.record(spec.machineId, session.guestBootId, state);
+  if (session !== undefined && state !== undefined) return deps.recorder.record(spec.machineId, session.guestBootId, state, spec.wanted === 'stopped');
   if (why === undefined) return;
   const lost = status !== undefined && ['running', 'starting', 'waiting', 'stopping'].includes(status.phase);
   const machineGone = observed.machine === undefined || ['stopped', 'failed', 'defined', 'starting'].includes(observed.machine.phase);

@@ -9,7 +9,8 @@ import { canonicalJson } from './build-guest-spec.ts';
 import { statusOfGuestState } from './status-of-guest-state.ts';
 
 export interface StatusRecorder {
-  record(machineId: string, guestBootId: string, state: GuestContainerState): Promise<void>;
+  /** `stopped`: it is wished stopped now. */
+  record(machineId: string, guestBootId: string, state: GuestContainerState, stopped: boolean): Promise<void>;
   starting(spec: ContainerSpec, guestBootId: string): Promise<void>;
   /** Not handed to a guest: its machine is not up. */
   pending(spec: ContainerSpec, why: string): Promise<void>;
@@ -36,7 +37,10 @@ export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecord
   });
 
   return {
-    record: (machineId, guestBootId, state) => write(state.id, () => statusOfGuestState(state, machineId, guestBootId)),
+    record: (machineId, guestBootId, state, stopped) => write(state.id, (before) => {
+      const status = statusOfGuestState(state, machineId, guestBootId);
+      return { ...status, stopped: status.phase === 'exited' && (stopped || (before?.stopped === true && before.digest === status.digest)) };
+    }),
     starting: (spec, guestBootId) => write(spec.id, (before) => ({ ...blank(spec), restarts: before?.restarts ?? 0, phase: 'starting', guestBootId })),
     pending: (spec, why) => write(spec.id, () => ({ ...blank(spec), why })),
     unknown: (spec, why) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), phase: 'unknown', why })),
@@ -48,6 +52,6 @@ export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecord
 function blank(spec: ContainerSpec): ContainerStatus {
   return {
     id: spec.id, machineId: spec.machineId, phase: 'pending', why: '', digest: spec.guest.digest, health: 'none', pid: 0, startedAt: null, finishedAt: null,
-    exitCode: null, oomKilled: false, restarts: 0, lastProbe: null, guestBootId: '',
+    exitCode: null, oomKilled: false, stopped: false, restarts: 0, lastProbe: null, guestBootId: '',
   };
 }

@@ -20,6 +20,7 @@ export function statusOfGuestState(state: GuestContainerState, machineId: string
     finishedAt: state.finishedAtMs > 0 ? Math.round(state.finishedAtMs) : null,
     exitCode: state.exitCode < 0 ? null : state.exitCode,
     oomKilled: state.oomKilled,
+    stopped: false,
     restarts: state.restarts,
     lastProbe: state.lastProbe === null ? null : { at: Math.round(state.lastProbe.atMs), ok: state.lastProbe.ok, output: state.lastProbe.output.slice(0, 4096) },
     guestBootId,

@@ -63,7 +63,7 @@ function shortagesOf(host: Host, request: PlacementRequest): Shortage[] {
   const proved = host.proofs.filter((proof) => proof.works && proof.architecture === request.architecture);
   if (!proved.some((proof) => request.engine === 'auto' || proof.engine === request.engine)) {
     const runs = [...new Set(host.proofs.filter((proof) => proof.works).map((proof) => `${proof.engine} ${proof.architecture}`))].join(', ');
-    shortages.push({ what: 'engine', needed: `${request.engine === 'auto' ? 'any engine' : request.engine} for ${request.architecture}`, free: runs === '' ? 'none proved' : runs });
+    shortages.push({ what: 'engine', needed: `${request.engine === 'auto' ? 'an engine' : `engine ${request.engine}`} for ${request.architecture}`, free: runs === '' ? 'none' : runs });
   }
   for (const what of ['processors', 'memoryMiB', 'diskBytes'] as const) {
     if (request[what] > free[what]) shortages.push({ what, needed: request[what], free: free[what] });
@@ -87,7 +87,7 @@ function describeShortage({ what, needed, free }: Shortage): string {
     case 'memoryMiB': return `needs ${needed} MiB of memory, ${free} MiB free`;
     case 'diskBytes': return `needs ${gibibytes(needed)} of disk, ${gibibytes(free)} free`;
     case 'state': return `is ${free}`;
-    case 'engine': return `needs ${needed}, runs ${free}`;
+    case 'engine': return `needs ${needed}, ${free === 'none' ? 'and no guest ran on it' : `guests ran on ${free}`}`;
   }
 }
 

@@ -57,11 +57,11 @@ export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, ste
   const chosen = selectedServices(request, app);
   const architectures = new Set(chosen.filter((service) => service.replicas > 0).map((service) => service.architecture));
   await twoAtATime([...architectures].map((architecture) => () => steps.step(`guest OS ${architecture}`, (say) => deps.prepareGuest(architecture, say))), request.signal);
-  await steps.step('room on the host', () => deps.admitApp(app));
+  await steps.step('what this host runs, and its room', () => deps.admitApp(app));
   const images = await bringImages(deps, request, chosen, steps);
   for (const [name, image] of Object.entries(existing?.images ?? {})) if (app.services.some((service) => service.name === name)) images[name] ??= image;
   const id = existing?.id ?? request.appId;
-  const published = await publishPorts(deps.ports, id, await withExposedPorts(deps.images, app, images), existing?.spec);
+  const published = await publishPorts(deps.ports, id, await withExposedPorts(deps.images, app, images), existing?.spec).catch((thrown: unknown) => nameHolder(deps, thrown));
   const record = await writeRecord(deps, { existing, id, app: published, images, request, chosen });
   await releaseUnpublished(deps.ports, id, record.spec);
   if (request.waitMs > 0) await awaitServices(deps, record, chosen, request, steps);
@@ -158,6 +158,14 @@ async function writeRecord(deps: BringUpDeps, wish: RecordWish): Promise<AppReco
   const record: AppRecord = { ...wished, generation: existing.generation + 1, updatedAt: now };
   await deps.apps.put(existing.id, record);
   return record;
+}
+
+/** The pool knows who holds a port by a key; people know apps by their names. */
+async function nameHolder(deps: BringUpDeps, thrown: unknown): Promise<never> {
+  const owner = thrown instanceof StrataError && thrown.code === 'pool.portTaken' ? thrown.details?.['owner'] : undefined;
+  const holder = typeof owner === 'string' && owner.startsWith('app/') ? (await deps.apps.get(owner.slice('app/'.length)))?.value.name : undefined;
+  if (!(thrown instanceof StrataError) || holder === undefined) throw thrown;
+  throw new StrataError(thrown.message.replace(String(owner), `the app ${holder}`), { code: thrown.code, kind: thrown.kind, advice: `publish another port, or take it down: \`strata down -p ${holder}\``, cause: thrown });
 }
 
 /** One step for each service, ended by its being ready; the first failure ends all. */

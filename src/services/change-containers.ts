@@ -73,7 +73,7 @@ export async function reviveContainers(deps: ChangeDeps, appId: string, services
   let revived = false;
   for (const spec of await membersOf(deps, appId, [...services])) {
     const status = (await deps.containers.statuses.get(spec.id))?.value;
-    const ended = status?.phase === 'exited' && status.exitCode !== 0;
+    const ended = status?.phase === 'exited' && status.exitCode !== 0 && !status.stopped;
     const crashes = status?.phase === 'waiting' && status.restarts >= crashLoopRestarts;
     const failed = spec.wanted === 'running' && (ended || crashes);
     if (failed) {

@@ -1,5 +1,5 @@
 /** Which conditions of a service's depends_on do not hold yet; pure. Empty means it may start. */
-import type { AppObserved } from './plan-app.ts';
+import type { AppObserved } from './app-observed.ts';
 import type { AppRecord } from './app-record.ts';
 import type { ServiceSpec } from './app.ts';
 

@@ -1,7 +1,7 @@
 /** Rules V10–V17: what an app needs next, and in which order. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AppObserved } from './plan-app.ts';
+import type { AppObserved } from './app-observed.ts';
 import { planApp } from './plan-app.ts';
 import { sampleApp, sampleContainer, sampleMachine, sampleService, sampleStatus } from './testing/sample-app.ts';
 

@@ -5,26 +5,15 @@
  *   up:    service places ─► volumes ─► machines ─► containers (as depends_on allows) ─► leftovers away
  *   down:  containers drain and go ─► machines go ─► places go ─► (volumes) ─► the record itself
  */
-import type { ContainerSpec, ContainerStatus, Volume } from '#containers';
-import type { MachineSpec, MachineStatus } from '#machines';
-import type { AppRecord, AppStatus, ServiceRecord } from './app-record.ts';
+import type { ContainerSpec } from '#containers';
+import type { AppObserved } from './app-observed.ts';
+import type { AppRecord, AppStatus } from './app-record.ts';
 import type { ServiceSpec } from './app.ts';
 import { assignMachines, dedicatedMachineName, defaultContainerMiB, replicaKey, type AppMachine, type MachineWish, type ReplicaNeed } from './assign-machines.ts';
 import { dependenciesMet } from './dependencies-met.ts';
 import { planService, type ServicePlan } from './rollout/plan-service.ts';
 import { serviceState } from './service-state.ts';
 import { portsOf } from './traffic/compute-traffic.ts';
-
-export interface AppObserved {
-  readonly containers: readonly { readonly spec: ContainerSpec; readonly status: ContainerStatus | undefined }[];
-  readonly machines: readonly { readonly spec: MachineSpec; readonly status: MachineStatus | undefined }[];
-  readonly volumes: readonly Volume[];
-  readonly services: readonly ServiceRecord[];
-  readonly sessions: ReadonlyMap<string, number>;
-  readonly host: { readonly processors: number };
-  /** Digest of what each service asks for now, from its specification and image. */
-  readonly configDigests: ReadonlyMap<string, string>;
-}
 
 export type AppOperation = { readonly subject: string; readonly summary: string } & (
   | { readonly kind: 'service.place'; readonly service: string }

@@ -6,7 +6,8 @@ import type { ContainerSpec, ContainerStatus } from '#containers';
 import type { MachineSpec } from '#machines';
 import type { AppRecord } from './app-record.ts';
 import type { AppSpec } from './app.ts';
-import { planApp, type AppObserved, type AppOperation } from './plan-app.ts';
+import type { AppObserved } from './app-observed.ts';
+import { planApp, type AppOperation } from './plan-app.ts';
 
 const rounds = 100;
 
@@ -79,6 +80,6 @@ function statusOf(app: AppRecord, spec: ContainerSpec): ContainerStatus {
   const isJob = app.spec.services.some((one) => one.dependsOn.some((dependency) => dependency.service === spec.service && dependency.condition === 'completed'));
   return {
     id: spec.id, machineId: spec.machineId, phase: isJob ? 'exited' : 'running', why: '', digest: spec.guest.digest, health: 'healthy', pid: 1, startedAt: 0, finishedAt: null,
-    exitCode: isJob ? 0 : null, oomKilled: false, restarts: 0, lastProbe: null, guestBootId: '',
+    exitCode: isJob ? 0 : null, oomKilled: false, stopped: false, restarts: 0, lastProbe: null, guestBootId: '',
   };
 }

@@ -9,7 +9,8 @@ import { recordsOf, type Store } from '#store';
 import type { AppRecord, AppStatus } from './app-record.ts';
 import { configDigestOf } from './container-wish.ts';
 import { performAppOperation, sha256, type AppPerformer } from './perform-app-plan.ts';
-import { planApp, type AppObserved, type AppPlan } from './plan-app.ts';
+import type { AppObserved } from './app-observed.ts';
+import { planApp, type AppPlan } from './plan-app.ts';
 import { canonicalJson } from '#containers';
 
 export interface AppControllerDeps {

@@ -1,6 +1,6 @@
 /** One service in a word and a reason, from what its containers and machines say. Pure. */
 import type { ContainerSpec, ContainerStatus } from '#containers';
-import type { AppObserved } from './plan-app.ts';
+import type { AppObserved } from './app-observed.ts';
 import type { AppStatus } from './app-record.ts';
 import type { ServiceSpec } from './app.ts';
 
@@ -27,6 +27,12 @@ function isServing(status: ContainerStatus | undefined): boolean {
   return status?.phase === 'running' && (status.health === 'none' || status.health === 'healthy');
 }
 
+/** The probe as a person would try it. */
+function probeText(test: NonNullable<ContainerSpec['guest']['health']>['test']): string {
+  if (test.kind === 'command') return `\`${test.argv.join(' ').slice(0, 120)}\``;
+  return test.kind === 'http' ? `GET http://localhost:${test.port}${test.path}` : `connecting to port ${test.port}`;
+}
+
 function failureOf(one: Member, observed: AppObserved): string | undefined {
   const machine = observed.machines.find((candidate) => candidate.spec.id === one.spec.machineId);
   if (machine?.status?.phase === 'failed') return `machine ${machine.spec.name}: ${machine.status.why}`;
@@ -34,9 +40,10 @@ function failureOf(one: Member, observed: AppObserved): string | undefined {
   if (status === undefined || status.digest !== one.spec.guest.digest) return undefined;
   const name = one.spec.name;
   if (status.health === 'unhealthy' && status.phase === 'running') {
-    return `${name} is unhealthy: ${status.lastProbe === null ? 'its probe gave no output' : status.lastProbe.output.trim().slice(0, 500) || 'its probe gave no output'}`;
+    const output = status.lastProbe?.output.trim().slice(0, 500) ?? '';
+    return `${name} is unhealthy${one.spec.guest.health === null ? '' : `, by its probe ${probeText(one.spec.guest.health.test)}`}: ${output || 'its probe gave no output'}`;
   }
-  if (status.phase === 'exited' && status.exitCode !== 0) return `${name} ended with exit code ${status.exitCode ?? '?'}${status.why === '' ? '' : `: ${status.why}`}`;
+  if (status.phase === 'exited' && status.exitCode !== 0 && !status.stopped) return `${name} ended with exit code ${status.exitCode ?? '?'}${status.oomKilled ? `: ${status.why}` : ''}`;
   if (status.phase === 'waiting' && status.restarts >= crashLoopRestarts) return `${name} was started ${status.restarts + 1} times and ended each time, last with exit code ${status.exitCode ?? '?'}${status.why === '' ? '' : `: ${status.why}`}`;
   return undefined;
 }

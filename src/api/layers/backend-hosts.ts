@@ -39,6 +39,6 @@ export async function examineHost(layers: Layers): Promise<readonly DoctorItem[]
   const versions = new Map(findings.packages.map((one) => [one.name, one.version ?? '']));
   return checkHost(findings).map((check) => ({
     name: check.name, state: check.found === 'missing' && check.status === 'fail' ? 'missing' : states[check.status],
-    version: versions.get(check.name) ?? '', message: versions.has(check.name) && check.status === 'ok' ? check.purpose : `${check.purpose}: ${check.found}`, advice: check.advice,
+    version: versions.get(check.name) ?? '', message: versions.has(check.name) && check.status === 'ok' ? check.purpose : `${check.found} (${check.purpose})`, advice: check.advice,
   }));
 }

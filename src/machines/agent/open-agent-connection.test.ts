@@ -175,7 +175,6 @@ const breaches: Readonly<Record<string, (guest: TestGuest, stream: number) => Ui
   'a giant event': () => jsonFrame(JSON.stringify({ event: 'end', stream: 1, error: 'x'.repeat(500_000) })),
   'an answer nobody asked for': () => jsonFrame('{"id":4711,"result":{}}'),
   'a stream nobody opened': () => encodeFrame(frameTypes.data, 99, bytes(4)),
-  'the end of a stream nobody opened': () => jsonFrame('{"event":"exit","stream":99,"code":0}'),
   'data beyond the window': (_guest, stream) => Buffer.concat(Array.from({ length: 9 }, () => encodeFrame(frameTypes.data, stream, bytes(16 * 1024)))),
   'credit for nothing': (_guest, stream) => Buffer.concat([header(frameTypes.credit, stream, 4), Buffer.from([1, 0, 0, 0])]),
   'credit beyond all counting': (_guest, stream) => Buffer.concat([header(frameTypes.credit, stream, 4), bytes(4, 0xff)]),
@@ -200,6 +199,18 @@ test('[M63] an answer without the form its call has ends the connection', async 
   guest.json({ id: (await guest.request('ping')).id, result: { uptimeMs: 'soon' } });
   await rejects(call, { code: 'agent.gone' });
   equal(guest.connection.lostBecause?.code, 'agent.protocol');
+});
+
+test('[M62] the end of a program of an earlier connection is nobody\'s end here', async () => {
+  const guest = await connectTestGuest();
+  const stream = await startExec(guest);
+  guest.json({ event: 'exit', stream: 1, code: 5 });
+  guest.json({ event: 'end', stream: 2, error: 'late' });
+  guest.json({ event: 'exit', stream: stream.id, code: 0 });
+  equal(await stream.done, 0);
+  const other = await connectTestGuest();
+  ok(Math.abs(other.connection.openStream().id - stream.id) > 10, 'connections do not share numbers');
+  for (const { connection } of [guest, other]) connection.close();
 });
 
 test('[M60] a greeting with another nonce or protocol is refused', async () => {

@@ -83,12 +83,16 @@ class GuestLine implements AgentConnection {
   readonly #eventToll;
   readonly #end: () => void;
   #nextRequest = 1;
-  #nextStream = 1;
+  readonly #firstStream: number;
+  #nextStream: number;
   #over = false;
 
   constructor(line: Duplex, rest: Uint8Array, options: OpenAgentConnectionOptions) {
     this.#line = line;
     this.#options = options;
+    // A guest may still tell of a stream of an earlier connection; its number must not be one of ours.
+    this.#firstStream = 1 + Math.floor(options.dice.fraction() * 2 ** 30);
+    this.#nextStream = this.#firstStream;
     this.#frameToll = toll(options.clock, 4000, 8000);
     this.#eventToll = toll(options.clock, 100, 500);
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -169,7 +173,7 @@ class GuestLine implements AgentConnection {
   #take(frame: Frame): void {
     if (frame.type === frameTypes.reset) return this.#slowDown(this.#frameToll.pay()); // late answer to a reset of ours
     if (frame.type === frameTypes.json) return this.#message(frame.payload);
-    if (frame.stream === 0 || frame.stream >= this.#nextStream) throw protocolViolation('a stream nobody opened');
+    if (frame.stream < this.#firstStream || frame.stream >= this.#nextStream) throw protocolViolation('a stream nobody opened');
     const stream = this.#streams.get(frame.stream);
     const isData = frame.type === frameTypes.data || frame.type === frameTypes.errorData;
     // Data is paced by its window; everything else, and what nobody wants any more, by the toll.
@@ -202,8 +206,7 @@ class GuestLine implements AgentConnection {
   #event(event: AgentEvent): void {
     this.#slowDown(this.#eventToll.pay());
     if (event.event !== 'container') {
-      if (event.stream >= this.#nextStream) throw protocolViolation('a stream nobody opened');
-      const stream = this.#streams.get(event.stream);
+      const stream = this.#streams.get(event.stream); // none: of an earlier connection, or let go of
       if (stream !== undefined) {
         this.#endStream(stream, () => {
           if (event.event === 'exit') stream.finish(event.code);

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import { protocolVersion, type AgentCalls, type AgentMethod, type GuestContainerState } from '#guest-protocol';
+import { protocolVersion, type AgentCalls, type AgentEvent, type AgentMethod, type GuestContainerState } from '#guest-protocol';
 import { fakeContainer, type FakeContainer, type FakeLogLine } from './fake-container.ts';
 import { startFakeProgram, type FakeProgram } from './fake-exec.ts';
 import { serveFakeLine, type FakeLine } from './fake-line.ts';
@@ -14,6 +14,8 @@ export interface FakeGuest {
   /** How often the host set the guest's identity, and with what; for tests. */
   readonly configured: readonly AgentCalls['configure']['params'][];
   readonly containers: ReadonlyMap<string, FakeContainer>;
+  /** Says something unasked, as a hostile guest may. */
+  say(event: AgentEvent): void;
   /** Takes a new connection of the host. */
   connect(wire: Duplex): void;
   end(): void;
@@ -120,6 +122,7 @@ export function fakeGuest(host: FakeGuestHost): FakeGuest {
 
   return {
     bootId, configured, containers,
+    say: (event) => line?.send(event),
     connect(next) {
       wire?.destroy();
       wire = next;

@@ -27,9 +27,6 @@ export interface GuestOsOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Debian packages this host needs for building: its own compiler and that of the other architecture. */
-export const guestOsPackages: readonly string[] = ['gcc', hostArchitecture === 'x86_64' ? 'gcc-aarch64-linux-gnu' : 'gcc-x86-64-linux-gnu', 'dpkg'];
-
 /** Grows when the recipe below changes in a way its inputs do not show. */
 const recipeVersion = 3;
 

@@ -4,7 +4,7 @@
  */
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Instance } from '#base';
+import { waitUntil, type Instance } from '#base';
 
 export interface MachineLimits { readonly memoryBytes: number; readonly processes: number }
 
@@ -76,10 +76,11 @@ async function delegate(root: string, instance: Instance): Promise<void> {
   for (const folder of [root, parent]) for (const one of ['+memory', '+pids']) await writeFile(join(folder, 'cgroup.subtree_control'), one).catch(() => undefined); // in use elsewhere (v1), or not there
 }
 
+/** The kernel lets a process go from its groups a moment after its end was seen: until then EBUSY. */
 async function removeFolder(path: string): Promise<void> {
-  try {
-    await rmdir(path);
-  } catch (error) {
-    if (!['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-  }
+  await waitUntil(() => rmdir(path).then(() => true, (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EBUSY') return false;
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return true;
+    throw error;
+  }), { what: `the control group ${path} is empty`, limitMs: 2000 });
 }

@@ -46,7 +46,7 @@ export function vmmCommand(spec: MachineSpec, facts: VmmFacts): VmmCommand {
     qemuProgram(spec.architecture), '-name', spec.id, '-nodefaults', '-no-user-config', '-sandbox', sandbox, '-display', 'none', '-msg', 'timestamp=off',
     ...platform(spec, facts.accelerator),
     '-m', `${spec.memoryMiB}M`, '-smp', `cpus=${spec.processors},sockets=1,cores=${spec.processors},threads=1`, '-rtc', 'base=utc',
-    ...(facts.kernel === null ? [] : ['-no-reboot', '-kernel', jailKernel, '-initrd', jailInitramfs, '-append', kernelCommandLine(spec.architecture, facts.accelerator)]),
+    ...(facts.kernel === null ? [] : ['-no-reboot', '-kernel', jailKernel, '-initrd', jailInitramfs, '-append', kernelCommandLine(spec.architecture, facts.accelerator, facts.scratch !== null)]),
     ...monitor('monitor', add({ kind: 'listen', name: 'm' })),
     ...monitor('passing', add({ kind: 'listen', name: 'p' })),
     '-chardev', `socket,id=agent,fd=${add({ kind: 'listen', name: 'a' })},server=on,wait=off`,

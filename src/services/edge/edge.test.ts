@@ -112,13 +112,13 @@ test('[E3] hostile packets change nothing', async () => {
 });
 
 /** A server that answers each line with the line, in capitals, and ends when the client does. */
-async function echoServer(): Promise<{ readonly server: Server; readonly port: number }> {
+async function echoServer(address = '127.0.0.1'): Promise<{ readonly server: Server; readonly port: number }> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('data', (chunk: Buffer) => socket.write(chunk.toString().toUpperCase()));
     socket.on('end', () => socket.end('bye'));
     socket.on('error', () => socket.destroy());
   });
-  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  await new Promise<void>((resolve) => { server.listen(0, address, resolve); });
   return { server, port: (server.address() as AddressInfo).port };
 }
 
@@ -201,7 +201,7 @@ test('[E7] a later daemon finds the same edge; a change keeps what waits', async
 
 test('[E8] a state that is not one changes nothing; a port that is taken is told and tried again', async () => {
   await assert.rejects(edge.apply({ ...state(), gateway: 7 } as unknown as EdgeState));
-  const { server, port } = await echoServer();
+  const { server, port } = await echoServer('127.0.0.2');
   await edge.apply(state({ parking: [place({ port, id: 'taken' }), place()] }));
   assert.match((await edge.stats()).problems.join(), /taken.*EADDRINUSE/);
   await new Promise<void>((resolve) => { server.close(() => resolve()); });

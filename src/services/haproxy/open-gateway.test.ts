@@ -93,7 +93,7 @@ async function answering(times = 6, port = webPort): Promise<string[]> {
   return [...names].sort();
 }
 
-test('[G1] published ports lead to all ready servers, which see the asker; TCP ports carry bytes', async () => {
+test('[W1] published ports lead to all ready servers, which see the asker; TCP ports carry bytes', async () => {
   assert.deepEqual(await gateway.apply(state([server('c1'), server('c2')])), { reloaded: true });
   assert.deepEqual(await answering(), ['c1', 'c2']);
   assert.equal((await ask()).body.split(' ')[1], '127.0.0.1');
@@ -101,7 +101,7 @@ test('[G1] published ports lead to all ready servers, which see the asker; TCP p
   assert.equal((await ask(tcpPort)).body.split(' ')[1], 'undefined', 'bytes are not touched');
 });
 
-test('[G2] host names lead to their service; an unknown one is told so; they change without a reload', async () => {
+test('[W2] host names lead to their service; an unknown one is told so; they change without a reload', async () => {
   await gateway.apply(state([server('c1')]));
   assert.match((await ask(hostsPort, { host: `Web.Shop.Localhost:${hostsPort}` })).body, /^c1/);
   assert.equal((await ask(hostsPort, { host: 'nobody.localhost' })).status, 404);
@@ -111,7 +111,7 @@ test('[G2] host names lead to their service; an unknown one is told so; they cha
   assert.equal((await ask(hostsPort, { host: 'web.shop.localhost' })).status, 404);
 });
 
-test('[G3] servers come, go, drain and change weight without a reload', async () => {
+test('[W3] servers come, go, drain and change weight without a reload', async () => {
   const reloads: boolean[] = [];
   const go = async (list: readonly ServerWish[]) => { reloads.push((await gateway.apply(state(list))).reloaded); };
   await go([server('c1')]);
@@ -130,7 +130,7 @@ test('[G3] servers come, go, drain and change weight without a reload', async ()
   await waitUntil(async () => (await gateway.stats()).every((one) => one.server !== 'c1'), { what: 'the removed server is gone', limitMs: 8000, everyMs: 100 });
 });
 
-test('[G4] with no ready server requests go to the parking place', async () => {
+test('[W4] with no ready server requests go to the parking place', async () => {
   await gateway.apply(state([]));
   assert.equal((await ask()).body, 'parked');
   await gateway.apply(state([server('c1', 'drain')]));
@@ -139,7 +139,7 @@ test('[G4] with no ready server requests go to the parking place', async () => {
   assert.match((await ask()).body, /^c1/);
 });
 
-test('[G5] drains, reloads and removals under load fail no keep-alive request', async () => {
+test('[W5] drains, reloads and removals under load fail no keep-alive request', async () => {
   await gateway.apply(state([server('c1'), server('c2')]));
   const agent = new Agent({ keepAlive: true, maxSockets: 8 });
   let stop = false;
@@ -170,7 +170,7 @@ test('[G5] drains, reloads and removals under load fail no keep-alive request', 
   assert.ok(asked > 200);
 });
 
-test('[G6] a port somebody else has is told; all else goes on, and it is taken up when free', async () => {
+test('[W6] a port somebody else has is told; all else goes on, and it is taken up when free', async () => {
   await gateway.apply(state([server('c1')]));
   const other = createServer();
   const listens = () => new Promise<boolean>((resolve) => { other.once('error', () => resolve(false)).listen(extraPort, '127.0.0.1', () => resolve(true)); });
@@ -184,7 +184,7 @@ test('[G6] a port somebody else has is told; all else goes on, and it is taken u
   assert.match((await ask(extraPort)).body, /^c1/);
 });
 
-test('[G7] a killed HAProxy is back by itself with the same servers', async () => {
+test('[W7] a killed HAProxy is back by itself with the same servers', async () => {
   await gateway.apply(state([server('c2')]));
   const master = await findMaster(haproxyFolder(folder));
   assert.ok(master !== undefined);
@@ -195,7 +195,7 @@ test('[G7] a killed HAProxy is back by itself with the same servers', async () =
   assert.deepEqual(await gateway.apply(state([server('c2')])), { reloaded: false });
 });
 
-test('[G7] a killed worker is replaced too', async () => {
+test('[W7] a killed worker is replaced too', async () => {
   const all = await processes();
   const master = await findMaster(haproxyFolder(folder));
   const worker = all.find(({ pid }) => pid !== master?.pid);
@@ -205,7 +205,7 @@ test('[G7] a killed worker is replaced too', async () => {
   await waitUntil(() => ask().then(({ body }) => body.startsWith('c2'), () => false), { what: 'it answers again', limitMs: 8000 });
 });
 
-test('[G8] a later daemon finds the same process and reloads nothing', async () => {
+test('[W8] a later daemon finds the same process and reloads nothing', async () => {
   await gateway.apply(state([server('c1'), server('c2')]));
   const master = await findMaster(haproxyFolder(folder));
   gateway.release();
@@ -215,7 +215,7 @@ test('[G8] a later daemon finds the same process and reloads nothing', async () 
   assert.deepEqual(await answering(), ['c1']);
 });
 
-test('[G9] the statistics count sessions and requests by server', async () => {
+test('[W9] the statistics count sessions and requests by server', async () => {
   const before = (await gateway.stats()).find((one) => one.backend === 'shop_web_80' && one.server === 'c1');
   await answering(4);
   const after = (await gateway.stats()).find((one) => one.backend === 'shop_web_80' && one.server === 'c1');
@@ -225,7 +225,7 @@ test('[G9] the statistics count sessions and requests by server', async () => {
   held.destroy();
 });
 
-test('[G11] HAProxy runs as a user of its own, locked into an empty folder', async () => {
+test('[W11] HAProxy runs as a user of its own, locked into an empty folder', async () => {
   const master = await findMaster(haproxyFolder(folder));
   const worker = (await processes()).find(({ pid }) => pid !== master?.pid);
   const status = await readFile(`/proc/${worker?.pid}/status`, 'utf8');

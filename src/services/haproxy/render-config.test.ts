@@ -12,7 +12,7 @@ import { renderConfig, renderHostMap, renderStructure } from './render-config.ts
 const backend: GatewayBackend = { name: 'shop_web_80', mode: 'http', parkingPort: 30_000, servers: [{ name: 'c1', address: '10.88.1.1', port: 80, state: 'ready', weight: 100 }] };
 const plain: GatewayState = { backends: [backend], binds: [{ address: '0.0.0.0', port: 18_080, backend: 'shop_web_80' }], hosts: { port: 18_081, routes: { 'web.shop.localhost': 'shop_web_80' } } };
 
-test('[G10] HAProxy takes what we write, for any state that passes the check', async () => {
+test('[W10] HAProxy takes what we write, for any state that passes the check', async () => {
   const folder = await mkdtemp('/tmp/gwc-');
   try {
     const states = fc.sample(anyState, 12);
@@ -41,7 +41,7 @@ const anyState: fc.Arbitrary<GatewayState> = fc.uniqueArray(anyBackend, { select
     .map((routes) => Object.fromEntries(Object.entries(routes).filter(([, to]) => to !== ''))) }),
 }));
 
-test('[G10] hostile words are refused before they are written', () => {
+test('[W10] hostile words are refused before they are written', () => {
   const hostile = ['a b', 'a\nglobal', 'a"b', "a'b", 'a#b', 'a\\b', '%[x]', 'a;b', '', '../a', 'A'.repeat(300), 'a\u0000b', 'ä'];
   for (const word of hostile) {
     const [server] = backend.servers;
@@ -61,7 +61,7 @@ test('[G10] hostile words are refused before they are written', () => {
   assert.throws(() => checkGatewayState({ ...plain, backends: [{ ...backend, servers: [{ name: 'parking', address: '1.1.1.1', port: 1, state: 'ready', weight: 1 }] }] }), { code: 'gateway.badState' });
 });
 
-test('[G3] servers are no part of the structure; backends, binds and parking are', () => {
+test('[W3] servers are no part of the structure; backends, binds and parking are', () => {
   const places = { socketPath: '/s', emptyDir: '/e', mapPath: '/m', parkingAddress: '10.88.0.1', ipv6: false };
   const of = (state: GatewayState) => renderStructure(state, places);
   assert.equal(of(plain), of({ ...plain, backends: [{ ...backend, servers: [] }] }));
@@ -87,7 +87,7 @@ function perform(loaded: readonly LoadedServer[], commands: readonly string[]): 
   return [...servers.values()];
 }
 
-test('[G3] the planned commands lead to what was wished, from anywhere, and then nothing is left to do', () => {
+test('[W3] the planned commands lead to what was wished, from anywhere, and then nothing is left to do', () => {
   const loadedServer = fc.record({ backend: fc.constantFrom('shop_web_80', 'gone'), name: fc.constantFrom('c1', 'c2', 'c3'), address: fc.constantFrom('10.88.1.1', '10.88.1.2'), port: fc.constantFrom(80, 81), state: fc.constantFrom('ready' as const, 'drain' as const, 'maint' as const), weight: fc.constantFrom(0, 1, 100) });
   const wish = fc.uniqueArray(fc.record({ name: fc.constantFrom('c1', 'c2', 'c3'), address: fc.constantFrom('10.88.1.1', '10.88.1.2'), port: fc.constantFrom(80, 81), state: fc.constantFrom('ready' as const, 'drain' as const), weight: fc.constantFrom(1, 100) }), { selector: (one) => one.name });
   fc.assert(fc.property(fc.uniqueArray(loadedServer, { selector: (one) => `${one.backend}/${one.name}` }), wish, (loaded, servers) => {
@@ -99,7 +99,7 @@ test('[G3] the planned commands lead to what was wished, from anywhere, and then
   }));
 });
 
-test('[G6] binds that cannot stand together are told apart, the earlier one stays', () => {
+test('[W6] binds that cannot stand together are told apart, the earlier one stays', () => {
   const bind = (address: string, port: number) => ({ address, port, backend: 'shop_web_80' });
   const { binds, clashing } = separateBinds({ ...plain, binds: [bind('0.0.0.0', 80), bind('127.0.0.1', 80), bind('::', 80), bind('127.0.0.1', 81), bind('127.0.0.2', 81), bind('0.0.0.0', 81), bind('0.0.0.0', 18_081)] });
   assert.deepEqual(binds.map(({ address, port }) => `${address} ${port}`), ['0.0.0.0 80', ':: 80', '127.0.0.1 81', '127.0.0.2 81']);

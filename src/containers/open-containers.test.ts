@@ -1,0 +1,197 @@
+/** The controller on machines in memory whose guests speak the real protocol. */
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, beforeEach, afterEach, test } from 'node:test';
+import { newId, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
+import type { GuestContainerSpec } from '#guest-protocol';
+import { openMachines, type OpenedMachines } from '#machines';
+import { fakeNetwork, fakeWorld, openFakeEngine, type FakeWorld } from '#machines/fake';
+import { runControllers, type ControllersRun } from '#reconcile';
+import type { Store } from '#store';
+import { openSqliteStore } from '#store/sqlite';
+import type { ContainerSpec, ContainerStatus } from './container.ts';
+import { ensureVolumeDisk, removeVolumeDisk } from './ensure-volume-disk.ts';
+import type { Image, Images } from './images/image.ts';
+import { openContainers, type Containers } from './open-containers.ts';
+import { imageSerial, volumePath } from './volume.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'strata-containers-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+const instance: Instance = { name: 'ktest', stateDir: folder, runDir: folder, cacheDir: folder, subnet: 202 };
+const digest = `sha256:${'ab'.repeat(32)}`;
+const squashfs = join(folder, 'image.squashfs');
+writeFileSync(squashfs, 'squashed');
+const image = { digest, architecture: 'x86_64', config: {}, size: 1, createdAt: 0, origin: 'archive', note: '' } as unknown as Image;
+const images = { find: async (name: string) => (name === digest ? image : undefined), squashfsPath: () => squashfs } as unknown as Images;
+
+let made = 0;
+let store: Store;
+let world: FakeWorld;
+let machines: OpenedMachines;
+let containers: Containers;
+let run: ControllersRun;
+let machineId: string;
+
+async function openDaemon(): Promise<void> {
+  machines = openMachines({
+    instance, store, network: fakeNetwork(), engines: [openFakeEngine({ world })], clock: systemClock, dice: systemDice, log: silentLog, policy: { firstBackOffMs: 20, longestBackOffMs: 100 },
+    host: { bootId: () => world.bootId, endProcess: async (process) => world.endProcess(process) },
+  });
+  containers = openContainers({ instance, store, machines: machines.machines, images, clock: systemClock, log: silentLog });
+  run = runControllers({ controllers: [machines.controller, containers.controller], store, clock: systemClock, dice: systemDice, log: silentLog, fullRoundMs: 1000, backOff: { firstMs: 5, maxMs: 100 } });
+}
+
+async function closeDaemon(): Promise<void> {
+  await run.stop();
+  containers.close();
+  await machines.stop();
+}
+
+beforeEach(async () => {
+  made += 1;
+  store = await openSqliteStore({ path: join(folder, `store-${made}.db`) });
+  world = fakeWorld();
+  await openDaemon();
+  machineId = await makeMachine('box');
+});
+afterEach(async () => {
+  await closeDaemon();
+  for (const id of world.vmms.keys()) world.end(id);
+  await store.close();
+});
+
+async function makeMachine(name: string): Promise<string> {
+  const id = newId('machine', systemDice);
+  await machines.specs.put(id, {
+    id, name, architecture: 'x86_64', engine: 'auto', processors: 1, memoryMiB: 256, boot: { kind: 'guest-os' }, scratchMiB: 64, disks: [], network: null, wanted: 'running', owner: null, createdAt: 1, generation: 1,
+  });
+  return id;
+}
+
+async function wish(name: string, argv: readonly string[], changes: Partial<ContainerSpec> = {}): Promise<ContainerSpec> {
+  const id = newId('container', systemDice);
+  const guest: GuestContainerSpec = {
+    id, digest: createHash('sha256').update(`${id} ${argv.join(' ')}`).digest('hex'), hostname: name, imageSerial: imageSerial(digest), argv, env: [], cwd: '/', user: '', extraGroups: [], readOnlyRoot: false,
+    mounts: (changes.volumeIds ?? []).map((serial) => ({ kind: 'volume' as const, serial, target: '/data', readOnly: false })), limits: {}, network: null, capabilities: { add: [], drop: [] }, privileged: false, init: false,
+    tty: false, stopSignal: 'SIGTERM', stopGraceMs: 100, restart: { policy: 'no' }, health: null, sysctls: {}, ulimits: [], shmBytes: 0, logBytes: 1000,
+  };
+  const spec: ContainerSpec = {
+    id, name, appId: 'a', appName: 'shop', service: name, index: 1, machineId, image: { digest, architecture: 'x86_64', reference: 'web' }, volumeIds: [], address: '10.202.1.1', configDigest: '', guest,
+    wanted: 'running', draining: false, drainingSince: null, createdAt: 0, generation: 1, ...changes,
+  };
+  await containers.specs.put(id, spec);
+  return spec;
+}
+
+async function statusOf(id: string, fits: (status: ContainerStatus) => boolean, what: string): Promise<ContainerStatus> {
+  let last: ContainerStatus | undefined;
+  const look = async () => {
+    last = (await containers.statuses.get(id))?.value;
+    return last !== undefined && fits(last) && last;
+  };
+  return waitUntil(look, { what: `container ${what}`, limitMs: 10_000, everyMs: 5 }).catch((cause: unknown) => { throw new Error(`it never was ${what}: ${JSON.stringify(last)}`, { cause }); });
+}
+const running = (status: ContainerStatus) => status.phase === 'running';
+const diskSerials = () => [...world.vmms.get(machineId)?.disks.keys() ?? []].sort();
+const gone = (id: string) => waitUntil(async () => (await containers.statuses.get(id)) === undefined, { what: 'the container is forgotten', limitMs: 10_000, everyMs: 5 });
+
+test('[K8] a wish becomes a running container with its disks; without it both go', async () => {
+  const volume = newId('volume', systemDice);
+  await containers.volumes.put(volume, { id: volume, name: 'shop_data', appId: 'a', appName: 'shop', key: 'data', sizeBytes: 64 * 1024 ** 2, createdAt: 0 });
+  const one = await wish('one', ['serve'], { volumeIds: [volume] });
+  const two = await wish('two', ['serve']);
+  await statusOf(one.id, running, 'running');
+  await statusOf(two.id, running, 'running');
+  deepEqual(diskSerials(), [imageSerial(digest), volume].sort());
+  equal(statSync(volumePath(instance, volume)).size, 64 * 1024 ** 2);
+  await containers.specs.delete(one.id);
+  await gone(one.id);
+  deepEqual(diskSerials(), [imageSerial(digest)], 'the other still uses the image');
+  await containers.specs.delete(two.id);
+  await gone(two.id);
+  deepEqual(diskSerials(), []);
+  ok(existsSync(volumePath(instance, volume)), 'data outlives containers');
+});
+
+test('[K5] stop and start by wish; a missing image is told and mended later', async () => {
+  const one = await wish('one', ['serve']);
+  await statusOf(one.id, running, 'running');
+  await containers.specs.put(one.id, { ...one, wanted: 'stopped' });
+  await statusOf(one.id, (status) => status.phase === 'exited', 'stopped');
+  await containers.specs.put(one.id, { ...one, wanted: 'running' });
+  await statusOf(one.id, running, 'running again');
+  const other = await wish('other', ['serve'], { image: { digest: 'sha256:none', architecture: 'x86_64', reference: 'none' } });
+  const status = await statusOf(other.id, (seen) => seen.why !== '' && !seen.why.startsWith('it '), 'told of its image');
+  ok(status.why.includes('is not on this host'), status.why);
+});
+
+test('[K9] a guest that speaks of a container of another machine, or of none, changes nothing', async () => {
+  const other = await makeMachine('other');
+  const one = await wish('one', ['serve']);
+  const theirs = await wish('theirs', ['serve'], { machineId: other });
+  await statusOf(one.id, running, 'running');
+  const before = await statusOf(theirs.id, running, 'running');
+  const hostile = world.vmms.get(machineId)?.guest;
+  ok(hostile !== undefined);
+  // It makes containers under those names by itself, and tells of their end.
+  for (const id of [theirs.id, 'cinventedxx']) hostile.say({ event: 'container', state: { ...stateOf(id), phase: 'exited', exitCode: 9 } });
+  hostile.say({ event: 'container', state: { ...stateOf(one.id), digest: one.guest.digest, restarts: 77 } });
+  await statusOf(one.id, (status) => status.restarts === 77, 'heard');
+  deepEqual((await containers.statuses.get(theirs.id))?.value, before);
+  equal(await containers.statuses.get('cinventedxx'), undefined);
+});
+
+const stateOf = (id: string) => ({ id, digest: 'ab'.repeat(32), phase: 'running' as const, pid: 5, startedAtMs: 1, finishedAtMs: 0, exitCode: -1, oomKilled: false, restarts: 0, health: 'none' as const, lastProbe: null, error: '' });
+
+test('[K10] the daemon\'s death touches no container', async () => {
+  const one = await wish('one', ['serve']);
+  const before = await statusOf(one.id, running, 'running');
+  await closeDaemon();
+  await openDaemon();
+  const after = await statusOf(one.id, running, 'running');
+  deepEqual([after.pid, after.startedAt, after.guestBootId], [before.pid, before.startedAt, before.guestBootId]);
+});
+
+test('[K12] a machine\'s death brings its containers back, once', async () => {
+  const one = await wish('one', ['serve']);
+  const before = await statusOf(one.id, running, 'running');
+  world.end(machineId, { signal: 'SIGKILL' });
+  const again = await statusOf(one.id, (status) => running(status) && status.guestBootId !== before.guestBootId, 'running in the next boot');
+  equal(again.phase, 'running');
+  deepEqual(world.doubleStarts, []);
+});
+
+test('[K7] a container of a machine that is gone is forgotten', async () => {
+  const one = await wish('one', ['serve']);
+  await statusOf(one.id, running, 'running');
+  await machines.specs.delete(machineId);
+  await containers.specs.delete(one.id);
+  await gone(one.id);
+});
+
+test('[K11] a volume\'s disk is made once, whole, and removed for good', async () => {
+  const id = newId('volume', systemDice);
+  const path = volumePath(instance, id);
+  await ensureVolumeDisk(instance, id, 32 * 1024 ** 2);
+  const first = statSync(path);
+  await ensureVolumeDisk(instance, id, 64 * 1024 ** 2);
+  equal(statSync(path).ino, first.ino);
+  deepEqual([first.size, first.mode & 0o777], [32 * 1024 ** 2, 0o600]);
+  await removeVolumeDisk(instance, id);
+  await removeVolumeDisk(instance, id);
+  ok(!existsSync(path));
+  writeFileSync(`${path}.new`, 'half made by a daemon that died');
+  await ensureVolumeDisk(instance, id, 32 * 1024 ** 2);
+  ok(!existsSync(`${path}.new`) && statSync(path).size === 32 * 1024 ** 2);
+});
+
+test('[K4] what cannot be reached says so', async () => {
+  await rejects(containers.connection('cnothere'), { code: 'container.notFound' });
+  const lonely = await wish('lonely', ['serve'], { machineId: 'mnothere' });
+  await rejects(containers.connection(lonely.id), { code: 'container.notRunning' });
+  const status = await statusOf(lonely.id, (seen) => seen.why !== '', 'told why');
+  deepEqual([status.phase, status.why], ['pending', 'it does not exist']);
+});

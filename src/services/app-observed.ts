@@ -1,0 +1,15 @@
+/** What there is of an app now, as the planner sees it. */
+import type { ContainerSpec, ContainerStatus, Volume } from '#containers';
+import type { MachineSpec, MachineStatus } from '#machines';
+import type { ServiceRecord } from './app-record.ts';
+
+export interface AppObserved {
+  readonly containers: readonly { readonly spec: ContainerSpec; readonly status: ContainerStatus | undefined }[];
+  readonly machines: readonly { readonly spec: MachineSpec; readonly status: MachineStatus | undefined }[];
+  readonly volumes: readonly Volume[];
+  readonly services: readonly ServiceRecord[];
+  readonly sessions: ReadonlyMap<string, number>;
+  readonly host: { readonly processors: number };
+  /** Digest of what each service asks for now, from its specification and image. */
+  readonly configDigests: ReadonlyMap<string, string>;
+}
