@@ -1,6 +1,6 @@
 /**
- * A machine cold under TCG, from `start` to an agent that answers: our engine (jail, uid, cgroups, scratch disk, tap of
- * no network) against the same kernel, initramfs, kernel command line, memory and processors given to QEMU by hand, with
+ * A machine cold under TCG, from `start` to an agent that answers: our engine (jail, uid, cgroups, scratch disk; no
+ * network) against the same kernel, initramfs, kernel command line, memory and processors given to QEMU by hand, with
  * nothing but the agent's port. `docker run` of a busybox image stands beside it: containers, not machines.
  */
 import { mkdir, readFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { openQemuEngine } from '#machines/qemu';
 import { awaitAgent, startByHand } from './harness/machine-by-hand.ts';
 import { awaitQuiet, inTurn, loadNow, median, p95, report, round, rounds, say, seconds } from './harness/measure.ts';
 import { openDocker, type Docker } from './harness/open-docker.ts';
-import { ownInstance, type OwnInstance } from './harness/own-instance.ts';
+import { ownInstance } from './harness/own-instance.ts';
 
 const bars: Record<Architecture, number> = { x86_64: 2.6, aarch64: 2.0 };
 const mostTimesByHand = 1.1;
@@ -47,7 +47,7 @@ async function readCommandLine(pid: number): Promise<string[]> {
 
 /** The words that make the platform, as our own machine had them; devices are left out. */
 function handArguments(architecture: Architecture, ours: readonly string[]): string[] {
-  const kept = ['-machine', '-accel', '-cpu', '-m', '-smp', '-append'].flatMap((option) => [option, ours[ours.indexOf(option) + 1] ?? '']);
+  const kept = ['-machine', '-accel', '-cpu', '-m', '-smp', '-append'].flatMap((option) => [option, (ours[ours.indexOf(option) + 1] ?? '').replace(' strata.scratch=disk', '')]);
   return [
     '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', ...kept, '-kernel', guestOs[architecture].kernel, '-initrd', guestOs[architecture].initramfs, '-serial', 'null',
     '-device', 'virtio-serial-pci,id=serial,max_ports=2', '-device', 'virtserialport,bus=serial.0,nr=1,chardev=agent,name=strata.agent',
@@ -92,7 +92,10 @@ async function importBusybox(docker: Docker): Promise<void> {
 /** First output of a container of Docker, for the eye. */
 async function measureDocker(): Promise<number | undefined> {
   await using docker = await openDocker();
-  if (docker === undefined) return void say('Debian\'s docker.io and docker-compose are not installed: no figure of Docker');
+  if (docker === undefined) {
+    say('Debian\'s docker.io and docker-compose are not installed: no figure of Docker');
+    return undefined;
+  }
   await importBusybox(docker);
   const start = () => docker.run(['run', '--rm', 'busybox:bench', '/bin/busybox', 'echo', 'hello']);
   await start();

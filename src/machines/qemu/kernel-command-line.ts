@@ -1,4 +1,8 @@
-/** What the guest OS' kernel is told. Tuned for a short start; each choice was measured. Pure. */
+/**
+ * What the guest OS' kernel is told. Together these words spare about an eighth of the processor time QEMU takes until the
+ * agent answers (x86_64, TCG: 1.8 s against 2.1 s with the console alone); left out one at a time, none made a difference
+ * beyond the noise of ±0.15 s. What costs most is not here: a second processor adds 0.5 s of processor time. Pure.
+ */
 import type { Architecture } from '#base';
 
 // loglevel=5: warnings reach the console, so that a guest that does not come up says why; `quiet` would hide them.
@@ -7,7 +11,7 @@ const everywhere = ['loglevel=5', 'panic=-1', 'random.trust_cpu=on', 'cryptomgr.
 /** @param scratch whether the machine has a scratch disk: the agent waits for it, else it keeps layers and logs in memory */
 export function kernelCommandLine(architecture: Architecture, accelerator: 'kvm' | 'tcg', scratch: boolean): string {
   const console = architecture === 'x86_64' ? 'console=ttyS0' : 'console=ttyAMA0';
-  // Return trampolines cost much under translation and protect nothing there: the guest's code never runs as it is.
+  // Return trampolines protect nothing under translation: the guest's code never runs as it is.
   const emulated = accelerator === 'tcg' ? ['mitigations=off', 'nokaslr'] : [];
   const processor = architecture === 'x86_64' ? ['tsc=reliable', 'no_timer_check', 'i8042.noaux', 'i8042.nomux', 'i8042.nopnp', '8250.nr_uarts=1'] : [];
   return [console, ...everywhere, ...emulated, ...processor, ...(scratch ? ['strata.scratch=disk'] : [])].join(' ');
