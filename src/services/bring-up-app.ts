@@ -29,6 +29,8 @@ export interface BringUpDeps {
   admitApp(app: AppSpec): Promise<void>;
   /** Makes stopped containers of those services run and failed ones begin anew; true where there were any. */
   reviveContainers(appId: string, services: ReadonlySet<string>): Promise<boolean>;
+  /** Makes gateway, names and virtual addresses follow the records now. */
+  syncTraffic(): Promise<void>;
   readonly clock: Clock;
   readonly dice: Dice;
 }
@@ -64,7 +66,10 @@ export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, ste
   const published = await publishPorts(deps.ports, id, await withExposedPorts(deps.images, app, images), existing?.spec).catch((thrown: unknown) => nameHolder(deps, thrown));
   const record = await writeRecord(deps, { existing, id, app: published, images, request, chosen });
   await releaseUnpublished(deps.ports, id, record.spec);
-  if (request.waitMs > 0) await awaitServices(deps, record, chosen, request, steps);
+  if (request.waitMs > 0) {
+    await awaitServices(deps, record, chosen, request, steps);
+    await deps.syncTraffic(); // whoever is told that it is up may connect at once, whatever becomes of this daemon
+  }
   return record;
 }
 

@@ -97,7 +97,7 @@ export function openServices(deps: ServicesDeps): Services {
 
   const changes = { containers: deps.containers, addresses: deps.addresses, clock: deps.clock };
   const bringUp: BringUpDeps = {
-    apps, appStatuses: statuses, images: deps.images, ports: deps.ports, prepareGuest: deps.prepareGuest, clock: deps.clock, dice: deps.dice,
+    apps, appStatuses: statuses, images: deps.images, ports: deps.ports, prepareGuest: deps.prepareGuest, syncTraffic: traffic.sync, clock: deps.clock, dice: deps.dice,
     reviveContainers: (appId, services) => reviveContainers(changes, appId, services),
     async admitApp(app) {
       const owned = (await machineSpecs.list()).map((one) => one.value);
