@@ -34,6 +34,7 @@ async function leave(client: Client, context: Context, operation: Operation, opt
   if (options.cancelOnInterrupt) {
     await client.call('cancelOperation', { params: { operation: operation.id }, timeoutMs: 5_000 });
     context.say(`strata: interrupted; ${operation.kind} ${operation.subject} is being cancelled`);
+    if (operation.kind === 'app.up') context.say(`  what it made so far stays; \`strata down -p ${inert(operation.subject)}\` takes it away, \`strata up\` goes on`);
   } else context.say(`strata: interrupted; ${operation.kind} ${operation.subject} goes on`);
   context.say(`  \`strata operation show ${operation.id}\` tells how it ends`);
   return exitCodes.interrupted;

@@ -97,7 +97,7 @@ test('[L3] -o json is the API\'s object; other formats', async (t) => {
 test('[L4] a wrong command line is exit 2 with a hint, and sends nothing', async (t) => {
   const { run, backend, folder } = await openLab(t);
   const wrong: [string[], RegExp][] = [
-    [['dwon'], /unknown command 'dwon'\nDid you mean down\?/], [['machine', 'lss'], /unknown command 'lss'\nDid you mean ls\?/], [['ps', '--bogus'], /unknown option/], [['up', '--pull', 'maybe'], /maybe/],
+    [['dwon'], /unknown command 'dwon'\n  Did you mean down\?/], [['machine', 'lss'], /unknown command 'lss'\n  Did you mean ls\?/], [['ps', '--bogus'], /unknown option/], [['up', '--pull', 'maybe'], /maybe/],
     [['machine'], /Usage: strata machine/], [[], /Usage: strata/], [['machine', 'start'], /missing required argument/], [['down', '--timeout', 'soon'], /--timeout wants a whole number/],
     [['logs', '-n', 'few'], /--tail wants a number/], [['machine', 'create', 'x', '-m', 'huge'], /--memory wants a size/], [['up', '--file', 'nosuch.yaml'], /there is no file/], [['completion', 'tcsh'], /bash, zsh and fish/],
   ];
@@ -107,6 +107,8 @@ test('[L4] a wrong command line is exit 2 with a hint, and sends nothing', async
     match(ended.err, expected);
   }
   match((await run(['up'], { cwd: folder })).err, /there is no Compose file in/);
+  for (const args of [['help'], ['help', 'up']]) { const help = await run(args); deepEqual([help.code, help.err], [0, '']); match(help.out, /Usage: strata/); }
+  match((await run(['machine', 'ls', '--bogus'])).err, /see `strata machine ls --help`/);
   deepEqual(backend.changes, []);
 });
 

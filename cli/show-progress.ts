@@ -66,7 +66,7 @@ function liveProgress(err: NodeJS.WriteStream, colour: boolean): Progress {
     const rows = visibleSteps(latest, (err.rows ?? 24) - 3).map((step) => liveLine(step, frames[turn % frames.length] as string, colour, err.columns ?? 80));
     const text = [headline(latest), ...latest.warnings.map((warning) => `  ! ${clip(inert(warning), (err.columns ?? 80) - 4)}`), ...rows];
     // Back to the first line of the last painting, and away with everything below.
-    err.write(`${painted > 0 ? `\u001b[${painted}A` : ''}\u001b[J${text.join('\n')}\n`);
+    err.write(`\r${painted > 0 ? `\u001b[${painted}A` : ''}\u001b[J${text.join('\n')}\n`);
     painted = text.length;
   };
   const restore = () => err.write('\u001b[?25h');

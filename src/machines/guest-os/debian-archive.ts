@@ -26,6 +26,8 @@ export interface DebianArchive {
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 /** Package lists older than this are fetched again. */
 const listsMaxAgeMs = 24 * 3600_000;
+/** As long as another build may fetch; each call's own limit begins behind it. */
+const lockWaitMs = 600_000;
 
 /** @param folder for lists and packages; shared by builds, kept between them. */
 export async function openDebianArchive(folder: string, signal?: AbortSignal): Promise<DebianArchive> {
@@ -34,7 +36,7 @@ export async function openDebianArchive(folder: string, signal?: AbortSignal): P
   await refreshLists(folder, env, signal);
   const spec = (wish: PackageWish) => `${wish.name}${wish.architecture === 'all' ? '' : `:${debianArchitecture[wish.architecture]}`}`;
   const showOne = async (wish: PackageWish): Promise<Map<string, string>> => {
-    const { stdout } = await runProcess([...alone(folder), 'apt-cache', 'show', '--no-all-versions', '-t', wish.suite, '--', spec(wish)], { env, timeoutMs: 60_000 });
+    const { stdout } = await runProcess([...together(folder), 'apt-cache', 'show', '--no-all-versions', '-t', wish.suite, '--', spec(wish)], { env, timeoutMs: lockWaitMs + 60_000 });
     return fieldsOf(stdout);
   };
   return {
@@ -101,17 +103,20 @@ function fieldsOf(text: string): Map<string, string> {
 }
 
 /**
- * Runs what follows when no other apt works in the folder: apt refuses at once where its lists are locked, and the guest
+ * Runs what follows when no other apt writes in the folder: apt refuses at once where its lists are locked, and the guest
  * OS of two architectures, or of two daemons, is built at the same time. flock(1) becomes the command, so it ends with it.
  */
-const alone = (folder: string) => ['flock', '--no-fork', '--timeout', '600', join(folder, 'apt.lock')] as const;
+const alone = (folder: string) => locked(folder, '--exclusive');
+/** What only reads waits for writers, not for other readers. */
+const together = (folder: string) => locked(folder, '--shared');
+const locked = (folder: string, how: string) => ['flock', how, '--no-fork', '--timeout', String(lockWaitMs / 1000), join(folder, 'apt.lock')] as const;
 
 async function refreshLists(folder: string, env: Record<string, string>, signal?: AbortSignal): Promise<void> {
   const stamp = join(folder, 'lists.stamp');
   const age = existsSync(stamp) ? Date.now() - (await stat(stamp)).mtimeMs : Number.POSITIVE_INFINITY;
   if (age < listsMaxAgeMs) return;
   try {
-    await runProcess([...alone(folder), 'apt-get', 'update', '-q', '-o', 'APT::Update::Error-Mode=any'], { env, timeoutMs: 300_000, ...(signal === undefined ? {} : { signal }) });
+    await runProcess([...alone(folder), 'apt-get', 'update', '-q', '-o', 'APT::Update::Error-Mode=any'], { env, timeoutMs: lockWaitMs + 300_000, ...(signal === undefined ? {} : { signal }) });
     await writeFile(stamp, '');
   } catch (cause) {
     // Lists of an earlier day still name packages that may be in the cache.
@@ -124,11 +129,11 @@ async function refreshLists(folder: string, env: Record<string, string>, signal?
 async function fetchAll(folder: string, env: Record<string, string>, wishes: readonly PackageWish[], spec: (wish: PackageWish) => string, signal?: AbortSignal): Promise<readonly FetchedPackage[]> {
   const debs = join(folder, 'debs');
   const argv = [...new Set(wishes.map((wish) => `${spec(wish)}/${wish.suite}`))];
-  const { stdout } = await runProcess([...alone(folder), 'apt-get', 'download', '--print-uris', '-q', '--', ...argv], { env, timeoutMs: 60_000 });
+  const { stdout } = await runProcess([...together(folder), 'apt-get', 'download', '--print-uris', '-q', '--', ...argv], { env, timeoutMs: lockWaitMs + 60_000 });
   const files = [...stdout.matchAll(/^'[^']*' (\S+) \d+/gm)].map((match) => match[1] as string);
   if (files.length !== argv.length) throw new StrataError(`the archive offers ${files.length} of ${argv.length} packages: ${argv.join(', ')}`, { code: 'guestOs.packageMissing', kind: 'unavailable' });
   const missing = files.some((file) => !existsSync(join(debs, file)));
-  if (missing) await runProcess([...alone(folder), 'apt-get', 'download', '-q', '--', ...argv], { env, cwd: debs, timeoutMs: 600_000, ...(signal === undefined ? {} : { signal }) });
+  if (missing) await runProcess([...alone(folder), 'apt-get', 'download', '-q', '--', ...argv], { env, cwd: debs, timeoutMs: lockWaitMs + 600_000, ...(signal === undefined ? {} : { signal }) });
   const byName = new Map(files.map((file) => [file.slice(0, file.indexOf('_')) + (file.endsWith('_arm64.deb') ? ':aarch64' : file.endsWith('_amd64.deb') ? ':x86_64' : ':all'), file]));
   return wishes.map((wish) => {
     const file = byName.get(`${wish.name}:${wish.architecture}`) ?? byName.get(`${wish.name}:all`);

@@ -28,7 +28,7 @@ export interface GuestOsOptions {
 }
 
 /** Grows when the recipe below changes in a way its inputs do not show. */
-const recipeVersion = 3;
+const recipeVersion = 4;
 
 const inFlight = new Map<string, Promise<GuestOs>>();
 
@@ -95,8 +95,8 @@ async function build(architecture: Architecture, work: string, options: GuestOsO
 
 interface Packages { readonly kernel: readonly FetchedPackage[]; readonly programs: readonly FetchedPackage[]; readonly target: readonly FetchedPackage[]; readonly host: readonly FetchedPackage[] }
 
-/** crun and every library it may load; which of them go in is decided by what the files ask for. */
-const programPackages = ['crun', 'libc6', 'libcap2', 'libseccomp2', 'libsystemd0', 'libyajl2', 'libgcrypt20', 'libgpg-error0', 'liblz4-1', 'liblzma5', 'libzstd1'];
+/** What `machine exec` finds in a guest; crun, and every library it may load: which of them go in is decided by what the files ask for. */
+const programPackages = ['busybox-static', 'crun', 'libc6', 'libcap2', 'libseccomp2', 'libsystemd0', 'libyajl2', 'libgcrypt20', 'libgpg-error0', 'liblz4-1', 'liblzma5', 'libzstd1'];
 
 async function fetchPackages(archive: DebianArchive, architecture: Architecture, signal?: AbortSignal): Promise<Packages> {
   const depends = await archive.depends({ name: `linux-image-cloud-${debianArchitecture[architecture]}`, suite: 'bookworm', architecture });

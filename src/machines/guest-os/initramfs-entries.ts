@@ -1,4 +1,4 @@
-/** What lies in the initramfs: the agent as /init, crun with exactly the libraries it asks for, and kernel modules in load order. */
+/** What lies in the initramfs: the agent as /init, crun with exactly the libraries it asks for, a few everyday programs, and kernel modules in load order. */
 import { existsSync } from 'node:fs';
 import { readFile, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -17,6 +17,12 @@ const loaders: Record<Architecture, { readonly path: string; readonly triplet: s
   aarch64: { path: 'lib/ld-linux-aarch64.so.1', triplet: 'aarch64-linux-gnu' },
 };
 
+/** For `machine exec`: programs of busybox, each a link to the one file. The agent calls none of them. */
+const everydayPrograms = [
+  'sh', 'ash', 'cat', 'cp', 'date', 'dd', 'df', 'dmesg', 'du', 'echo', 'env', 'false', 'find', 'free', 'grep', 'head', 'hostname', 'id', 'ip', 'kill', 'less', 'ln', 'ls', 'lsmod', 'mkdir', 'more', 'mount', 'mv', 'nc', 'netstat',
+  'nslookup', 'ping', 'printf', 'ps', 'pwd', 'rm', 'rmdir', 'sed', 'sleep', 'sort', 'stat', 'sync', 'tail', 'tee', 'test', 'time', 'top', 'touch', 'true', 'umount', 'uname', 'uptime', 'vi', 'wc', 'wget', 'which', 'whoami', 'xargs', 'yes',
+];
+
 export interface InitramfsInput {
   readonly architecture: Architecture;
   readonly release: string;
@@ -33,6 +39,8 @@ export async function initramfsEntries(input: InitramfsInput): Promise<readonly 
     { path: 'etc/group', kind: 'file', content: Buffer.from('root:x:0:\n'), mode: 0o644 },
     ...await moduleEntries(input),
     ...await programEntries(input),
+    { path: 'bin/busybox', kind: 'file', content: await readFile(join(input.programs, 'bin/busybox')), mode: 0o755 },
+    ...everydayPrograms.map((name): CpioEntry => ({ path: `bin/${name}`, kind: 'link', target: 'busybox' })),
   ];
 }
 
