@@ -33,16 +33,18 @@ function probeText(test: NonNullable<ContainerSpec['guest']['health']>['test']):
   return test.kind === 'http' ? `GET http://localhost:${test.port}${test.path}` : `connecting to port ${test.port}`;
 }
 
+function unhealthyWhy({ name, guest }: ContainerSpec, status: ContainerStatus): string {
+  const output = status.lastProbe?.output.trim().slice(0, 500) ?? '';
+  return `${name} is unhealthy${guest.health === null ? '' : `, by its probe ${probeText(guest.health.test)}`}: ${output || 'its probe gave no output'}`;
+}
+
 function failureOf(one: Member, observed: AppObserved): string | undefined {
   const machine = observed.machines.find((candidate) => candidate.spec.id === one.spec.machineId);
   if (machine?.status?.phase === 'failed') return `machine ${machine.spec.name}: ${machine.status.why}`;
   const status = one.status;
   if (status === undefined || status.digest !== one.spec.guest.digest) return undefined;
   const name = one.spec.name;
-  if (status.health === 'unhealthy' && status.phase === 'running') {
-    const output = status.lastProbe?.output.trim().slice(0, 500) ?? '';
-    return `${name} is unhealthy${one.spec.guest.health === null ? '' : `, by its probe ${probeText(one.spec.guest.health.test)}`}: ${output || 'its probe gave no output'}`;
-  }
+  if (status.health === 'unhealthy' && status.phase === 'running') return unhealthyWhy(one.spec, status);
   if (status.phase === 'exited' && status.exitCode !== 0 && !status.stopped) return `${name} ended with exit code ${status.exitCode ?? '?'}${status.oomKilled ? `: ${status.why}` : ''}`;
   if (status.phase === 'waiting' && status.restarts >= crashLoopRestarts) return `${name} was started ${status.restarts + 1} times and ended each time, last with exit code ${status.exitCode ?? '?'}${status.why === '' ? '' : `: ${status.why}`}`;
   return undefined;
