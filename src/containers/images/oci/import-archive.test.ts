@@ -96,6 +96,14 @@ test('[I9] an image for other platforms is refused with the platforms it has', a
   await rejects(env.images.importArchive(join(env.folder, 'nowhere.tar'), {}), { code: 'image.notFound' });
 });
 
+test('[I8] the config is called by its digest, with the algorithm before it, or just config.json', async () => {
+  for (const name of ['config.json', 'digest']) {
+    const layers = [layerOf(tarOf(file('n', name)))];
+    const configName = name === 'digest' ? digestOf(configOf(layers)) : name;
+    equal((await env.images.importArchive(archiveFile(savedArchive(layers, { configName, tags: ['named:1'] })), {})).length, 1, configName);
+  }
+});
+
 test('[I10] one name in all its forms, a digest, a beginning of it', async () => {
   const [image] = await env.images.importArchive(archiveFile(savedArchive([layerOf(tarOf(file('n', 'names')))])), { reference: 'guestbook-web' });
   const digest = image?.digest as string;

@@ -13,8 +13,9 @@ export async function readSaved(files: ArchiveFiles, image: string): Promise<Lay
   for (const { Config, RepoTags, Layers } of saved) {
     const bytes = await readWhole(files, Config, image, maxDocumentBytes);
     const digest = digestOfBytes(bytes);
-    const promised = /(?:^|\/)([0-9a-f]{64})(?:\.json)?$/.exec(Config)?.[1];
-    if (promised === undefined || digest !== `sha256:${promised}`) throw imageRefused({ image, entry: Config }, 'the config has another digest than its name');
+    // docker save names the config by its digest, crane and kaniko as sha256:…, others call it config.json.
+    const promised = /(?:^|[/:])([0-9a-f]{64})(?:\.json)?$/.exec(Config)?.[1];
+    if (promised !== undefined && digest !== `sha256:${promised}`) throw imageRefused({ image, entry: Config }, 'the config has another digest than its name');
     const config = parseDocument(configSchema, bytes, image, Config);
     const architecture = architectureOf(config);
     if (architecture === undefined) { others.push(platformText(config)); continue; }
