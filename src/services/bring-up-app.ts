@@ -9,7 +9,7 @@ import type { Ports } from '#pool';
 import type { Records } from '#store';
 import type { AppRecord, AppStatus } from './app-record.ts';
 import type { AppSpec, ServiceSpec } from './app.ts';
-import { publishPorts, releaseUnpublished } from './publish-ports.ts';
+import { publishFreedPorts, publishPorts, releaseUnpublished } from './publish-ports.ts';
 import { selectServices } from './select-services.ts';
 
 /** Where progress goes; each step is shown with its time. */
@@ -63,7 +63,8 @@ export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, ste
   const images = await bringImages(deps, request, chosen, steps);
   for (const [name, image] of Object.entries(existing?.images ?? {})) if (app.services.some((service) => service.name === name)) images[name] ??= image;
   const id = existing?.id ?? request.appId;
-  const published = await publishPorts(deps.ports, id, await withExposedPorts(deps.images, app, images), existing?.spec).catch((thrown: unknown) => nameHolder(deps, thrown));
+  const complete = await withExposedPorts(deps.images, app, images);
+  const published = await publishFreedPorts(() => publishPorts(deps.ports, id, complete, existing?.spec), () => deps.syncTraffic(), deps.clock).catch((thrown: unknown) => nameHolder(deps, thrown));
   const record = await writeRecord(deps, { existing, id, app: published, images, request, chosen });
   await releaseUnpublished(deps.ports, id, record.spec);
   if (request.waitMs > 0) {

@@ -2,9 +2,13 @@
  * Published ports are taken before anything else of an app changes, so that a port somebody else holds is a
  * clear refusal and not a half-deployed app. Port 0 becomes a free one, the same at every later `up`.
  */
+import { StrataError, waitUntil, type Clock } from '#base';
 import type { Ports } from '#pool';
 import { appKey } from './app-record.ts';
 import type { AppSpec, PublishedPort, ServiceSpec } from './app.ts';
+
+/** How long a gateway that was reloaded may take to let go of a port. */
+const freedLimitMs = 2000;
 
 /**
  * The app with every published port fixed and held in the app's name.
@@ -32,6 +36,26 @@ export async function publishPorts(ports: Ports, appId: string, app: AppSpec, be
     for (const one of taken) await ports.releasePort(owner, one.port, one.protocol);
     throw thrown;
   }
+}
+
+/**
+ * As publishPorts, where the gateway may still listen on a port of an app that has just gone: it is made to follow, and a
+ * port that nobody holds is tried again for a moment.
+ * @throws StrataError `pool.portTaken`, `pool.portsExhausted`
+ */
+export async function publishFreedPorts(publish: () => Promise<AppSpec>, syncTraffic: () => Promise<void>, clock: Clock): Promise<AppSpec> {
+  let failure: StrataError | undefined;
+  const attempt = async (): Promise<AppSpec | undefined> => {
+    try {
+      return await publish();
+    } catch (thrown) {
+      if (!(thrown instanceof StrataError && thrown.code === 'pool.portTaken' && thrown.details?.['owner'] === undefined)) throw thrown;
+      failure = thrown;
+      await syncTraffic();
+      return undefined;
+    }
+  };
+  return waitUntil(attempt, { what: 'the gateway has let go of the port', limitMs: freedLimitMs, everyMs: 100, clock }).catch((thrown: unknown) => { throw failure ?? thrown; });
 }
 
 /** Gives back what the app holds and no longer publishes. */
