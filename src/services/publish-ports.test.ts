@@ -1,18 +1,28 @@
 /** Ports of apps, taken before anything else of them changes. */
 import { deepEqual, equal, rejects } from 'node:assert/strict';
-import { test } from 'node:test';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
 import { systemClock } from '#base';
 import { openPorts } from '#pool';
-import { openTestStore } from '../reconcile/testing/open-test-store.ts';
+import { openSqliteStore } from '#store/sqlite';
 import type { PublishedPort } from './app.ts';
 import { publishFreedPorts, publishPorts, releaseUnpublished } from './publish-ports.ts';
 import { sampleApp, sampleService } from './testing/sample-app.ts';
+
+async function openStore(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), 'strata-ports-'));
+  const store = await openSqliteStore({ path: join(folder, 'store.db') });
+  t.after(async () => { await store.close(); rmSync(folder, { recursive: true }); });
+  return store;
+}
 
 const port = (hostPort: number, containerPort = 80): PublishedPort => ({ hostAddress: '0.0.0.0', hostPort, containerPort, protocol: 'tcp', application: 'http' });
 const app = (...ports: PublishedPort[]) => sampleApp([sampleService('web', { ports })]).spec;
 
 test('[V18] a port somebody else has is refused and nothing stays taken; port 0 is chosen once', async (t) => {
-  const { store } = await openTestStore(t);
+  const store = await openStore(t);
   const busy = new Set([5001]);
   const ports = openPorts(store, async (one) => !busy.has(one));
   await rejects(publishPorts(ports, 'a1', app(port(5000), port(5001)), undefined), { code: 'pool.portTaken' });
@@ -27,7 +37,7 @@ test('[V18] a port somebody else has is refused and nothing stays taken; port 0 
 });
 
 test('[V19] a port that only the gateway still holds is waited for; one of another program is not taken', async (t) => {
-  const { store } = await openTestStore(t);
+  const store = await openStore(t);
   const busy = new Set([5000]);
   const ports = openPorts(store, async (one) => !busy.has(one));
   let synced = 0;
