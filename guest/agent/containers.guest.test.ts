@@ -6,7 +6,7 @@ import type { GuestProbe } from '#guest-protocol';
 import { linesOf, openBench, type Bench } from '../testing/open-bench.ts';
 import { shell, specOf } from '../testing/specs.ts';
 
-const waits = shell('trap "exit 0" TERM; sleep 100000 & wait');
+const waits = shell('trap "exit 0" TERM; echo ready; sleep 100000 & wait');
 const ignores = shell('trap "" TERM; echo ready; while true; do sleep 1; done');
 const file = (target: string, text: string, fields: { mode?: number; uid?: number; gid?: number } = {}) => ({ kind: 'file' as const, target, content: Buffer.from(text).toString('base64'), mode: 0o644, uid: 0, gid: 0, ...fields });
 const probeOf = (probeTest: GuestProbe['test'], fields: Partial<GuestProbe> = {}): GuestProbe => ({ test: probeTest, intervalMs: 200, timeoutMs: 5000, retries: 3, startPeriodMs: 0, startIntervalMs: 200, ...fields });
@@ -96,11 +96,15 @@ describe('containers', () => {
     assert.deepEqual((await bench.logs(id)).map((line) => line.l), ['term']);
   });
 
+  const ready = (id: string) => waitUntil(async () => (await bench.logs(id)).some((line) => line.l === 'ready'), { what: 'the container says that it is ready', limitMs: 20_000 });
+
   test('[G30] stop is the signal, the grace, then death; no restart follows', async () => {
     const polite = await bench.start({ argv: waits, restart: { policy: 'always' } });
+    await ready(polite.id); // a signal before its trap stands is lost on it, as on every first process
     const stopped = await bench.guest.line.call('containerStop', { id: polite.id });
     assert.deepEqual([stopped.phase, stopped.exitCode], ['exited', 0]);
     const stubborn = await bench.start({ argv: ignores, restart: { policy: 'always' } });
+    await ready(stubborn.id);
     const begun = Date.now();
     const killed = await bench.guest.line.call('containerStop', { id: stubborn.id, graceMs: 500 });
     assert.deepEqual([killed.phase, killed.exitCode, killed.restarts], ['exited', 137, 0]);
