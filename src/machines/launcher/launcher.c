@@ -103,7 +103,7 @@ int main(int count, char **arguments)
   if (count == 6 && same(arguments[1], "pass-disk")) return pass_disk(arguments[2], arguments[3], arguments[4], arguments[5]);
   if (count == 8 && same(arguments[1], "plug")) return plug(arguments + 2);
   if (count == 5 && same(arguments[1], "unplug")) return unplug(arguments + 2);
-  if (count == 7 && same(arguments[1], "mconsole")) return mconsole(arguments + 2);
+  if (count >= 7 && same(arguments[1], "mconsole")) return mconsole(arguments + 2, count - 2);
   errno = 0;
   fail("usage: launcher run <folder> | held <folder> | pass-disk <socket> <set> ro|rw <path>");
 }

@@ -61,7 +61,7 @@ int unplug(char **arguments);
 void enter_namespaces(const char *pid, const char *ticks, int kinds);
 
 /* mconsole.c */
-int mconsole(char **arguments);
+int mconsole(char **arguments, int count);
 
 /* keeper.c: never returns. */
 _Noreturn void keep(const struct description *description, int report, int lock);

@@ -1,9 +1,9 @@
 /*
  * Commands to a running UML over its mconsole, a datagram socket in its jail:
  *
- *   launcher mconsole <pid> <ticks> <uid> <socket> <command>
+ *   launcher mconsole <pid> <ticks> <uid> <socket> <command> …
  *
- * prints the answer. Done inside the jail and with the VMM's rights, so that whatever lies at that path leads nowhere.
+ * prints an answer and a newline for each. Done inside the jail and with the VMM's rights, so that whatever lies at that path leads nowhere.
  * The wire format: arch/um/drivers/mconsole.h of the kernel.
  */
 #include "launcher.h"
@@ -36,32 +36,44 @@ static int open_socket(const char *path)
   return fd;
 }
 
-int mconsole(char **arguments)
+/* One command; its answer goes to stdout, a refusal ends all. */
+static void tell(int fd, const char *command)
 {
-  uid_t uid = (uid_t)atoi(arguments[2]);
   struct request request = { .magic = (uint32_t)magic, .version = version };
-  size_t length = strlen(arguments[4]);
+  size_t length = strlen(command);
   errno = 0;
-  if (uid < 100000 || length >= text_bytes) fail("uid or command is not as it should be");
-  memcpy(request.text, arguments[4], length);
+  if (length >= text_bytes) fail("the command is too long");
+  memcpy(request.text, command, length);
   request.length = (int32_t)length;
-  enter_namespaces(arguments[0], arguments[1], CLONE_NEWNS | CLONE_NEWNET);
-  if (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0) fail("become uid %u", uid);
-  drop_privileges(0);
-  int fd = open_socket(arguments[3]);
   if (send(fd, &request, sizeof request, MSG_NOSIGNAL) != (ssize_t)sizeof request) fail("the machine takes no command");
-  bool failed = false;
   for (int part = 0; part < max_parts; part += 1) {
     struct pollfd waited = { .fd = fd, .events = POLLIN };
     if (poll(&waited, 1, limit_ms) != 1) { errno = ETIMEDOUT; fail("the machine does not answer"); }
     struct reply reply = { 0 };
     ssize_t count = recv(fd, &reply, sizeof reply, 0);
     if (count < (ssize_t)offsetof(struct reply, text)) fail("the machine's answer is no answer");
-    failed = failed || reply.failed != 0;
     size_t said = strnlen(reply.text, (size_t)count - offsetof(struct reply, text));
-    if (write(failed ? 2 : 1, reply.text, said) < 0) return 1;
-    if (reply.more == 0) return failed ? 1 : 0;
+    errno = 0;
+    if (reply.failed != 0) fail("%.*s", (int)said, reply.text);
+    if (write(1, reply.text, said) < 0) fail("write");
+    if (reply.more == 0) return;
   }
   errno = 0;
   fail("the machine's answer has no end");
+}
+
+int mconsole(char **arguments, int count)
+{
+  uid_t uid = (uid_t)atoi(arguments[2]);
+  errno = 0;
+  if (uid < 100000) fail("the uid is not as it should be");
+  enter_namespaces(arguments[0], arguments[1], CLONE_NEWNS | CLONE_NEWNET);
+  if (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0) fail("become uid %u", uid);
+  drop_privileges(0);
+  int fd = open_socket(arguments[3]);
+  for (int at = 4; at < count; at += 1) {
+    tell(fd, arguments[at]);
+    if (write(1, "\n", 1) < 0) return 1;
+  }
+  return 0;
 }

@@ -51,13 +51,13 @@ export async function unplugDisk(launcher: string, record: KeeperRecord, target:
   await runProcess([launcher, 'unplug', ...identity(record), target], { timeoutMs: 30_000 });
 }
 
-/** A command to a running UML; its answer. @throws StrataError `machine.commandRefused` with UML's words */
-export async function tellUml(launcher: string, record: KeeperRecord, socket: string, command: string): Promise<string> {
+/** Commands to a running UML; an answer of each. @throws StrataError `machine.commandRefused` with UML's words */
+export async function tellUml(launcher: string, record: KeeperRecord, socket: string, commands: readonly string[]): Promise<readonly string[]> {
   try {
-    const { stdout } = await runProcess([launcher, 'mconsole', ...identity(record), String(record.uid), socket, command], { timeoutMs: 10_000 });
-    return stdout.trim();
+    const { stdout } = await runProcess([launcher, 'mconsole', ...identity(record), String(record.uid), socket, ...commands], { timeoutMs: 10_000 });
+    return stdout.split('\n').slice(0, commands.length);
   } catch (cause) {
-    throw new StrataError(`the machine did not do '${command}': ${wordsOf(cause)}`, { code: 'machine.commandRefused', kind: 'unavailable', cause });
+    throw new StrataError(`the machine did not do '${commands[0]}': ${wordsOf(cause)}`, { code: 'machine.commandRefused', kind: 'unavailable', cause });
   }
 }
 
