@@ -13,8 +13,8 @@ export type GuestFlavour = 'machine' | 'uml';
 /** `first` for the line to the host: loaded before anything else. `rest` for containers: loaded once the line is open. */
 const moduleLists: Record<GuestFlavour, { readonly first: readonly string[]; readonly rest: readonly string[] }> = {
   machine: { first: ['virtio_pci', 'virtio_console'], rest: ['virtio_net', 'virtio_scsi', 'sd_mod', 'virtio_blk', 'virtio_rng', 'crc32c_generic', 'ext4', 'squashfs', 'overlay', 'macvlan'] },
-  // The serial line, ubd disks, the vector card and ext4 are built into UML's kernel.
-  uml: { first: [], rest: ['squashfs', 'overlay', 'macvlan'] },
+  // The serial line, ubd disks, the vector card and ext4 are built into UML's kernel; programs expect to listen on `::`.
+  uml: { first: [], rest: ['squashfs', 'overlay', 'macvlan', 'ipv6'] },
 };
 
 const loaders: Record<Architecture, { readonly path: string; readonly triplet: string }> = {
