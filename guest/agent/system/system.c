@@ -580,6 +580,7 @@ FUNCTION(js_signals)
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGIO);
+    sigaddset(&set, SIGINT); /* Ctrl-Alt-Del, where the kernel leaves it to us */
     int fd = sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -1 : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? fail(ctx, "signalfd") : JS_NewInt32(ctx, fd);
 }
