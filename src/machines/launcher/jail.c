@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char place[4200];
@@ -204,6 +205,24 @@ static void end_with_keeper(int go)
   if (poll(&end, 1, 0) != 0) _exit(1);
 }
 
+/*
+ * UML ends itself by signals that the kernel keeps from a pid 1, and would spin for ever. So where it runs, we stay as
+ * pid 1 with nothing but its end to wait for; our end, at its own or by SIGKILL, is the end of all in the namespace.
+ */
+static void stay_as_first_process(void)
+{
+  pid_t program = fork();
+  if (program < 0) fail("fork");
+  if (program == 0) return;
+  syscall(SYS_close_range, 0, ~0U, 0);
+  for (;;) {
+    int status = 0;
+    pid_t ended = waitpid(-1, &status, 0);
+    if (ended == program) _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    if (ended < 0 && errno != EINTR) _exit(1);
+  }
+}
+
 void enter_jail(const struct description *description, const struct descriptors *all, int go, int report)
 {
   report_failures_to(report);
@@ -227,6 +246,7 @@ void enter_jail(const struct description *description, const struct descriptors 
   sigprocmask(SIG_SETMASK, &none, NULL);
   char *environment[] = { "PATH=/usr/bin", "LC_ALL=C", NULL };
   forbid_calls(description->traces);
+  if (description->traces) stay_as_first_process();
   execve(description->program, description->arguments, environment);
   fail("exec %s", description->program);
 }

@@ -17,7 +17,7 @@ struct description {
   uid_t uid;
   gid_t gid;
   unsigned processes; /* limit of the VMM's processes */
-  bool traces;        /* its program runs guests' processes as its own children, with ptrace (UML) */
+  bool traces;        /* its program runs guests' processes as its own children, with ptrace, and is no pid 1 (UML) */
   const char *program;
   char *arguments[max_arguments];
   size_t argument_count;

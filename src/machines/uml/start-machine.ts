@@ -15,6 +15,7 @@ import { umlCommand, type UmlFacts } from './command-line.ts';
 import { jailContents } from './jail-contents.ts';
 import { knownLoopsPerJiffy } from './loops-per-jiffy.ts';
 import { umlArchitectures, type UmlContext } from './open-uml-engine.ts';
+import { refuseCowDisk } from './refuse-cow-disk.ts';
 import { openRunningMachine } from './running-machine.ts';
 import { jail, umlPlaces } from './uml-places.ts';
 
@@ -57,6 +58,7 @@ async function launch(context: UmlContext, spec: MachineSpec, places: VmmPlaces,
     measure === true ? null : knownLoopsPerJiffy(context.instance),
     spec.scratchMiB === 0 ? undefined : makeScratchDisk(places.scratch, spec.scratchMiB),
   ]);
+  for (const disk of spec.disks) await refuseCowDisk(disk);
   signal?.throwIfAborted();
   const facts: UmlFacts = { tap, loopsPerJiffy, scratch: spec.scratchMiB === 0 ? null : places.scratch, measure: measure === true };
   const uid = await allocateUid(context.instance, spec.id);

@@ -6,7 +6,8 @@ import { StrataError } from '#base';
 import { plugDisk, tellUml, unplugDisk, type KeeperRecord } from '../launcher/index.ts';
 import type { MachineDisk } from '../machine.ts';
 import { checkDisk } from './check-spec.ts';
-import { jailDisk, pluggedDisks, ubdArgument, ubdDevices } from './disk-names.ts';
+import { freeDevice, jailDisk, pluggedDisks, ubdArgument, ubdDevices } from './disk-names.ts';
+import { refuseCowDisk } from './refuse-cow-disk.ts';
 import { jail } from './uml-places.ts';
 
 export interface UmlDisks {
@@ -23,14 +24,15 @@ export function openUmlDisks(launcher: () => Promise<string>, record: KeeperReco
     return mine;
   };
   const tell = async (commands: readonly string[]) => tellUml(await launcher(), record, jail.mconsole, commands);
-  const plugged = async () => pluggedDisks(await tell(ubdDevices.map((device) => `config ${device}`)));
+  const ask = () => tell(ubdDevices.map((device) => `config ${device}`));
+  const plugged = async () => pluggedDisks(await ask());
 
   async function attach(disk: MachineDisk): Promise<void> {
     checkDisk(machineName, disk);
-    const before = await plugged();
-    if (before.has(disk.serial)) return;
-    const taken = new Set(before.values());
-    const device = ubdDevices.find((one) => !taken.has(one));
+    await refuseCowDisk(disk);
+    const answers = await ask();
+    if (pluggedDisks(answers).has(disk.serial)) return;
+    const device = freeDevice(answers);
     if (device === undefined) throw new StrataError(`machine ${machineName} has ${ubdDevices.length} disks, and UML takes no more`, { code: 'machine.tooManyDisks', kind: 'exhausted', advice: 'use the engine qemu, or fewer services in one app' });
     const program = await launcher();
     await plugDisk(program, record, disk, jailDisk(disk.serial));
