@@ -5,7 +5,7 @@ import { tellUml } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
 import { awaitExit } from '../vmm/end-vmm.ts';
 import { findVmm } from '../vmm/find-vmm.ts';
-import type { UmlContext } from './open-uml-engine.ts';
+import type { UmlContext } from './uml-context.ts';
 import { openRunningMachine } from './running-machine.ts';
 import { jail, umlPlaces } from './uml-places.ts';
 

@@ -1,35 +1,32 @@
 /** The UML driver of the engine port: starts machines in jails, finds them again, removes their traces. */
 import { mkdir } from 'node:fs/promises';
-import { hostArchitecture, systemClock, type Architecture, type Clock, type Instance, type Log } from '#base';
+import { systemClock, type Clock, type Instance, type Log } from '#base';
 import type { Engine, EngineCapabilities } from '../engine.ts';
 import { ensureLauncher } from '../launcher/index.ts';
 import { eraseVmm } from '../vmm/erase-vmm.ts';
 import type { VmmContext } from '../vmm/vmm-context.ts';
 import { adoptMachine } from './adopt-machine.ts';
 import { maxDisks } from './check-spec.ts';
-import { proveUml } from './prove-uml.ts';
+import { eraseProof, proveUml } from './prove-uml.ts';
 import { startMachine } from './start-machine.ts';
+import { umlArchitectures, type UmlContext } from './uml-context.ts';
 import { umlPlaces } from './uml-places.ts';
 
 export interface UmlEngineDeps {
   readonly instance: Instance;
   readonly log: Log;
-  /** The guest OS whose kernel is a program of the host. */
-  readonly guestOs: (architecture: Architecture) => Promise<{ readonly kernel: string; readonly initramfs: string; readonly kernelRelease: string }>;
+  readonly guestOs: UmlContext['guestOs'];
   /** Makes and removes taps; without it machines have no network. */
   readonly network?: VmmContext['network'];
   readonly clock?: Clock;
 }
 
-/** What the parts of the driver share. */
-export interface UmlContext extends VmmContext {
-  readonly guestOs: UmlEngineDeps['guestOs'];
+export interface UmlEngine extends Engine {
+  /** Removes what an earlier daemon, ended at any moment, left without a record; called once, before anything runs. */
+  sweep(): Promise<void>;
 }
 
-/** Debian's UML kernel runs on x86_64 only. */
-export const umlArchitectures: readonly Architecture[] = hostArchitecture === 'x86_64' ? ['x86_64'] : [];
-
-export function openUmlEngine(deps: UmlEngineDeps): Engine {
+export function openUmlEngine(deps: UmlEngineDeps): UmlEngine {
   let launcher: Promise<string> | undefined;
   const context: UmlContext = {
     instance: deps.instance, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network,
@@ -41,6 +38,7 @@ export function openUmlEngine(deps: UmlEngineDeps): Engine {
   return {
     name: 'uml',
     capabilities: async () => capabilities,
+    sweep: () => eraseProof(context),
     prove: (signal) => proveUml(context, signal),
     start: (spec, signal) => startMachine(context, spec, signal === undefined ? {} : { signal }),
     adopt: (spec) => adoptMachine(context, spec),

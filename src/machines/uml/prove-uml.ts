@@ -1,16 +1,27 @@
 /** That UML runs here is proved by a guest that ran; the same guest measures the delay loop. */
-import { hostArchitecture, newId, systemDice } from '#base';
+import { existsSync } from 'node:fs';
+import { hostArchitecture } from '#base';
 import type { AcceleratorProof } from '../engine.ts';
 import { readConsoleRing } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
+import { freeUid } from '../vmm/allocate-uid.ts';
 import { askForLife } from '../vmm/ask-for-life.ts';
 import { eraseVmm } from '../vmm/erase-vmm.ts';
 import { findLoopsPerJiffy, keepLoopsPerJiffy } from './loops-per-jiffy.ts';
-import { umlArchitectures, type UmlContext } from './open-uml-engine.ts';
+import { umlArchitectures, type UmlContext } from './uml-context.ts';
 import { startMachine } from './start-machine.ts';
 import { umlPlaces } from './uml-places.ts';
 
 const limitMs = 20_000;
+/** The guest of a proof has no record; its id is fixed, so that one of a daemon that died is found. */
+const proofId = 'mproofuml';
+
+/** Ends and removes what an earlier daemon left in the middle of a proof. */
+export async function eraseProof(context: UmlContext): Promise<void> {
+  const places = umlPlaces(context.instance, proofId);
+  if (existsSync(places.runFolder) || existsSync(places.stateFolder)) await eraseVmm(context, places, proofId);
+  else await freeUid(context.instance, proofId);
+}
 
 export async function proveUml(context: UmlContext, signal?: AbortSignal): Promise<readonly AcceleratorProof[]> {
   if (umlArchitectures.length === 0) return [];
@@ -40,7 +51,7 @@ export async function proveUml(context: UmlContext, signal?: AbortSignal): Promi
 
 function proofSpec(): MachineSpec {
   return {
-    id: newId('machine', systemDice), name: 'proof', architecture: hostArchitecture, engine: 'uml', processors: 1, memoryMiB: 128, boot: { kind: 'guest-os' }, scratchMiB: 0,
+    id: proofId, name: 'proof', architecture: hostArchitecture, engine: 'uml', processors: 1, memoryMiB: 128, boot: { kind: 'guest-os' }, scratchMiB: 0,
     disks: [], network: null, wanted: 'running', owner: null, createdAt: 0, generation: 1,
   };
 }

@@ -5,7 +5,7 @@ import type { MachineSpec } from '../machine.ts';
 import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
 import { vmmSockets } from '../vmm/vmm-sockets.ts';
 import { watchExit } from '../vmm/watch-exit.ts';
-import type { UmlContext } from './open-uml-engine.ts';
+import type { UmlContext } from './uml-context.ts';
 import { openUmlDisks } from './uml-disks.ts';
 import { jail, umlPlaces } from './uml-places.ts';
 

@@ -14,7 +14,7 @@ import { checkSpec } from './check-spec.ts';
 import { umlCommand, type UmlFacts } from './command-line.ts';
 import { jailContents } from './jail-contents.ts';
 import { knownLoopsPerJiffy } from './loops-per-jiffy.ts';
-import { umlArchitectures, type UmlContext } from './open-uml-engine.ts';
+import { umlArchitectures, type UmlContext } from './uml-context.ts';
 import { refuseCowDisk } from './refuse-cow-disk.ts';
 import { openRunningMachine } from './running-machine.ts';
 import { jail, umlPlaces } from './uml-places.ts';
