@@ -9,12 +9,18 @@ const awaited = new Map<number, OnExit>();
 const early = new Map<number, { readonly code: number; readonly atMs: number }>();
 const maxEarly = 256;
 
-/** @param onPortChange called when the host came to or left the line's port */
-export function startReaping(onPortChange: () => void): void {
+const SIGINT = 2;
+
+/**
+ * @param onPortChange called when the host came to or left the line's port
+ * @param onPowerButton called when the host asks the kernel for Ctrl-Alt-Del, as UML's host does
+ */
+export function startReaping(onPortChange: () => void, onPowerButton: () => void): void {
   const signals = sys.signals();
-  const record = new ArrayBuffer(128 * 8); // struct signalfd_siginfo; what they say is found out by looking
+  const record = new ArrayBuffer(128); // struct signalfd_siginfo: the signal's number, and what is found out by looking
+  const number = new Uint32Array(record, 0, 1);
   onReadable(signals, () => {
-    while (sys.read(signals, record) > 0);
+    while (sys.read(signals, record) > 0) if (number[0] === SIGINT) onPowerButton();
     reap();
     onPortChange();
   });

@@ -1,13 +1,10 @@
 /**
- * The line to the host: frames over the virtio-serial port, streams with credit, and what happens when the
+ * The line to the host: frames over the machine's port, streams with credit, and what happens when the
  * host goes away (it may die in the middle of a frame). Containers never notice any of it.
  */
-import { O_RDWR } from 'os';
-import * as sys from 'sys';
 import { encodeFrame, FrameDecoder, frameTypes, magic, maxDataBytes, streamWindow, type Frame } from '../protocol/frames.ts';
 import { complain } from './complain.ts';
-import { listFolder, openFile, readText } from './files.ts';
-import { after, onReadable, onWritable } from './loop.ts';
+import { openPort, type Port } from './port.ts';
 import { bytesOf, textOf } from './text.ts';
 
 export interface StreamHandler {
@@ -24,20 +21,16 @@ export interface StreamHandler {
 interface Early { readonly data: Uint8Array[]; ended: boolean }
 interface Stream { readonly handler: StreamHandler; readonly early?: Early; room: number }
 
-/** The kernel's signal comes first; this is for one that was lost. */
-const lookAgainMs = 500;
 /** JSON for the host waits here while the line is busy; a host that does not read loses events, never memory of ours. */
 const maxQueuedBytes = 8 * 1024 * 1024;
 
 export class Line {
-  #fd = -1;
+  #port: Port | undefined;
   #decoder = new FrameDecoder();
   #streams = new Map<number, Stream>();
   #queue: Uint8Array[] = [];
   #queued = 0;
   #connected = false;
-  #listening = false;
-  #buffer = new ArrayBuffer(65_536);
   readonly #onMessage: (value: unknown) => void;
 
   constructor(onMessage: (value: unknown) => void) {
@@ -46,9 +39,12 @@ export class Line {
 
   /** Opens the port; throws where the machine has none. */
   open(): void {
-    this.#fd = openFile(agentPort(), O_RDWR);
-    sys.notifyChanges(this.#fd);
-    this.#listen();
+    this.#port = openPort({ bytes: (bytes) => this.#receive(bytes), gone: () => this.#hungUp() });
+  }
+
+  /** The kernel says that something has changed. */
+  lookAgain(): void {
+    this.#port?.lookAgain();
   }
 
   get connected(): boolean { return this.#connected; }
@@ -104,16 +100,7 @@ export class Line {
     this.#put(encodeFrame(frameTypes.credit, id, payload));
   }
 
-  #listen(): void {
-    this.#listening = true;
-    onReadable(this.#fd, () => this.#readable());
-  }
-
-  #readable(): void {
-    const count = sys.read(this.#fd, this.#buffer);
-    if (count < 0) return;
-    if (count === 0) return this.#hungUp();
-    const bytes = new Uint8Array(this.#buffer.slice(0, count));
+  #receive(bytes: Uint8Array): void {
     let frames: Frame[];
     try {
       frames = this.#decoder.push(bytes);
@@ -139,30 +126,15 @@ export class Line {
   }
 
   #hungUp(): void {
-    onReadable(this.#fd, null);
-    this.#listening = false;
     this.#dropAll();
     this.#connected = false;
-    this.#lookLater();
-  }
-
-  /** While the host is away a poll of the port returns at once, so it is asked now and then, and when the kernel says so. */
-  lookAgain(): void {
-    if (!this.#listening && this.#fd >= 0 && !sys.hungUp(this.#fd)) this.#listen();
-  }
-
-  #lookLater(): void {
-    after(lookAgainMs, () => {
-      this.lookAgain();
-      if (!this.#listening) this.#lookLater();
-    });
   }
 
   #dropAll(): void {
     this.#decoder.reset();
     this.#queue = [];
     this.#queued = 0;
-    onWritable(this.#fd, null);
+    this.#port?.whenWritable(null);
     const streams = [...this.#streams.values()];
     this.#streams.clear();
     for (const stream of streams) stream.handler.gone();
@@ -202,11 +174,8 @@ export class Line {
   #flush(): void {
     while (this.#queue.length > 0) {
       const head = this.#queue[0] as Uint8Array;
-      const count = sys.write(this.#fd, head.buffer as ArrayBuffer, head.byteOffset, head.length);
-      if (count < 0) {
-        onWritable(this.#fd, () => { onWritable(this.#fd, null); this.#flush(); });
-        return;
-      }
+      const count = this.#port?.write(head) ?? -1;
+      if (count < 0) return this.#port?.whenWritable(() => this.#flush());
       this.#queued -= count;
       if (count === head.length) this.#queue.shift();
       else this.#queue[0] = head.subarray(count);
@@ -217,11 +186,4 @@ export class Line {
 /** Whether the bytes from there on begin as a reset frame does, as far as they go. */
 function mayBeReset(bytes: Uint8Array, at: number): boolean {
   return magic.every((byte, offset) => at + offset >= bytes.length || bytes[at + offset] === byte) && (at + 4 >= bytes.length || bytes[at + 4] === frameTypes.reset);
-}
-
-function agentPort(): string {
-  for (const name of listFolder('/sys/class/virtio-ports')) {
-    if (readText(`/sys/class/virtio-ports/${name}/name`)?.trim() === 'strata.agent') return `/dev/${name}`;
-  }
-  throw new Error('the machine has no port strata.agent');
 }

@@ -8,6 +8,7 @@ import { enterRoot, loadModule, modulesIn, mountEssentials, mountRest } from './
 import { callHandlers } from './calls.ts';
 import { startReaping } from './children.ts';
 import { complain } from './complain.ts';
+import { setKernelValue } from './files.ts';
 import { Line } from './line.ts';
 import { after } from './loop.ts';
 import { bringUpCard } from './network.ts';
@@ -17,11 +18,16 @@ mountEssentials();
 for (let fd = os.open('/dev/console', os.O_RDWR); fd < 3; fd = os.open('/dev/null', os.O_RDWR)) if (fd < 0) break;
 for (const name of modulesIn('first')) loadModule(name);
 
+/** Time for containers to stop when the power button is pressed. */
+const powerButtonGraceMs = 20_000;
+
 let markReady: () => void = () => undefined;
 const ready = new Promise<void>((resolve) => { markReady = resolve; });
 const line = new Line((value) => { void answer(value); });
 const handlers = callHandlers(line, ready);
-startReaping(() => line.lookAgain());
+// Without this the kernel would restart the machine by itself.
+setKernelValue('/proc/sys/kernel/ctrl-alt-del', '0');
+startReaping(() => line.lookAgain(), () => { void handlers.powerOff({ graceMs: powerButtonGraceMs }); });
 
 const openTries = 400;
 const openEveryMs = 5;

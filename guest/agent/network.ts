@@ -11,9 +11,14 @@ import { address, linkDelete, linkRename, linkUp, macvlan, route } from './netli
 const MS_BIND = 4096;
 export const namespacePath = (id: string): string => `/run/netns/${id}`;
 
+/** UML's card has a name of its own. */
+const otherCard = 'vec0';
+
 /** Loopback and the card of the machine itself. */
 export function bringUpCard(): void {
   sys.netlink(linkUp(sys.interfaceIndex('lo')));
+  const other = sys.interfaceIndex(otherCard);
+  if (other > 0) sys.netlink(linkRename(other, 'eth0'));
   const card = sys.interfaceIndex('eth0');
   if (card > 0) sys.netlink(linkUp(card));
 }

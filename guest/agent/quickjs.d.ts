@@ -47,6 +47,7 @@ declare module 'sys' {
   export function readText(path: string): string | null;
   export function signals(): number;
   export function notifyChanges(fd: number): void;
+  export function rawTerminal(fd: number): void;
   export function pipe(): [number, number];
   export function openPty(ptmx: number, rows: number, columns: number): number;
   export function toBase64(bytes: ArrayBuffer, offset: number, length: number): string;

@@ -8,6 +8,7 @@ import { openApi, openBackend, operationReruns, type Layers } from '#api';
 import { openContainers, openImages } from '#containers';
 import { ensureGuestOs, openMachines } from '#machines';
 import { openQemuEngine } from '#machines/qemu';
+import { openUmlEngine } from '#machines/uml';
 import { openAddresses, openHost, openHostNetwork, openPorts, type PlacementRequest, type Ports } from '#pool';
 import { openUserOperations, runControllers } from '#reconcile';
 import { openEdge, openServices, type MachineWish } from '#services';
@@ -33,10 +34,11 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   closing.defer(() => store.close());
   const network = openHostNetwork({ instance, log });
   await network.ensure();
-  const guestOs = (architecture: Parameters<typeof ensureGuestOs>[0], progress?: (message: string) => void) => ensureGuestOs(architecture, { instance, ...(progress === undefined ? {} : { progress }) });
-  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture), network });
-  await qemu.sweep();
-  const engines = [qemu];
+  const guestOs = (architecture: Parameters<typeof ensureGuestOs>[0], flavour: 'machine' | 'uml', progress?: (message: string) => void) => ensureGuestOs(architecture, { instance, flavour, ...(progress === undefined ? {} : { progress }) });
+  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'machine'), network });
+  const uml = openUmlEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'uml'), network });
+  await Promise.all([qemu.sweep(), uml.sweep()]);
+  const engines = [qemu, uml];
   const machines = openMachines({ instance, store, engines, network, clock, dice, log });
   closing.defer(() => machines.stop());
   const host = await openHost({ instance, store, clock, dice, log, proofs: () => machines.knownProofs(), promised: () => machines.promised() });
@@ -53,10 +55,11 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   const services = openServices({
     instance, store, containers, images, addresses, ports, network, gateway, edge, hostsPort, clock, dice, log,
     upstreamDns: await readNameServers(), host: { processors: availableParallelism() },
-    prepareGuest: async (architecture, say) => { await guestOs(architecture, say); },
+    prepareGuest: async (architecture, engine, say) => { await guestOs(architecture, engine === 'uml' ? 'uml' : 'machine', say); },
     admitMachines: async (wishes) => {
       if (wishes.length === 0) return;
-      await machines.proofs();
+      // Only of engines that are asked for: a proof runs a guest.
+      await machines.proofs([...new Set(wishes.map(({ engine }) => (engine === 'uml' ? 'uml' : 'qemu')))]);
       await host.admitAll(wishes.map(placementOf));
     },
   });

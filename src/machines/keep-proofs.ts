@@ -18,8 +18,8 @@ const keptSchema = z.strictObject({
 export type EngineProof = AcceleratorProof & { readonly engine: EngineName };
 
 export interface KeptProofs {
-  /** Runs guests where it is not known yet; once, however many ask. */
-  all(): Promise<readonly EngineProof[]>;
+  /** Runs guests where it is not known yet; once, however many ask. Of all engines, or those alone. */
+  all(only?: readonly EngineName[]): Promise<readonly EngineProof[]>;
   /** What is known without running anything. */
   known(engine: EngineName): Promise<readonly EngineProof[] | undefined>;
 }
@@ -43,8 +43,8 @@ export function keepProofs(deps: { readonly engines: readonly Engine[]; readonly
     return proofs;
   }
   return {
-    async all() {
-      const each = deps.engines.map((engine) => {
+    async all(only) {
+      const each = deps.engines.filter((engine) => only === undefined || only.includes(engine.name)).map((engine) => {
         let one = running.get(engine.name);
         if (one === undefined) {
           one = prove(engine).finally(() => running.delete(engine.name));

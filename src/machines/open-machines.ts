@@ -35,7 +35,7 @@ export interface OpenedMachines {
   readonly specs: Records<MachineSpec>;
   readonly statuses: Records<MachineStatus>;
   /** As Machines.proofs, each with its engine, as the pool wants them. */
-  proofs(): Promise<readonly EngineProof[]>;
+  proofs(only?: readonly EngineName[]): Promise<readonly EngineProof[]>;
   /** Those that are known without running a guest. */
   knownProofs(): Promise<readonly EngineProof[]>;
   /** Sums over the machines wished running, for the pool. */
@@ -104,7 +104,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
       if (session === undefined) throw await absence(machineId);
       return session.machine.consoleLog();
     },
-    proofs: proofs.all,
+    proofs: () => proofs.all(),
   };
 
   return {

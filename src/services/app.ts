@@ -52,6 +52,8 @@ export interface PublishedPort {
   readonly application: 'http' | 'tcp';
 }
 
+export type AppEngine = 'auto' | 'qemu' | 'uml';
+
 export interface ServiceSpec {
   readonly name: string;
   readonly architecture: Architecture;
@@ -88,6 +90,6 @@ export interface ServiceSpec {
   readonly extraHosts: readonly { readonly name: string; readonly address: string }[];
   readonly dns: readonly string[];
   readonly aliases: readonly string[]; // network aliases
-  readonly engine: 'auto' | 'qemu' | 'uml';
+  readonly engine: AppEngine;
   readonly isolation: 'shared' | 'dedicated';
 }

@@ -5,6 +5,7 @@
  * the promised memory no longer fits. `isolation: dedicated` gives each replica a machine of its own.
  */
 import type { Architecture } from '#base';
+import type { AppEngine } from './app.ts';
 
 /** What the guest OS, the agent and crun need for themselves, MiB. */
 export const guestOverheadMiB = 192;
@@ -17,7 +18,7 @@ export interface ReplicaNeed {
   readonly service: string;
   readonly index: number;
   readonly architecture: Architecture;
-  readonly engine: 'auto' | 'qemu' | 'uml';
+  readonly engine: AppEngine;
   readonly dedicated: boolean;
   readonly memoryMiB: number;
   readonly cpus: number;
@@ -38,7 +39,7 @@ export interface AppMachine {
 export interface MachineWish {
   readonly name: string;
   readonly architecture: Architecture;
-  readonly engine: 'auto' | 'qemu' | 'uml';
+  readonly engine: AppEngine;
   readonly processors: number;
   readonly memoryMiB: number;
 }
@@ -100,7 +101,8 @@ function wish(name: string, group: readonly ReplicaNeed[], hostProcessors: numbe
   const cpus = Math.ceil(group.reduce((sum, need) => sum + need.cpus, 0));
   return {
     name, architecture: first.architecture, engine: first.engine,
-    processors: Math.max(1, Math.min(hostProcessors, Math.max(cpus, group.length > 1 ? 2 : 1))),
+    // UML has one processor, whatever is asked for.
+    processors: first.engine === 'uml' ? 1 : Math.max(1, Math.min(hostProcessors, Math.max(cpus, group.length > 1 ? 2 : 1))),
     memoryMiB: Math.max(floor, roundUp(needed, 64)),
   };
 }

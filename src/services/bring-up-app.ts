@@ -8,7 +8,7 @@ import { canonicalJson, type Image, type Images } from '#containers';
 import type { Ports } from '#pool';
 import type { Records } from '#store';
 import type { AppRecord, AppStatus } from './app-record.ts';
-import type { AppSpec, ServiceSpec } from './app.ts';
+import type { AppEngine, AppSpec, ServiceSpec } from './app.ts';
 import { publishFreedPorts, publishPorts, releaseUnpublished } from './publish-ports.ts';
 import { selectServices } from './select-services.ts';
 
@@ -23,8 +23,8 @@ export interface BringUpDeps {
   readonly appStatuses: Records<AppStatus>;
   readonly images: Images;
   readonly ports: Ports;
-  /** Makes sure the guest OS of that architecture is built. */
-  prepareGuest(architecture: Architecture, say: (message: string) => void): Promise<void>;
+  /** Makes sure the guest OS of that architecture is built, as that engine wants it. */
+  prepareGuest(architecture: Architecture, engine: AppEngine, say: (message: string) => void): Promise<void>;
   /** Refuses an app that fits no host, with numbers. @throws StrataError `pool.hostFull` */
   admitApp(app: AppSpec): Promise<void>;
   /** Makes stopped containers of those services run and failed ones begin anew; true where there were any. */
@@ -57,8 +57,7 @@ export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, ste
   const { app, orphans } = selectServices(request.app, existing?.spec, request);
   for (const name of orphans) steps.warn(`service ${name} is no longer in the Compose file and goes on; --remove-orphans removes it`);
   const chosen = selectedServices(request, app);
-  const architectures = new Set(chosen.filter((service) => service.replicas > 0).map((service) => service.architecture));
-  await twoAtATime([...architectures].map((architecture) => () => steps.step(`guest OS ${architecture}`, (say) => deps.prepareGuest(architecture, say))), request.signal);
+  await twoAtATime(guestsOf(chosen).map(({ architecture, engine }) => () => steps.step(`guest OS ${architecture}${engine === 'uml' ? ' for UML' : ''}`, (say) => deps.prepareGuest(architecture, engine, say))), request.signal);
   await steps.step('what this host runs, and its room', () => deps.admitApp(app));
   const images = await bringImages(deps, request, chosen, steps);
   for (const [name, image] of Object.entries(existing?.images ?? {})) if (app.services.some((service) => service.name === name)) images[name] ??= image;
@@ -72,6 +71,12 @@ export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, ste
     await deps.syncTraffic(); // whoever is told that it is up may connect at once, whatever becomes of this daemon
   }
   return record;
+}
+
+/** What guests the services need, each once. */
+function guestsOf(services: readonly ServiceSpec[]): readonly { readonly architecture: Architecture; readonly engine: AppEngine }[] {
+  const guests = new Map(services.filter((service) => service.replicas > 0).map(({ architecture, engine }) => [`${architecture} ${engine === 'uml' ? 'uml' : ''}`, { architecture, engine }]));
+  return [...guests.values()];
 }
 
 /** Ports an image says it listens on are ports of its service too: they can be parked and routed. */

@@ -11,6 +11,7 @@ import { recordsOf, type Records, type Store } from '#store';
 import { appRecordSchema, appStatusSchema, serviceRecordSchema, type AppRecord, type AppStatus, type ServiceRecord } from './app-record.ts';
 import type { MachineWish } from './assign-machines.ts';
 import { checkServices, endContainers, restartContainers, reviveContainers, startContainers, stopContainers } from './change-containers.ts';
+import type { AppEngine } from './app.ts';
 import { bringUpApp, type BringUpDeps, type BringUpRequest, type Steps } from './bring-up-app.ts';
 import { machinesToMake } from './admit-app.ts';
 import { previewApp } from './preview-app.ts';
@@ -33,7 +34,7 @@ export interface ServicesDeps {
   readonly hostsPort: number;
   readonly upstreamDns: readonly string[];
   readonly host: { readonly processors: number };
-  prepareGuest(architecture: Architecture, say: (message: string) => void): Promise<void>;
+  prepareGuest(architecture: Architecture, engine: AppEngine, say: (message: string) => void): Promise<void>;
   /** Refuses machines that fit no host side by side. @throws StrataError `pool.hostFull` */
   admitMachines(machines: readonly MachineWish[]): Promise<void>;
   readonly clock: Clock;

@@ -580,8 +580,18 @@ FUNCTION(js_signals)
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGIO);
+    sigaddset(&set, SIGINT); /* Ctrl-Alt-Del, where the kernel leaves it to us */
     int fd = sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -1 : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? fail(ctx, "signalfd") : JS_NewInt32(ctx, fd);
+}
+
+/* A terminal as a line of plain bytes: nothing is changed, echoed or taken as a signal. */
+FUNCTION(js_raw_terminal)
+{
+    struct termios settings;
+    if (tcgetattr(number(ctx, argv[0]), &settings) < 0) return fail(ctx, "tcgetattr");
+    cfmakeraw(&settings);
+    return tcsetattr(number(ctx, argv[0]), TCSANOW, &settings) < 0 ? fail(ctx, "tcsetattr") : JS_UNDEFINED;
 }
 
 /* The next ended child as [pid, status], or null. */
@@ -676,7 +686,7 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("interfaceIndex", 1, js_interface_index), JS_CFUNC_DEF("connect", 2, js_connect), JS_CFUNC_DEF("socketError", 1, js_socket_error),
     JS_CFUNC_DEF("nonblocking", 1, js_nonblocking), JS_CFUNC_DEF("read", 2, js_read), JS_CFUNC_DEF("write", 4, js_write), JS_CFUNC_DEF("pollAll", 2, js_poll_all), JS_CFUNC_DEF("hungUp", 1, js_hung_up),
     JS_CFUNC_DEF("setTurn", 1, js_set_turn), JS_CFUNC_DEF("openIn", 4, js_open_in), JS_CFUNC_DEF("fstat", 1, js_fstat), JS_CFUNC_DEF("lstat", 1, js_lstat),
-    JS_CFUNC_DEF("readText", 1, js_read_text), JS_CFUNC_DEF("signals", 0, js_signals), JS_CFUNC_DEF("notifyChanges", 1, js_notify_changes),
+    JS_CFUNC_DEF("readText", 1, js_read_text), JS_CFUNC_DEF("signals", 0, js_signals), JS_CFUNC_DEF("notifyChanges", 1, js_notify_changes), JS_CFUNC_DEF("rawTerminal", 1, js_raw_terminal),
     JS_CFUNC_DEF("pipe", 0, js_pipe), JS_CFUNC_DEF("openPty", 3, js_open_pty), JS_CFUNC_DEF("toBase64", 3, js_to_base64), JS_CFUNC_DEF("fromBase64", 1, js_from_base64), JS_CFUNC_DEF("setWindow", 3, js_set_window),
     JS_CFUNC_DEF("spawn", 1, js_spawn), JS_CFUNC_DEF("reap", 0, js_reap), JS_CFUNC_DEF("kill", 2, js_kill),
     JS_CFUNC_DEF("encode", 1, js_encode), JS_CFUNC_DEF("decode", 3, js_decode),

@@ -4,13 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { debianArchitecture, hostArchitecture, runProcess, type Architecture, type Instance } from '#base';
 import { agentSources, buildAgent } from './build-agent.ts';
 import { openDebianArchive, type DebianArchive, type DebianSuite, type FetchedPackage, type PackageWish } from './debian-archive.ts';
 import { extractKernel } from './extract-kernel.ts';
-import { initramfsEntries } from './initramfs-entries.ts';
+import { initramfsEntries, type GuestFlavour } from './initramfs-entries.ts';
 import { writeCpio } from './write-cpio.ts';
 
 export interface GuestOs {
@@ -25,6 +25,8 @@ export interface GuestOsOptions {
   readonly instance: Instance;
   readonly progress?: (message: string) => void;
   readonly signal?: AbortSignal;
+  /** Whose kernel: 'uml' is one that runs as a program of the host. */
+  readonly flavour?: GuestFlavour;
 }
 
 /** Grows when the recipe below changes in a way its inputs do not show. */
@@ -34,16 +36,17 @@ const inFlight = new Map<string, Promise<GuestOs>>();
 
 /** Builds it where it is not there; concurrent calls share one build. The second call takes milliseconds. */
 export function ensureGuestOs(architecture: Architecture, options: GuestOsOptions): Promise<GuestOs> {
-  const running = inFlight.get(architecture);
+  const place = `${architecture}${options.flavour === 'uml' ? '-uml' : ''}`;
+  const running = inFlight.get(place);
   if (running !== undefined) return running;
-  const work = findOrBuild(architecture, options).finally(() => inFlight.delete(architecture));
-  inFlight.set(architecture, work);
+  const work = findOrBuild(architecture, place, options).finally(() => inFlight.delete(place));
+  inFlight.set(place, work);
   return work;
 }
 
-async function findOrBuild(architecture: Architecture, options: GuestOsOptions): Promise<GuestOs> {
-  const home = join(options.instance.cacheDir, 'guest-os', architecture);
-  const key = await sourceKey(architecture);
+async function findOrBuild(architecture: Architecture, placeName: string, options: GuestOsOptions): Promise<GuestOs> {
+  const home = join(options.instance.cacheDir, 'guest-os', placeName);
+  const key = await sourceKey(placeName);
   const place = join(home, key);
   if (existsSync(join(place, 'release'))) return describe(place, key);
   await mkdir(home, { recursive: true });
@@ -63,8 +66,8 @@ async function describe(place: string, version: string): Promise<GuestOs> {
 }
 
 /** What the result depends on and can be known without the network. */
-async function sourceKey(architecture: Architecture): Promise<string> {
-  const hash = createHash('sha256').update(`${recipeVersion} ${architecture}\n`);
+async function sourceKey(placeName: string): Promise<string> {
+  const hash = createHash('sha256').update(`${recipeVersion} ${placeName}\n`);
   for (const [path, text] of await agentSources()) hash.update(`${path}\0${text}\0`);
   return hash.digest('hex').slice(0, 16);
 }
@@ -73,7 +76,7 @@ async function build(architecture: Architecture, work: string, options: GuestOsO
   const say = options.progress ?? (() => undefined);
   say('fetching Debian packages');
   const archive = await openDebianArchive(join(options.instance.cacheDir, 'debian'), options.signal);
-  const packages = await fetchPackages(archive, architecture, options.signal);
+  const packages = await fetchPackages(archive, architecture, options);
   say('unpacking');
   const roots = { kernel: join(work, 'kernel'), programs: join(work, 'programs'), target: join(work, 'target'), host: join(work, 'host') };
   await unpack(packages.kernel, roots.kernel);
@@ -84,11 +87,13 @@ async function build(architecture: Architecture, work: string, options: GuestOsO
   await mkdir(join(work, 'agent'));
   const init = await buildAgent(architecture, roots, join(work, 'agent'));
   say('packing kernel and initramfs');
-  const release = (await readdir(join(roots.kernel, 'lib/modules')))[0] ?? '';
-  const image = await readFile(join(roots.kernel, 'boot', `vmlinuz-${release}`));
+  const flavour = options.flavour ?? 'machine';
+  const moduleFolder = join(roots.kernel, flavour === 'uml' ? 'usr/lib/uml/modules' : 'lib/modules');
+  const release = (await readdir(moduleFolder))[0] ?? '';
   await mkdir(join(work, 'out'));
-  await writeFile(join(work, 'out/kernel'), extractKernel(image), { mode: 0o444 });
-  const entries = await initramfsEntries({ architecture, release, modules: join(roots.kernel, 'lib/modules', release), programs: roots.programs, init });
+  if (flavour === 'uml') await copyFile(join(roots.kernel, 'usr/bin/linux.uml'), join(work, 'out/kernel'));
+  else await writeFile(join(work, 'out/kernel'), extractKernel(await readFile(join(roots.kernel, 'boot', `vmlinuz-${release}`))), { mode: 0o444 });
+  const entries = await initramfsEntries({ architecture, flavour, release, modules: join(moduleFolder, release), programs: roots.programs, init });
   await writeFile(join(work, 'out/initramfs'), writeCpio(entries), { mode: 0o444 });
   await writeFile(join(work, 'out/release'), `${release}\n`, { mode: 0o444 });
 }
@@ -98,9 +103,14 @@ interface Packages { readonly kernel: readonly FetchedPackage[]; readonly progra
 /** What `machine exec` finds in a guest; crun, and every library it may load: which of them go in is decided by what the files ask for. */
 const programPackages = ['busybox-static', 'crun', 'libc6', 'libcap2', 'libseccomp2', 'libsystemd0', 'libyajl2', 'libgcrypt20', 'libgpg-error0', 'liblz4-1', 'liblzma5', 'libzstd1'];
 
-async function fetchPackages(archive: DebianArchive, architecture: Architecture, signal?: AbortSignal): Promise<Packages> {
+/** The kernel package that the cloud kernel's metapackage stands for. */
+async function cloudKernel(archive: DebianArchive, architecture: Architecture): Promise<string> {
   const depends = await archive.depends({ name: `linux-image-cloud-${debianArchitecture[architecture]}`, suite: 'bookworm', architecture });
-  const kernel = depends.find((name) => name.startsWith('linux-image-')) ?? '';
+  return depends.find((name) => name.startsWith('linux-image-')) ?? '';
+}
+
+async function fetchPackages(archive: DebianArchive, architecture: Architecture, { flavour, signal }: GuestOsOptions): Promise<Packages> {
+  const kernel = flavour === 'uml' ? 'user-mode-linux' : await cloudKernel(archive, architecture);
   const wish = (suite: DebianSuite, of: PackageWish['architecture'], names: readonly string[]) => names.map((name): PackageWish => ({ name, suite, architecture: of }));
   const groups = {
     kernel: wish('bookworm', architecture, [kernel]),

@@ -7,10 +7,15 @@ import { neededLibraries } from './needed-libraries.ts';
 import { readModules } from './read-modules.ts';
 import type { CpioEntry } from './write-cpio.ts';
 
-/** For the line to the host: loaded before anything else. */
-const firstModules = ['virtio_pci', 'virtio_console'];
-/** For containers: loaded once the line is open. */
-const restModules = ['virtio_net', 'virtio_scsi', 'sd_mod', 'virtio_blk', 'virtio_rng', 'crc32c_generic', 'ext4', 'squashfs', 'overlay', 'macvlan'];
+/** 'uml' for a kernel that runs as a program of the host. */
+export type GuestFlavour = 'machine' | 'uml';
+
+/** `first` for the line to the host: loaded before anything else. `rest` for containers: loaded once the line is open. */
+const moduleLists: Record<GuestFlavour, { readonly first: readonly string[]; readonly rest: readonly string[] }> = {
+  machine: { first: ['virtio_pci', 'virtio_console'], rest: ['virtio_net', 'virtio_scsi', 'sd_mod', 'virtio_blk', 'virtio_rng', 'crc32c_generic', 'ext4', 'squashfs', 'overlay', 'macvlan'] },
+  // The serial line, ubd disks, the vector card and ext4 are built into UML's kernel; programs expect to listen on `::`.
+  uml: { first: [], rest: ['squashfs', 'overlay', 'macvlan', 'ipv6'] },
+};
 
 const loaders: Record<Architecture, { readonly path: string; readonly triplet: string }> = {
   x86_64: { path: 'lib64/ld-linux-x86-64.so.2', triplet: 'x86_64-linux-gnu' },
@@ -25,6 +30,7 @@ const everydayPrograms = [
 
 export interface InitramfsInput {
   readonly architecture: Architecture;
+  readonly flavour: GuestFlavour;
   readonly release: string;
   readonly modules: string;
   readonly programs: string;
@@ -45,7 +51,8 @@ export async function initramfsEntries(input: InitramfsInput): Promise<readonly 
 }
 
 async function moduleEntries(input: InitramfsInput): Promise<CpioEntry[]> {
-  const { lists: [first = [], rest = []], files } = await readModules(input.modules, [firstModules, restModules], `${loaders[input.architecture].triplet}-objcopy`);
+  const wanted = moduleLists[input.flavour];
+  const { lists: [first = [], rest = []], files } = await readModules(input.modules, [wanted.first, wanted.rest], `${loaders[input.architecture].triplet}-objcopy`);
   const list = (name: string, names: readonly string[]): CpioEntry => ({ path: `modules/${name}`, kind: 'file', content: Buffer.from(names.map((one) => `${one}.ko\n`).join('')), mode: 0o644 });
   return [list('first', first), list('rest', rest), ...[...files].map(([name, content]): CpioEntry => ({ path: `modules/${name}.ko`, kind: 'file', content, mode: 0o644 }))];
 }

@@ -37,9 +37,9 @@ int open_disk(const char *path, bool writable)
   return fd;
 }
 
-static int open_tap(const char *name)
+static int open_tap(const char *name, short more)
 {
-  struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+  struct ifreq request = { .ifr_flags = (short)(IFF_TAP | IFF_NO_PI | more) };
   errno = 0;
   if (strlen(name) >= sizeof request.ifr_name) fail("'%s' is no name of an interface", name);
   strcpy(request.ifr_name, name);
@@ -49,30 +49,43 @@ static int open_tap(const char *name)
   return fd;
 }
 
-static int open_console(struct descriptors *all)
+static int open_pair(int *ours)
 {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) fail("socketpair");
   if (fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0) fail("fcntl");
-  all->console = pair[0];
+  *ours = pair[0];
   return pair[1];
 }
 
 static int open_one(const struct entry *entry, struct descriptors *all)
 {
   if (same(entry->key, "listen")) return listen_on(entry->value);
-  if (same(entry->key, "console")) return open_console(all);
-  if (same(entry->key, "tap")) return open_tap(entry->value);
+  if (same(entry->key, "console")) return open_pair(&all->console);
+  if (same(entry->key, "line")) return open_pair(&all->line);
+  if (same(entry->key, "tap")) return open_tap(entry->value, IFF_VNET_HDR);
+  if (same(entry->key, "plain-tap")) return open_tap(entry->value, 0);
   if (same(entry->key, "disk-ro")) return open_disk(entry->value, false);
   if (same(entry->key, "disk-rw")) return open_disk(entry->value, true);
   if (same(entry->key, "inherit")) return atoi(entry->value);
   return -1;
 }
 
+/* A disk that the VMM opens by name: mounted into its jail, seen as its own. */
+static void open_tree_of(const struct description *description, const struct entry *entry, struct descriptors *all)
+{
+  static char path[4096];
+  errno = 0;
+  if (all->tree_count >= max_disk_trees) fail("more than %d disks", max_disk_trees);
+  split_at_tab(entry->value, path, sizeof path);
+  all->trees[all->tree_count++] = open_disk_tree(path, same(entry->key, "mount-rw"), description->uid);
+}
+
 void open_descriptors(const struct description *description, struct descriptors *all)
 {
-  all->console = -1;
+  all->console = all->line = -1;
   for (size_t at = 0; at < description->count; at += 1) {
+    if (is_mount(&description->entries[at])) { open_tree_of(description, &description->entries[at], all); continue; }
     int fd = open_one(&description->entries[at], all);
     if (fd >= 0) all->vmm[all->count++] = fd;
   }

@@ -1,5 +1,5 @@
 /** Door of the launcher: builds it, tells it what to start, reads what its keepers leave. For engines only. */
 export { ensureLauncher, launcherPackages } from './ensure-launcher.ts';
-export { encodeLaunchDescription, firstDescriptor, type LaunchDescription, type VmmDescriptor } from './launch-description.ts';
+export { encodeLaunchDescription, firstDescriptor, type LaunchDescription, type MountedDisk, type VmmDescriptor } from './launch-description.ts';
 export { parseKeeperRecord, readConsoleRing, readExitRecord, readKeeperRecord, type ExitRecord, type KeeperRecord } from './keeper-records.ts';
-export { startVmm, isHeld, passDisk } from './run-launcher.ts';
+export { startVmm, isHeld, passDisk, plugDisk, tellUml, unplugDisk } from './run-launcher.ts';

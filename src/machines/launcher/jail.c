@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char place[4200];
@@ -39,9 +40,9 @@ static const char *inside(const char *path)
   return place;
 }
 
-static char *after_tab(const char *value, char *first, size_t size)
+const char *split_at_tab(const char *value, char *first, size_t size)
 {
-  char *tab = strchr(value, '\t');
+  const char *tab = strchr(value, '\t');
   errno = 0;
   if (tab == NULL || (size_t)(tab - value) >= size) fail("'%s' lacks its second part", value);
   memcpy(first, value, (size_t)(tab - value));
@@ -52,7 +53,7 @@ static char *after_tab(const char *value, char *first, size_t size)
 static void bind_read_only(const char *value)
 {
   static char source[4096];
-  const char *target = inside(after_tab(value, source, sizeof source));
+  const char *target = inside(split_at_tab(value, source, sizeof source));
   struct stat status;
   if (stat(source, &status) != 0) fail("the jail needs %s", source);
   if (S_ISDIR(status.st_mode)) {
@@ -69,8 +70,33 @@ static void bind_read_only(const char *value)
 static void make_link(const char *value)
 {
   static char target[4096];
-  const char *path = inside(after_tab(value, target, sizeof target));
+  const char *path = inside(split_at_tab(value, target, sizeof target));
   if (symlink(target, path) != 0) fail("link %s", path);
+}
+
+/* Memory of the VMM's own, of a bounded size. It may run code from it: UML maps its guest's memory so. */
+static void make_memory(const char *value, uid_t owner)
+{
+  static char bytes[32], options[128];
+  const char *path = split_at_tab(value, bytes, sizeof bytes);
+  snprintf(options, sizeof options, "size=%s,nr_inodes=64,mode=700,uid=%u,gid=%u", bytes, (unsigned)owner, (unsigned)owner);
+  const char *target = inside(path);
+  if (mkdir(target, 0700) != 0 && errno != EEXIST) fail("mkdir %s", target);
+  if (mount("memory", target, "tmpfs", MS_NOSUID | MS_NODEV, options) != 0) fail("mount %s", path);
+}
+
+/* Where disks are mounted, now and later (disk-tree.c); the VMM cannot write there. */
+static void make_disks_folder(const char *path)
+{
+  const char *target = inside(path);
+  if (mkdir(target, 0755) != 0 && errno != EEXIST) fail("mkdir %s", target);
+  if (mount("disks", target, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,nr_inodes=128,mode=755") != 0) fail("mount %s", path);
+}
+
+static void mount_disk(const char *value, int tree)
+{
+  static char source[4096];
+  mount_disk_tree(tree, inside(split_at_tab(value, source, sizeof source)));
 }
 
 /* A node of our own: the host's /dev/kvm stays root's. */
@@ -84,8 +110,9 @@ static void make_device(const char *path, uid_t owner)
   if (mknod(node, S_IFCHR | 0600, status.st_rdev) != 0 || chown(node, owner, owner) != 0) fail("make %s", node);
 }
 
-static void build_root(const struct description *description)
+static void build_root(const struct description *description, const struct descriptors *all)
 {
+  size_t tree = 0;
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) fail("make mounts private");
   if (mkdir("root", 0755) != 0 && errno != EEXIST) fail("mkdir root");
   if (mount("jail", "root", "tmpfs", MS_NOSUID, "size=256k,nr_inodes=200,mode=755") != 0) fail("mount the jail's root");
@@ -94,6 +121,9 @@ static void build_root(const struct description *description)
     if (same(entry->key, "bind")) bind_read_only(entry->value);
     else if (same(entry->key, "link")) make_link(entry->value);
     else if (same(entry->key, "device")) make_device(entry->value, description->uid);
+    else if (same(entry->key, "memory")) make_memory(entry->value, description->uid);
+    else if (same(entry->key, "disks")) make_disks_folder(entry->value);
+    else if (is_mount(entry)) mount_disk(entry->value, all->trees[tree++]);
   }
   if (mount(NULL, "root", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) != 0) fail("make the jail's root read-only");
 }
@@ -175,6 +205,24 @@ static void end_with_keeper(int go)
   if (poll(&end, 1, 0) != 0) _exit(1);
 }
 
+/*
+ * UML ends itself by signals that the kernel keeps from a pid 1, and would spin for ever. So where it runs, we stay as
+ * pid 1 with nothing but its end to wait for; our end, at its own or by SIGKILL, is the end of all in the namespace.
+ */
+static void stay_as_first_process(void)
+{
+  pid_t program = fork();
+  if (program < 0) fail("fork");
+  if (program == 0) return;
+  syscall(SYS_close_range, 0, ~0U, 0);
+  for (;;) {
+    int status = 0;
+    pid_t ended = waitpid(-1, &status, 0);
+    if (ended == program) _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    if (ended < 0 && errno != EINTR) _exit(1);
+  }
+}
+
 void enter_jail(const struct description *description, const struct descriptors *all, int go, int report)
 {
   report_failures_to(report);
@@ -185,11 +233,11 @@ void enter_jail(const struct description *description, const struct descriptors 
   if (sethostname("machine", 7) != 0) fail("sethostname");
   offer_to_the_oom_killer();
   arrange_descriptors(all, &go, &report);
-  build_root(description);
+  build_root(description, all);
   enter_root();
   lower_limit(RLIMIT_CORE, 0);
   lower_limit(RLIMIT_NOFILE, 1024);
-  lower_limit(RLIMIT_NPROC, 256);
+  lower_limit(RLIMIT_NPROC, description->processes);
   become(description->uid, description->gid);
   end_with_keeper(go);
   for (int one = 1; one < 32; one += 1) signal(one, SIG_DFL);
@@ -197,7 +245,8 @@ void enter_jail(const struct description *description, const struct descriptors 
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   char *environment[] = { "PATH=/usr/bin", "LC_ALL=C", NULL };
-  forbid_calls();
+  forbid_calls(description->traces);
+  if (description->traces) stay_as_first_process();
   execve(description->program, description->arguments, environment);
   fail("exec %s", description->program);
 }

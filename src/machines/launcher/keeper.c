@@ -138,7 +138,7 @@ _Noreturn static void serve(pid_t vmm, struct descriptors *all, int console_list
   int ended = (int)syscall(SYS_pidfd_open, vmm, 0);
   if (ended < 0) fail("pidfd_open");
   for (;;) {
-    enum { console_at, errors_at, ended_at, console_listener_at, watch_listener_at, clients_at, watchers_at = clients_at + max_clients, count = watchers_at + max_watchers };
+    enum { console_at, errors_at, ended_at, console_listener_at, watch_listener_at, line_at, clients_at = line_at + line_polled, watchers_at = clients_at + max_clients, count = watchers_at + max_watchers };
     struct pollfd polled[count];
     bool waiting = false;
     for (int at = 0; at < max_clients; at += 1) {
@@ -152,7 +152,9 @@ _Noreturn static void serve(pid_t vmm, struct descriptors *all, int console_list
     polled[ended_at] = (struct pollfd){ .fd = ended, .events = POLLIN };
     polled[console_listener_at] = (struct pollfd){ .fd = console_listener, .events = POLLIN };
     polled[watch_listener_at] = (struct pollfd){ .fd = watch_listener, .events = POLLIN };
+    poll_line(&polled[line_at]);
     if (poll(polled, count, -1) < 0) continue;
+    serve_line(&polled[line_at]);
     if (polled[console_at].revents & (POLLIN | POLLHUP)) {
       if (!read_console(all->console) && (polled[console_at].revents & POLLHUP)) { close(all->console); all->console = -1; }
     }
@@ -238,6 +240,7 @@ void keep(const struct description *description, int report, int lock)
   open_ring();
   open_descriptors(description, &all);
   int console_listener = listen_on("c"), watch_listener = listen_on("w");
+  open_line(all.line);
   int go[2], failed[2];
   if (pipe2(go, O_CLOEXEC) != 0 || pipe2(failed, O_CLOEXEC) != 0) fail("pipe");
   unsigned long namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
@@ -250,6 +253,7 @@ void keep(const struct description *description, int report, int lock)
   close(go[0]);
   close(failed[1]);
   for (size_t at = 0; at < all.count; at += 1) close(all.vmm[at]);
+  for (size_t at = 0; at < all.tree_count; at += 1) close(all.trees[at]);
   close(all.vmm_errors);
   join_cgroups(description, vmm);
   if (write(go[1], "g", 1) != 1) fail("cannot start the VMM");

@@ -13,14 +13,25 @@ export interface LaunchDescription {
   readonly devices: readonly string[];
   /** Descriptors the VMM inherits, numbered from 3 in this order. */
   readonly descriptors: readonly VmmDescriptor[];
+  /** Limit of its processes; 256 unless said. */
+  readonly processes?: number;
+  /** Its program runs guests' processes as children of its own, by ptrace (UML). */
+  readonly traces?: boolean;
+  /** A folder in memory that the VMM may write, and run code from: UML's guest memory. */
+  readonly memory?: { readonly path: string; readonly bytes: number };
+  /** Disks that the VMM opens by name: mounted as `<folder>/<name>`, later ones by `plugDisk`. */
+  readonly mounted?: { readonly folder: string; readonly disks: readonly MountedDisk[] };
   readonly program: string;
   readonly argv: readonly string[];
 }
 
+export interface MountedDisk { readonly name: string; readonly path: string; readonly readOnly: boolean }
+
 export type VmmDescriptor =
   | { readonly kind: 'listen'; readonly name: string } // a listening UNIX socket of this name in the machine's folder
   | { readonly kind: 'console' }
-  | { readonly kind: 'tap'; readonly name: string }
+  | { readonly kind: 'line' } // a serial line to the agent; the keeper relays it to the socket `a` (line.c)
+  | { readonly kind: 'tap' | 'plain-tap'; readonly name: string } // plain: without virtio's header before each packet
   | { readonly kind: 'disk-ro' | 'disk-rw'; readonly path: string };
 
 export const firstDescriptor = 3;
@@ -33,6 +44,7 @@ export function encodeLaunchDescription(description: LaunchDescription): Buffer 
     ...description.readable.map(({ source, target }) => ['bind', twoParts(source, target ?? source)] as const),
     ...description.links.map(({ path, target }) => ['link', twoParts(target, path)] as const),
     ...description.devices.map((path) => ['device', path] as const),
+    ...vmmRights(description),
     ...description.descriptors.map(describeDescriptor),
     ['program', description.program],
     ...description.argv.map((argument) => ['argument', argument] as const),
@@ -40,8 +52,18 @@ export function encodeLaunchDescription(description: LaunchDescription): Buffer 
   return Buffer.from(pairs.map(([key, value]) => `${key}\0${checked(value)}\0`).join(''));
 }
 
+function vmmRights({ processes, traces, memory, mounted }: LaunchDescription): (readonly [string, string])[] {
+  return [
+    ...(processes === undefined ? [] : [['processes', String(processes)] as const]),
+    ...(traces === true ? [['traces', ''] as const] : []),
+    ...(memory === undefined ? [] : [['memory', twoParts(String(memory.bytes), memory.path)] as const]),
+    ...(mounted === undefined ? [] : [['disks', mounted.folder] as const]),
+    ...(mounted?.disks ?? []).map((disk) => [disk.readOnly ? 'mount-ro' : 'mount-rw', twoParts(disk.path, `${mounted?.folder}/${disk.name}`)] as const),
+  ];
+}
+
 function describeDescriptor(one: VmmDescriptor): readonly [string, string] {
-  if (one.kind === 'console') return ['console', ''];
+  if (one.kind === 'console' || one.kind === 'line') return [one.kind, ''];
   return [one.kind, 'path' in one ? one.path : one.name];
 }
 

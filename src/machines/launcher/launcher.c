@@ -7,6 +7,8 @@
  *   launcher pass-disk <socket> <set> ro|rw <path>
  *                               opens a disk and hands it to a running QEMU over a QMP socket (pass-disk.c)
  *
+ *   launcher plug|unplug|mconsole …   disks and commands of a running UML (disk-tree.c, mconsole.c)
+ *
  * The caller makes the folder (0700, root). Everything in it is written by the keeper alone; the VMM never sees it.
  */
 #include "launcher.h"
@@ -61,6 +63,7 @@ static int run(const char *folder)
 {
   static struct description description;
   umask(077);
+  description.processes = 256;
   read_description(0, &description);
   enter_folder(folder);
   int lock = open_lock();
@@ -98,6 +101,9 @@ int main(int count, char **arguments)
   if (count == 3 && same(arguments[1], "run")) return run(arguments[2]);
   if (count == 3 && same(arguments[1], "held")) return held(arguments[2]);
   if (count == 6 && same(arguments[1], "pass-disk")) return pass_disk(arguments[2], arguments[3], arguments[4], arguments[5]);
+  if (count == 8 && same(arguments[1], "plug")) return plug(arguments + 2);
+  if (count == 5 && same(arguments[1], "unplug")) return unplug(arguments + 2);
+  if (count >= 7 && same(arguments[1], "mconsole")) return mconsole(arguments + 2, count - 2);
   errno = 0;
   fail("usage: launcher run <folder> | held <folder> | pass-disk <socket> <set> ro|rw <path>");
 }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { max_entries = 320, max_arguments = 320, first_vmm_fd = 3 };
+enum { max_disk_trees = 16, max_entries = 320, max_arguments = 320, first_vmm_fd = 3 };
 
 /* A key with its value, as they came. Order matters for descriptors and arguments. */
 struct entry { const char *key; const char *value; };
@@ -16,6 +16,8 @@ struct description {
   size_t count;
   uid_t uid;
   gid_t gid;
+  unsigned processes; /* limit of the VMM's processes */
+  bool traces;        /* its program runs guests' processes as its own children, with ptrace, and is no pid 1 (UML) */
   const char *program;
   char *arguments[max_arguments];
   size_t argument_count;
@@ -26,12 +28,18 @@ struct descriptors {
   int vmm[max_entries];
   size_t count;
   int console;  /* the keeper's end */
+  int line;     /* the keeper's end of a serial line to the agent; -1 where the VMM has a port of its own */
+  int trees[max_disk_trees]; /* mounts of disks that the VMM opens by name */
+  size_t tree_count;
   int errors;   /* the keeper's end of the VMM's stderr */
   int vmm_errors;
 };
 
 /* describe.c */
 void read_description(int fd, struct description *description);
+
+/* jail.c */
+const char *split_at_tab(const char *value, char *first, size_t size);
 
 /* descriptors.c */
 void open_descriptors(const struct description *description, struct descriptors *all);
@@ -43,10 +51,27 @@ _Noreturn void enter_jail(const struct description *description, const struct de
 void drop_privileges(unsigned kept);
 
 /* forbid-calls.c; no_new_privs must be set. */
-void forbid_calls(void);
+void forbid_calls(bool traces);
+
+/* disk-tree.c */
+int open_disk_tree(const char *path, bool writable, uid_t reader);
+void mount_disk_tree(int tree, const char *target);
+int plug(char **arguments);
+int unplug(char **arguments);
+void enter_namespaces(const char *pid, const char *ticks, int kinds);
+
+/* mconsole.c */
+int mconsole(char **arguments, int count);
 
 /* keeper.c: never returns. */
 _Noreturn void keep(const struct description *description, int report, int lock);
+
+/* line.c: the relay between the daemon's socket and the guest's serial line. */
+struct pollfd;
+enum { line_polled = 3 };
+void open_line(int guest);
+void poll_line(struct pollfd *polled);
+void serve_line(const struct pollfd *polled);
 
 /* console.c */
 void open_ring(void);
@@ -66,5 +91,6 @@ int pass_disk(const char *socket_path, const char *set, const char *mode, const 
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void report_failures_to(int fd);
 bool same(const char *left, const char *right);
+static inline bool is_mount(const struct entry *entry) { return same(entry->key, "mount-ro") || same(entry->key, "mount-rw"); }
 
 #endif

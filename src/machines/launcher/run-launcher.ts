@@ -1,4 +1,4 @@
-/** The launcher's three verbs. */
+/** The launcher's verbs. */
 import { asStrataError, runProcess, StrataError } from '#base';
 import { parseKeeperRecord, type KeeperRecord } from './keeper-records.ts';
 import { encodeLaunchDescription, type LaunchDescription } from './launch-description.ts';
@@ -36,6 +36,32 @@ export async function passDisk(launcher: string, monitor: string, set: number, d
     throw new StrataError(`the disk ${disk.path} could not be handed to the machine: ${wordsOf(cause)}`, { code: 'machine.diskNotPassed', kind: 'unavailable', cause });
   }
 }
+
+/** Mounts a disk into the jail of a running VMM that opens its disks by name; again is fine. @throws StrataError `machine.diskNotPassed` */
+export async function plugDisk(launcher: string, record: KeeperRecord, disk: { readonly path: string; readonly readOnly: boolean }, target: string): Promise<void> {
+  try {
+    await runProcess([launcher, 'plug', ...identity(record), String(record.uid), disk.readOnly ? 'ro' : 'rw', disk.path, target], { timeoutMs: 30_000 });
+  } catch (cause) {
+    throw new StrataError(`the disk ${disk.path} could not be handed to the machine: ${wordsOf(cause)}`, { code: 'machine.diskNotPassed', kind: 'unavailable', cause });
+  }
+}
+
+/** Fine where nothing is mounted. */
+export async function unplugDisk(launcher: string, record: KeeperRecord, target: string): Promise<void> {
+  await runProcess([launcher, 'unplug', ...identity(record), target], { timeoutMs: 30_000 });
+}
+
+/** Commands to a running UML; an answer of each. @throws StrataError `machine.commandRefused` with UML's words */
+export async function tellUml(launcher: string, record: KeeperRecord, socket: string, commands: readonly string[]): Promise<readonly string[]> {
+  try {
+    const { stdout } = await runProcess([launcher, 'mconsole', ...identity(record), String(record.uid), socket, ...commands], { timeoutMs: 10_000 });
+    return stdout.split('\n').slice(0, commands.length);
+  } catch (cause) {
+    throw new StrataError(`the machine did not do '${commands[0]}': ${wordsOf(cause)}`, { code: 'machine.commandRefused', kind: 'unavailable', cause });
+  }
+}
+
+const identity = (record: KeeperRecord): readonly [string, string] => [String(record.vmm.pid), String(record.vmm.startTicks)];
 
 /** The launcher's own words; the rest of the error repeats argv. */
 function wordsOf(cause: unknown): string {

@@ -3,7 +3,7 @@ import { deepEqual, equal, ok, throws } from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import type { Instance } from '#base';
-import { allocateUid, freeUid } from './allocate-uid.ts';
+import { allocateUid, freeUid } from '../vmm/allocate-uid.ts';
 import { machinePlaces } from './machine-places.ts';
 
 test('[Q14] each machine has a uid that no other has, of any instance, until it is freed', async () => {

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Instance } from '#base';
-import { findCgroupMounts, limitFiles, makeCgroups, removeCgroups } from './cgroups.ts';
+import { findCgroupMounts, limitFiles, makeCgroups, removeCgroups } from '../vmm/cgroups.ts';
 
 const instance: Instance = { name: 'qcg', stateDir: '/nonexistent', runDir: '/nonexistent', cacheDir: '/nonexistent', subnet: 213 };
 const limits = { memoryBytes: 300 * 1024 * 1024, processes: 256 };

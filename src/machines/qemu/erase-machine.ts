@@ -1,30 +1,8 @@
-/** Removes the traces of a machine. Each step is fine where there is nothing to remove. */
-import { rm } from 'node:fs/promises';
-import { isAlive } from '#base';
-import { readKeeperRecord } from '../launcher/index.ts';
-import { freeUid } from './allocate-uid.ts';
-import { removeCgroups } from './cgroups.ts';
-import { awaitExit, endVmm } from './end-vmm.ts';
+/** Removes the traces of a machine. */
+import { eraseVmm } from '../vmm/erase-vmm.ts';
 import { machinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 
 export async function eraseMachine(context: QemuContext, id: string): Promise<void> {
-  const places = machinePlaces(context.instance, id);
-  // A VMM that hangs is ended here: nobody may use its disks or its uid while it lives.
-  const record = await readKeeperRecord(places.runFolder).catch(() => undefined); // damaged: then nothing can be proved of it
-  if (record !== undefined && (await isAlive(record.vmm) || await isAlive(record.keeper))) {
-    await endVmm(record);
-    await awaitExit(context, places, record);
-  }
-  await removeRunTraces(context, id);
-  await rm(places.stateFolder, { recursive: true, force: true });
-  await freeUid(context.instance, id);
-}
-
-/** What a start makes and a stop need not keep. */
-export async function removeRunTraces(context: QemuContext, id: string): Promise<void> {
-  const places = machinePlaces(context.instance, id);
-  await context.network?.removeTap(id);
-  await removeCgroups(context.instance, id);
-  await rm(places.runFolder, { recursive: true, force: true });
+  await eraseVmm(context, machinePlaces(context.instance, id), id);
 }

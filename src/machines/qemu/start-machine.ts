@@ -4,18 +4,18 @@ import { failpoint, StrataError } from '#base';
 import type { RunningMachine } from '../engine.ts';
 import { isHeld, readKeeperRecord, startVmm, type KeeperRecord } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
-import { allocateUid } from './allocate-uid.ts';
-import { makeCgroups } from './cgroups.ts';
+import { allocateUid } from '../vmm/allocate-uid.ts';
+import { makeCgroups } from '../vmm/cgroups.ts';
 import { translationCacheMiB, vmmCommand, type VmmFacts } from './command-line.ts';
 import { checkSpec } from './check-spec.ts';
-import { awaitExit, endVmm } from './end-vmm.ts';
-import { removeRunTraces } from './erase-machine.ts';
+import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
+import { removeRunTraces } from '../vmm/erase-vmm.ts';
 import { installedArchitectures } from './installed-architectures.ts';
 import { jailContents } from './jail-contents.ts';
 import { machinePlaces, type MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 import { openRunningMachine } from './running-machine.ts';
-import { makeScratchDisk } from './scratch-disk.ts';
+import { makeScratchDisk } from '../vmm/scratch-disk.ts';
 import { openMonitor } from './qmp/open-monitor.ts';
 import { writeStartRecord } from './start-record.ts';
 
@@ -89,7 +89,7 @@ async function undo(context: QemuContext, spec: MachineSpec, places: MachinePlac
   // A launcher that was cut off may have left a VMM whose record we never got.
   const record = known ?? await readKeeperRecord(places.runFolder);
   const exit = record === undefined ? null : (await endVmm(record), await awaitExit(context, places, record));
-  await removeRunTraces(context, spec.id);
+  await removeRunTraces(context, places, spec.id);
   await rm(places.scratch, { force: true });
   if (exit === null || exit.stderr.trim() === '') return error;
   return new StrataError(`QEMU ended while machine ${spec.name} started: ${exit.stderr.trim().split('\n').slice(-3).join(' | ')}`, { code: 'machine.vmmFailed', kind: 'unavailable', cause: error, details: { exit } });

@@ -15,7 +15,7 @@ import { attackScript, finished } from '../launcher/testing/attack-script.ts';
 import { residentKb, statusField } from '../launcher/testing/stand-in-vmm.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { testMachine } from '../testing/test-daemon.ts';
-import { askForLife } from './ask-for-life.ts';
+import { askForLife } from '../vmm/ask-for-life.ts';
 import { openQemuEngine, type QemuEngine } from './index.ts';
 import { jailContents } from './jail-contents.ts';
 import { machinePlaces } from './machine-places.ts';

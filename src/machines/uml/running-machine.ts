@@ -1,0 +1,36 @@
+/** A UML machine whose process runs, as the port wants it. */
+import type { RunningMachine } from '../engine.ts';
+import { readConsoleRing, tellUml, type KeeperRecord } from '../launcher/index.ts';
+import type { MachineSpec } from '../machine.ts';
+import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
+import { vmmSockets } from '../vmm/vmm-sockets.ts';
+import { watchExit } from '../vmm/watch-exit.ts';
+import type { UmlContext } from './uml-context.ts';
+import { openUmlDisks } from './uml-disks.ts';
+import { jail, umlPlaces } from './uml-places.ts';
+
+export function openRunningMachine(context: UmlContext, spec: MachineSpec, record: KeeperRecord): RunningMachine {
+  const places = umlPlaces(context.instance, spec.id);
+  const sockets = vmmSockets(places, spec.name);
+  const exit = watchExit(context, places, record);
+  const disks = openUmlDisks(context.launcher, record, spec.name);
+  return {
+    id: spec.id, process: record.vmm, accelerator: 'none', isolation: 'process',
+    openAgentLine: () => sockets.openAgentLine(),
+    openConsole: () => sockets.openConsole(),
+    consoleLog: () => readConsoleRing(places.runFolder),
+    attachDisk: (disk) => disks.attach(disk),
+    detachDisk: (serial) => disks.detach(serial),
+    disks: () => disks.list(),
+    pressPowerButton: async () => { await tellUml(await context.launcher(), record, jail.mconsole, ['cad']); },
+    kill: async () => {
+      await endVmm(record);
+      return awaitExit(context, places, record);
+    },
+    exited: exit.promise,
+    release: async () => {
+      exit.stop();
+      sockets.close();
+    },
+  };
+}
