@@ -108,7 +108,7 @@ test('[B8] anything thrown becomes a StrataError that keeps its cause', () => {
   fc.assert(fc.property(fc.anything(), (thrown) => {
     fc.pre(!(typeof thrown === 'object' && thrown !== null)); // an object may refuse to become a text
     const error = asStrataError(thrown, 'doing it');
-    return error.code === 'base.unexpected' && error.message.startsWith('doing it: ') && error.cause === thrown || thrown === undefined;
+    return error.code === 'base.unexpected' && error.message.startsWith('doing it: ') && Object.is(error.cause, thrown) || thrown === undefined;
   }));
 });
 

@@ -50,6 +50,7 @@ async function awaitGone(layers: Layers, id: string, signal: AbortSignal, say: (
     return false;
   };
   await waitUntil(gone, { what: 'the app is gone', limitMs: downLimitMs, everyMs: 100, clock: layers.clock, signal });
+  await layers.services.syncTraffic(); // its ports are free when it is said to be down
   // Records of machines go before their processes have ended; `down` means that nothing runs any more.
   const machineGone = async () => {
     const wished = new Set((await layers.machines.specs.list()).map((one) => one.id));
