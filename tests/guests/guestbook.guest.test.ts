@@ -101,7 +101,9 @@ test('an entry outlives a restart of its database, and down and up', { timeout: 
   await strata.ok(['down', '-p', 'guestbook']);
   assert.deepEqual(machineTraces(strata.instance), []);
   assert.deepEqual(await strata.containers(), []);
-  await assert.rejects(page('/'));
+  // Nobody listens any more; a connection kept from before is told so by the worker that is leaving.
+  const answer = await page('/').catch(() => undefined);
+  assert.ok(answer === undefined || !answer.ok);
   const up = await strata.ok(['up', folder]);
   assert.deepEqual(await entries(), ['first']);
   context.diagnostic(`up with images present took ${Math.round(up.ms)} ms`);
