@@ -23,6 +23,8 @@ export interface StartOptions {
 }
 
 const pauseMs = 40;
+/** glibc gives large buffers back at once, and keeps few pools: what a build once needed is not kept for ever (mallopt(3)). */
+const memoryHabits = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '131072' };
 
 /**
  * Returns when a daemon answers and is ready; true where it had to be started.
@@ -76,7 +78,7 @@ function spawnDaemon(options: StartOptions): Daemon {
   const log = openSync(options.places.daemonLog, 'a', 0o600);
   try {
     const [program, ...args] = options.daemonArgv;
-    const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], cwd: '/' });
+    const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], cwd: '/', env: { ...process.env, ...memoryHabits } });
     const daemon: Daemon = { child, exit: undefined };
     child.once('error', (error) => { daemon.exit = error.message; });
     child.once('exit', (code, signal) => { daemon.exit = signal === null ? `exit code ${code}` : `signal ${signal}`; });

@@ -14,6 +14,7 @@ import { openUserOperations, runControllers } from '#reconcile';
 import { openEdge, openServices, type MachineWish } from '#services';
 import { openHaproxyGateway } from '#services/haproxy';
 import { openSqliteStore } from '#store/sqlite';
+import { giveBackMemory } from './give-back-memory.ts';
 import { readNameServers } from './read-name-servers.ts';
 
 export interface Daemon { close(): Promise<void> }
@@ -80,6 +81,7 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   const api = await openApi({ backend: openBackend(layers), socketPath: apiSocketPath(instance), log });
   closing.defer(() => api.close());
   log.info({ instance: instance.name, tookMs: clock.now() - startedAt }, 'the daemon serves');
+  closing.defer(giveBackMemory());
   const all = closing.move();
   return { close: () => all.disposeAsync() };
 }
