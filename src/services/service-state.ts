@@ -7,6 +7,8 @@ import type { ServiceSpec } from './app.ts';
 type Member = { readonly spec: ContainerSpec; readonly status: ContainerStatus | undefined };
 /** After so many restarts a container is called failing; the agent goes on trying. */
 export const crashLoopRestarts = 3;
+/** After so many starts anew a machine that fails is called failed. */
+const machineRestarts = 2;
 
 export function serviceState(service: ServiceSpec, containers: readonly Member[], observed: AppObserved, waitingOn: AppStatus['waitingOn']): AppStatus['services'][number] {
   const active = containers.filter((one) => !one.spec.draining);
@@ -40,7 +42,9 @@ function unhealthyWhy({ name, guest }: ContainerSpec, status: ContainerStatus): 
 
 function failureOf(one: Member, observed: AppObserved): string | undefined {
   const machine = observed.machines.find((candidate) => candidate.spec.id === one.spec.machineId);
-  if (machine?.status?.phase === 'failed') return `machine ${machine.spec.name}: ${machine.status.why}`;
+  // What ended while it started is started again in a moment; what cannot be started at all is said at once.
+  const again = machine?.status?.startedAt !== null && (machine?.status?.restarts ?? 0) < machineRestarts;
+  if (machine?.status?.phase === 'failed' && !again) return `machine ${machine.spec.name}: ${machine.status.why}`;
   const status = one.status;
   if (status === undefined || status.digest !== one.spec.guest.digest) return undefined;
   const name = one.spec.name;

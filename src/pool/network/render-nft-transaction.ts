@@ -22,12 +22,12 @@ export function renderNftTransaction(instance: Instance, wished: { readonly stam
   const same = loaded?.stamps.rules === wished.stamps.rules;
   if (same && loaded.stamps.state === wished.stamps.state) return undefined;
   const commands: NftCommand[] = same ? [] : [...renderNftRules(instance)];
-  for (const { family, name } of nftSets) {
+  for (const { family, name, map } of nftSets) {
     const key = `${family} ${name}`;
     const target = { family, table: tableName(instance), name };
     const before = new Map((same ? loaded.elements?.get(key) ?? [] : []).map((element) => [JSON.stringify(element), element]));
     const after = new Map((wished.elements.get(key) ?? []).map((element) => [JSON.stringify(element), element]));
-    if (same && loaded.elements === undefined) commands.push({ flush: { set: target } });
+    if (same && loaded.elements === undefined) commands.push({ flush: map === undefined ? { set: target } : { map: target } }); // a map is not found as a set
     addElements(commands, 'delete', target, [...before].flatMap(([text, element]) => (after.has(text) ? [] : [element])));
     addElements(commands, 'add', target, [...after].flatMap(([text, element]) => (before.has(text) ? [] : [element])));
   }
