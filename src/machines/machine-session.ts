@@ -136,8 +136,9 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
     return 'the line to its guest\'s agent cannot be opened';
   }
 
+  /** Asked once the guest was silent for its time; a VMM answers much sooner than a guest that is busy. */
   async function vmmSilence(): Promise<string | undefined> {
-    return limited(machine.disks(), policy.answerLimitMs, 'no answer').then(() => undefined, () => (over() ? undefined : 'its VMM does not answer'));
+    return limited(machine.disks(), policy.answerLimitMs * 0.4, 'no answer').then(() => undefined, () => (over() ? undefined : 'its VMM does not answer'));
   }
 
   async function keepLooking(): Promise<void> {

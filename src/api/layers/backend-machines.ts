@@ -1,5 +1,5 @@
 /** Machines by name or id: every change is a wish in the store, refused by the same table the CLI explains by. */
-import { hostArchitecture, newId, StrataError } from '#base';
+import { asStrataError, hostArchitecture, newId, StrataError, waitUntil } from '#base';
 import { permissionOf, type ConsoleLine, type Machine, type MachineAction } from '#contract';
 import type { MachineSpec, MachineStatus } from '#machines';
 import { macOfAddress } from '#pool';
@@ -16,6 +16,8 @@ interface Found { readonly entry: RecordEntry<MachineSpec>; readonly status: Mac
 
 /** What a machine's disks may take at once; they grow as they are written. */
 const diskBytesNow = 1024 ** 3;
+/** Less than a client waits for an answer. */
+const removalLimitMs = 50_000;
 
 export function machinesBackend(layers: Layers): Backend['machines'] {
   const { specs, statuses, machines } = layers.machines;
@@ -78,6 +80,9 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       if (entry.value.owner !== null) throw new StrataError(`machine ${entry.value.name} belongs to ${entry.value.owner}`, { code: 'machine.owned', kind: 'refused', advice: 'take the app down, which removes its machines' });
       if (options.ifMatch !== undefined && options.ifMatch !== entry.revision) throw preconditionFailed(`machine ${entry.value.name}`, entry.revision);
       await specs.delete(entry.id, { ifRevision: entry.revision });
+      // Removed means that nothing of it runs; what takes longer, the controller goes on with.
+      const erased = async () => (await layers.machines.statuses.get(entry.id)) === undefined;
+      await waitUntil(erased, { what: 'the machine has ended', limitMs: removalLimitMs, everyMs: 20, clock: layers.clock }).catch((thrown: unknown) => { layers.log.warn({ machineId: entry.id, error: asStrataError(thrown, 'removal').message }, 'a removed machine still runs'); });
       await layers.addresses.release(`machine/${entry.id}`);
       return view(found);
     },
