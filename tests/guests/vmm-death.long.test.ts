@@ -87,6 +87,7 @@ test('after a loss of power whatever ran runs again, with its data', { timeout: 
   const own = await strata.ok(['machine', 'create', 'loner', '--memory', '256M']);
   assert.equal(own.code, 0);
   await strata.ok(['machine', 'create', 'asleep', '--memory', '256M', '--no-start']).catch(() => strata.ok(['machine', 'stop', 'asleep']));
+  const ids = (await strata.client().call('listMachines')).items.map((one) => `${one.name} ${one.id}`).join();
   await strata.loseAll();
   const began = performance.now();
   await strata.startDaemon();
@@ -99,5 +100,5 @@ test('after a loss of power whatever ran runs again, with its data', { timeout: 
   await strata.ok(['machine', 'rm', '--force', 'loner']);
   await strata.ok(['machine', 'rm', '--force', 'asleep']);
   await strata.ok(['down', '-v', '-p', 'deaths']);
-  assert.deepEqual(machineTraces(strata.instance), []);
+  assert.deepEqual(machineTraces(strata.instance), [], ids);
 });
