@@ -40,11 +40,16 @@ function unhealthyWhy({ name, guest }: ContainerSpec, status: ContainerStatus): 
   return `${name} is unhealthy${guest.health === null ? '' : `, by its probe ${probeText(guest.health.test)}`}: ${output || 'its probe gave no output'}`;
 }
 
+/** What ended while it started is started again in a moment; what cannot be started at all is said at once. */
+function machineFailure(machine: AppObserved['machines'][number] | undefined): string | undefined {
+  if (machine?.status?.phase !== 'failed') return undefined;
+  const again = machine.status.startedAt !== null && machine.status.restarts < machineRestarts;
+  return again ? undefined : `machine ${machine.spec.name}: ${machine.status.why}`;
+}
+
 function failureOf(one: Member, observed: AppObserved): string | undefined {
-  const machine = observed.machines.find((candidate) => candidate.spec.id === one.spec.machineId);
-  // What ended while it started is started again in a moment; what cannot be started at all is said at once.
-  const again = machine?.status?.startedAt !== null && (machine?.status?.restarts ?? 0) < machineRestarts;
-  if (machine?.status?.phase === 'failed' && !again) return `machine ${machine.spec.name}: ${machine.status.why}`;
+  const ofMachine = machineFailure(observed.machines.find((candidate) => candidate.spec.id === one.spec.machineId));
+  if (ofMachine !== undefined) return ofMachine;
   const status = one.status;
   if (status === undefined || status.digest !== one.spec.guest.digest) return undefined;
   const name = one.spec.name;
