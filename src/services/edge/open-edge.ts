@@ -7,7 +7,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { childEnvironment, identifyProcess, isAlive, runProcess, signalProcess, StrataError, waitUntil, type Instance, type Log, type ProcessIdentity } from '#base';
+import { childEnvironment, identifyProcess, isAlive, runProcess, signalProcess, StrataError, systemClock, waitUntil, type Instance, type Log, type ProcessIdentity } from '#base';
 import { z } from 'zod';
 import type { EdgeRequest, EdgeStats } from './edge-messages.ts';
 import { edgeStateSchema, type EdgeState } from './edge-state.ts';
@@ -39,6 +39,8 @@ const replySchema = z.union([
 
 const programPath = fileURLToPath(new URL('../../bin/strata-edge.ts', import.meta.url));
 const memoryFlags = ['--max-semi-space-size=1', '--max-old-space-size=64'];
+/** How long a killed edge may take until its socket is closed. */
+const dyingLimitMs = 2000;
 const maxReplyBytes = 4 * 1024 * 1024;
 
 export function openEdge(deps: EdgeDeps): Edge {
@@ -46,12 +48,16 @@ export function openEdge(deps: EdgeDeps): Edge {
   const socketPath = join(instance.runDir, 'edge.sock');
   let starting: Promise<void> | undefined;
 
+  /** An edge that dies hangs up on whoever asks it then: asked again in a moment it is gone. */
   async function statsIfThere(): Promise<EdgeStats | undefined> {
-    try {
-      return await request(socketPath, { do: 'stats' });
-    } catch (error) {
-      if (isAbsent(error)) return undefined;
-      throw error;
+    for (const end = systemClock.monotonic() + dyingLimitMs; ;) {
+      try {
+        return await request(socketPath, { do: 'stats' });
+      } catch (error) {
+        if (isAbsent(error)) return undefined;
+        if (!hungUp(error) || systemClock.monotonic() > end) throw error;
+        await systemClock.wait(20);
+      }
     }
   }
 
@@ -115,9 +121,9 @@ async function endProcess(identity: ProcessIdentity): Promise<void> {
   }
 }
 
-function isAbsent(error: unknown): boolean {
-  return ['ENOENT', 'ECONNREFUSED'].includes(((error as Error).cause as NodeJS.ErrnoException | undefined)?.code ?? '');
-}
+const causeCode = (error: unknown): string => ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+const isAbsent = (error: unknown): boolean => ['ENOENT', 'ECONNREFUSED'].includes(causeCode(error));
+const hungUp = (error: unknown): boolean => ['ECONNRESET', 'EPIPE'].includes(causeCode(error));
 
 /** @throws StrataError `edge.unreachable` (cause: the system's error), `edge.refused` (the edge said no) */
 function request(socketPath: string, what: EdgeRequest): Promise<EdgeStats> {
@@ -140,7 +146,8 @@ function request(socketPath: string, what: EdgeRequest): Promise<EdgeStats> {
     socket.on('end', () => {
       socket.destroy();
       const reply = parseReply(Buffer.concat(chunks).toString('utf8'));
-      if (reply === undefined) fail('answered with something unreadable');
+      if (bytes === 0) fail('hung up without an answer', Object.assign(new Error('hung up'), { code: 'ECONNRESET' }));
+      else if (reply === undefined) fail('answered with something unreadable');
       else if ('error' in reply) reject(new StrataError(`the edge refused: ${reply.error}`, { code: 'edge.refused', kind: 'internal' }));
       else resolve(reply.stats);
     });
