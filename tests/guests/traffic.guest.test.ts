@@ -6,7 +6,6 @@ import { after, before, test } from 'node:test';
 import { signalProcess, identifyProcess, waitUntil } from '#base';
 import { freePort } from '../support/free-port.ts';
 import { openLoop, type Load } from '../support/open-loop.ts';
-import { importSmallImage, smallApp } from '../support/small-app.ts';
 import { endClean, openTestInstance } from '../support/test-instance.ts';
 
 const strata = openTestInstance('ttr', 162);
@@ -14,12 +13,37 @@ const perSecond = 50;
 let port = 0;
 let folder = '';
 
+/** nginx: a server that forks for every request would be what breaks first here, not what is looked at. */
+const compose = (version: string): string => `services:
+  web:
+    image: traffic-web
+    build:
+      context: .
+      x-strata:
+        debian:
+          suite: bookworm
+          packages: [nginx-light]
+          copy: [{ from: nginx.conf, to: /etc/nginx/nginx.conf }]
+          command: [nginx, -g, "daemon off;"]
+          stop_signal: SIGQUIT
+    ports: ["${port}:80"]
+    environment: { VERSION: "${version}" }
+    healthcheck: { test: [CMD, test, -s, /run/nginx.pid], interval: 1s, timeout: 5s, retries: 30 }
+    deploy: { replicas: 2 }
+    restart: unless-stopped
+`;
+const nginxConf = `worker_processes 1;
+pid /run/nginx.pid;
+error_log /dev/stderr warn;
+events { worker_connections 512; }
+http { access_log off; server { listen 80; location / { return 200 "$hostname\\n"; } } }
+`;
+
 before(async () => {
   port = await freePort();
-  folder = strata.app('traffic', smallApp({ port, replicas: 2 }));
-  await strata.startDaemon();
-  await importSmallImage(strata);
-  await strata.ok(['up', folder]);
+  folder = strata.app('traffic', compose('1'));
+  writeFileSync(join(folder, 'nginx.conf'), nginxConf);
+  await strata.ok(['up', folder], { limitMs: 300_000 });
 });
 after(() => endClean(strata));
 
@@ -50,7 +74,7 @@ test('no request fails while both replicas are replaced by others', { timeout: 1
   const before = (await strata.containers('traffic')).filter((one) => one.service === 'web').map((one) => one.id);
   const load = openLoop(`http://127.0.0.1:${port}/`, perSecond);
   await during(load, async () => {
-    writeFileSync(join(folder, 'compose.yaml'), smallApp({ port, replicas: 2, version: '2' }));
+    writeFileSync(join(folder, 'compose.yaml'), compose('2'));
     await strata.ok(['up', folder]);
     const settled = async () => {
       const web = (await strata.containers('traffic')).filter((one) => one.service === 'web');
