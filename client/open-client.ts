@@ -2,11 +2,14 @@
  * The API from the other side: one function for plain operations, one for streams, one for exec and
  * console. Types are read off the contract; at run time only the table of endpoints is loaded.
  */
-import { Agent, request, type IncomingMessage } from 'node:http';
+import type { Agent as HttpAgent, IncomingMessage } from 'node:http';
 import type { AnswerOf, BodyInputOf, Operation, Problem, QueryOf, StartInputOf } from '#contract';
 import { endpoints, pathOf, upgradeProtocol, type OperationId, type PlainOperationId, type StreamOperationId } from '../contract/endpoints.ts';
 import { ClientProblem, daemonUnreachable, strangeAnswer } from './client-problem.ts';
 import { openTerminal, type Terminal } from './open-terminal.ts';
+
+// By name: an import reads all that node:http exports, and one of it loads Node's fetch, which every command would wait for.
+const { Agent, request } = process.getBuiltinModule('node:http');
 
 export interface CallOptions<K extends OperationId> {
   readonly params?: Readonly<Record<string, string>>;
@@ -47,7 +50,7 @@ export function openClient(socketPath: string): Client {
   };
 }
 
-interface Transport { readonly socketPath: string; readonly agent: Agent }
+interface Transport { readonly socketPath: string; readonly agent: HttpAgent }
 
 /** Sends the request and returns the answer's head; a status of 400 or more is thrown. */
 async function send(transport: Transport, id: OperationId, options: CallOptions<OperationId>): Promise<IncomingMessage> {

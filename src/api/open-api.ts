@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, unlink } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -14,6 +14,9 @@ import { answerRequest, type ApiContext } from './answer-request.ts';
 import { answerUpgrade } from './answer-upgrade.ts';
 import type { Backend } from './backend.ts';
 import { problemOf } from './problems.ts';
+
+// By name: an import reads all that node:http exports, and one of it loads Node's fetch, 15 MB that a resting daemon never uses.
+const { createServer } = process.getBuiltinModule('node:http');
 
 export interface ApiOptions {
   readonly backend: Backend;
