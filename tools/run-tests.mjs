@@ -18,7 +18,7 @@ import { endTestFiles, runTestFile } from './run-test-file.mjs';
 const folders = ['src', 'contract', 'client', 'cli', 'guest', 'tools', 'tests'];
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const long = process.argv.includes('--long');
-const limitMs = Number(process.env.STRATA_TEST_LIMIT_S ?? (long ? 7200 : 600)) * 1000;
+const limitMs = Number(process.env.STRATA_TEST_LIMIT_S ?? (long ? 7200 : 900)) * 1000;
 
 const node = installNodeModules();
 if (process.env.STRATA_TEST_PREPARE !== 'no') {

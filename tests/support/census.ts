@@ -51,10 +51,11 @@ function tablesOf(instance: Instance): readonly string[] {
   return stdout.split('\n').filter((line) => new RegExp(`\\bstrata_${instance.name}$`).test(line)).map((line) => `nft ${line}`);
 }
 
-export interface ProcessWeight { readonly rssKiB: number; readonly descriptors: number }
+export interface ProcessWeight { readonly rssKiB: number; readonly descriptors: readonly string[] }
 
-/** Memory and open descriptors of a process. */
+/** Memory of a process, and what its open descriptors lead to. */
 export function weigh(pid: number): ProcessWeight {
   const rss = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return { rssKiB: Number(rss ?? 0), descriptors: readdirSync(`/proc/${pid}/fd`).filter((one) => { try { readlinkSync(`/proc/${pid}/fd/${one}`); return true; } catch { return false; } }).length };
+  const descriptors = readdirSync(`/proc/${pid}/fd`).flatMap((one) => { try { return [readlinkSync(`/proc/${pid}/fd/${one}`)]; } catch { return []; } });
+  return { rssKiB: Number(rss ?? 0), descriptors };
 }
