@@ -1,12 +1,13 @@
 /**
  * A container in a machine that runs (TCG): from its record in the store to its first line of output in the host's hands,
- * through controller, agent and crun; against `crun run` by hand in the same guest with the same configuration and the
- * same root. Image plugged in already, no network card in the container, for both.
+ * through controller and agent; against `crun run` by hand in the same guest, with what the agent gives a container and the
+ * same root. Image plugged in already, no network card in the container, for both. The guest OS has no crun: this host's
+ * is copied in.
  */
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { newId, silentLog, systemClock, systemDice, waitUntil } from '#base';
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { newId, runProcess, silentLog, systemClock, systemDice, waitUntil } from '#base';
 import { buildGuestSpec, openContainers, openImages, type Containers, type ContainerSpec, type Image } from '#containers';
 import { ensureGuestOs, openMachines, type AgentConnection, type AgentStream } from '#machines';
 import { openQemuEngine } from '#machines/qemu';
@@ -18,6 +19,7 @@ import { awaitQuiet, inTurn, loadNow, median, p95, report, round, rounds } from 
 import { ownInstance } from './harness/own-instance.ts';
 
 const [bar, mostTimesByHand] = [0.9, 1.2];
+const copyPiece = 512 * 1024;
 const noNetwork: HostNetwork = { ensure: async () => undefined, ensureTap: async () => '', removeTap: async () => undefined, apply: async () => undefined, erase: async () => undefined };
 
 await using own = await ownInstance('bcs', 194);
@@ -89,15 +91,16 @@ async function startOurs(image: Image): Promise<number> {
 async function inGuest(agent: AgentConnection, argv: readonly string[]): Promise<{ readonly stream: AgentStream; readonly first: Promise<string> }> {
   const stream = agent.openStream();
   const first = firstOutput(stream);
+  first.catch(() => undefined); // not every program prints
   await agent.call('exec', { container: '', stream: stream.id, argv, env: ['PATH=/usr/bin:/bin', 'XDG_RUNTIME_DIR=/run'], cwd: '/', user: '', tty: null, stdin: false });
   return { stream, first };
 }
 
 let handRuns = 0;
-async function startByHand(agent: AgentConnection, sleeper: string): Promise<number> {
+async function startByHand(agent: AgentConnection): Promise<number> {
   handRuns += 1;
   const began = performance.now();
-  const { stream, first } = await inGuest(agent, ['/usr/bin/crun', '--root', '/run/crun-by-hand', 'run', '--config', '/run/by-hand.json', '--bundle', `/run/containers/${sleeper}`, `hand${handRuns}`]);
+  const { stream, first } = await inGuest(agent, ['/usr/bin/crun', '--root', '/run/crun-by-hand', 'run', '--bundle', '/run/by-hand', `hand${handRuns}`]);
   const text = await first;
   const took = (performance.now() - began) / 1000;
   if (!text.includes('hello')) throw new Error(`crun said ${text}`);
@@ -105,15 +108,41 @@ async function startByHand(agent: AgentConnection, sleeper: string): Promise<num
   return took;
 }
 
-/** The bundle of a container that runs, with another command, a cgroup and a network namespace of its own. */
+/** Copies a file of this host into the guest, in the parts that the agent takes. */
+async function copyIn(agent: AgentConnection, path: string): Promise<void> {
+  const bytes = await readFile(path);
+  await inGuest(agent, ['/bin/mkdir', '-p', dirname(path)]).then(({ stream }) => stream.done);
+  for (let at = 0; at < bytes.length; at += copyPiece) {
+    await agent.call('fileWrite', { container: '', path, content: bytes.subarray(at, at + copyPiece).toString('base64'), mode: 0o755, append: at > 0 });
+  }
+}
+
+/** crun with the libraries it loads, as `ldd` lists them: `libyajl.so.2 => /lib/… (0x…)`, and the loader without an arrow. */
+async function copyCrun(agent: AgentConnection): Promise<void> {
+  const { stdout } = await runProcess(['ldd', '/usr/bin/crun']);
+  const libraries = stdout.split('\n').flatMap((line) => /(?:=>\s+|^\s+)(\/\S+)/.exec(line)?.[1] ?? []);
+  for (const path of ['/usr/bin/crun', ...libraries]) await copyIn(agent, path);
+}
+
+/** What the agent's own steps add up to, in the words of the runtime specification. */
 async function makeBundle(agent: AgentConnection, sleeper: string): Promise<void> {
-  const { content } = await agent.call('fileRead', { container: '', path: `/run/containers/${sleeper}/config.json`, offset: 0, length: 1 << 20 });
-  const config = JSON.parse(Buffer.from(content, 'base64').toString('utf8')) as { process: { args: string[] }; root: { path: string }; linux: { cgroupsPath: string; namespaces: { type: string }[] } };
-  config.process.args = ['/bin/busybox', 'sh', '-c', 'echo hello'];
-  config.root.path = `/run/containers/${sleeper}/rootfs`;
-  config.linux.cgroupsPath = '/strata/by-hand';
-  config.linux.namespaces = config.linux.namespaces.map(({ type }) => ({ type }));
-  await agent.call('fileWrite', { container: '', path: '/run/by-hand.json', content: Buffer.from(JSON.stringify(config)).toString('base64'), mode: 0o600, append: false });
+  const capabilities = ['CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID', 'SETFCAP', 'SETPCAP', 'NET_BIND_SERVICE', 'SYS_CHROOT', 'KILL', 'AUDIT_WRITE'].map((name) => `CAP_${name}`);
+  const mount = (destination: string, type: string, ...options: string[]) => ({ destination, type, source: type, options: ['nosuid', ...options] });
+  const config = {
+    ociVersion: '1.0.2',
+    process: { terminal: false, user: { uid: 0, gid: 0 }, args: ['/bin/busybox', 'sh', '-c', 'echo hello'], env: ['PATH=/bin', 'HOME=/root'], cwd: '/', capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities }, noNewPrivileges: false },
+    root: { path: `/run/containers/${sleeper}/rootfs`, readonly: false },
+    hostname: 'bench',
+    mounts: [
+      mount('/proc', 'proc', 'noexec', 'nodev'), mount('/dev', 'tmpfs', 'strictatime', 'mode=755', 'size=65536k'), mount('/dev/pts', 'devpts', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'),
+      mount('/dev/mqueue', 'mqueue', 'noexec', 'nodev'), mount('/dev/shm', 'tmpfs', 'noexec', 'nodev', 'mode=1777', 'size=65536k'), mount('/sys', 'sysfs', 'noexec', 'nodev', 'ro'), mount('/sys/fs/cgroup', 'cgroup', 'noexec', 'nodev', 'relatime', 'ro'),
+    ],
+    linux: {
+      namespaces: ['pid', 'ipc', 'uts', 'mount', 'cgroup', 'network'].map((type) => ({ type })), cgroupsPath: '/strata/by-hand', resources: { devices: [{ allow: false, access: 'rwm' }] }, sysctl: { 'net.ipv4.ip_unprivileged_port_start': '0' },
+      maskedPaths: ['/proc/acpi', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list', '/proc/sched_debug', '/proc/scsi', '/sys/firmware'], readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
+    },
+  };
+  await agent.call('fileWrite', { container: '', path: '/run/by-hand/config.json', content: Buffer.from(JSON.stringify(config)).toString('base64'), mode: 0o600, append: false });
 }
 
 try {
@@ -122,12 +151,14 @@ try {
   if (image === undefined) throw new Error('no image was found in the layout');
   const sleeper = newId('container', systemDice);
   await begun(containers, sleeper, await containers.specs.put(sleeper, containerOf(image, sleeper, ['/bin/busybox', 'sleep', '100000'])));
+  await inGuest(agent, ['/bin/mkdir', '-p', '/run/by-hand']).then(({ stream }) => stream.done);
+  await copyCrun(agent);
   await makeBundle(agent, sleeper);
   await startOurs(image);
-  await startByHand(agent, sleeper);
+  await startByHand(agent);
   await awaitQuiet();
   const load = loadNow();
-  const times = await inTurn(['ours', 'hand'], rounds(12), (who) => (who === 'ours' ? startOurs(image) : startByHand(agent, sleeper)));
+  const times = await inTurn(['ours', 'hand'], rounds(12), (who) => (who === 'ours' ? startOurs(image) : startByHand(agent)));
   const [ours, hand] = [median(times.ours), median(times.hand)];
   report({
     bench: 'container start in a running machine (TCG)', unit: 's', strata: round(ours), p95: round(p95(times.ours)), rival: 'crun run by hand in the same guest', rivalValue: round(hand), rivalP95: round(p95(times.hand)),

@@ -1,10 +1,12 @@
-/** The agent's pure parts: restarting, health, users, capabilities and the configuration crun gets, signals. */
+/** The agent's pure parts: restarting, health, users, capabilities, limits and the steps of a container's first process, signals. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { GuestContainerSpec, GuestProbe } from '../protocol/messages.ts';
 import { backOffMs, shouldRestart } from './back-off.ts';
-import { capabilitiesOf, ociConfig } from './oci-config.ts';
+import { capabilitiesOf, capabilityWords } from './capabilities.ts';
+import { cgroupValues } from './cgroup-values.ts';
+import { containerSteps } from './container-steps.ts';
 import { afterProbe, newProbeState, nextProbeMs } from './probe-state.ts';
 import { signalNumber } from './signals.ts';
 import { resolveUser } from './users.ts';
@@ -14,8 +16,7 @@ const spec: GuestContainerSpec = {
   limits: {}, network: null, capabilities: { add: [], drop: [] }, privileged: false, init: false, tty: false, stopSignal: 'SIGTERM', stopGraceMs: 1000,
   restart: { policy: 'no' }, health: null, sysctls: {}, ulimits: [], shmBytes: 0, logBytes: 1 << 20,
 };
-const identity = { uid: 0, gid: 0, groups: [], home: '/root' };
-const places = { root: 'rootfs', networkNamespace: '/run/netns/c1', files: new Map<string, string>(), volumes: new Map([['/data', '/volumes/vol']]) };
+const trees = { devices: new Map([['null', 9]]), files: new Map<string, number>(), volumes: new Map([['/data', 7]]), init: undefined };
 const probe: GuestProbe = { test: { kind: 'tcp', port: 80 }, intervalMs: 30_000, timeoutMs: 1000, retries: 3, startPeriodMs: 5000, startIntervalMs: 500 };
 
 test('[G32] the pause before a restart begins at 100 ms, never shrinks and ends at one minute', () => {
@@ -77,32 +78,42 @@ test('[G21] users are found by name and number, with their groups', () => {
 
 test('[G28] capabilities are Docker\'s fourteen, plus and minus what is said', () => {
   assert.equal(capabilitiesOf(spec).length, 14);
-  assert.ok(!capabilitiesOf(spec).includes('CAP_SYS_ADMIN'));
-  assert.deepEqual(capabilitiesOf({ ...spec, capabilities: { add: ['net_admin'], drop: ['ALL'] } }), ['CAP_NET_ADMIN']);
-  assert.ok(!capabilitiesOf({ ...spec, capabilities: { add: [], drop: ['CAP_CHOWN'] } }).includes('CAP_CHOWN'));
+  assert.ok(!capabilitiesOf(spec).includes('SYS_ADMIN'));
+  assert.deepEqual(capabilitiesOf({ ...spec, capabilities: { add: ['net_admin'], drop: ['ALL'] } }), ['NET_ADMIN']);
+  assert.ok(!capabilitiesOf({ ...spec, capabilities: { add: [], drop: ['CAP_CHOWN'] } }).includes('CHOWN'));
   assert.equal(new Set(capabilitiesOf({ ...spec, privileged: true })).size, 41);
+  assert.deepEqual(capabilityWords(spec), [0xa80425fb, 0]);
+  assert.deepEqual(capabilityWords({ ...spec, privileged: true }), [0xffffffff, 0x1ff]);
+  assert.throws(() => capabilitiesOf({ ...spec, capabilities: { add: ['FLY'], drop: [] } }), /no capability FLY/);
 });
 
-test('[G27] limits, user and mounts reach the runtime\'s configuration', () => {
-  const config = ociConfig({
-    ...spec, limits: { cpus: 0.5, memoryBytes: 1 << 24, pids: 7 }, readOnlyRoot: true, ulimits: [{ name: 'nofile', soft: 10, hard: 20 }],
+test('[G27] limits become what the kernel\'s files say', () => {
+  assert.deepEqual(cgroupValues({ cpus: 0.5, memoryBytes: 1 << 24, pids: 7 }), [['cpu.max', '50000 100000'], ['memory.max', '16777216'], ['memory.swap.max', '0'], ['pids.max', '7']]);
+  assert.deepEqual(cgroupValues({}), []);
+});
+
+test('[G17] the steps: own root first, devices only as the guest\'s own, what is hidden hidden, the root closed last', () => {
+  const steps = containerSteps({
+    ...spec, readOnlyRoot: true, sysctls: { 'net.core.somaxconn': '512' },
     mounts: [{ kind: 'volume', serial: 'vol', target: '/data', readOnly: true }, { kind: 'tmpfs', target: '/t', sizeBytes: 4096 }],
-  }, { ...identity, uid: 33, groups: [4] }, places) as {
-    process: { user: unknown; rlimits: unknown }; root: unknown; mounts: { destination: string; source: string; options: string[] }[];
-    linux: { resources: { cpu: unknown; memory: unknown; pids: unknown }; maskedPaths: string[]; namespaces: unknown[] };
-  };
-  assert.deepEqual(config.process.user, { uid: 33, gid: 0, additionalGids: [4] });
-  assert.deepEqual(config.process.rlimits, [{ type: 'RLIMIT_NOFILE', soft: 10, hard: 20 }]);
-  assert.deepEqual(config.root, { path: 'rootfs', readonly: true });
-  assert.deepEqual(config.linux.resources.cpu, { quota: 50_000, period: 100_000 });
-  assert.deepEqual(config.linux.resources.memory, { limit: 1 << 24, swap: 1 << 24 });
-  assert.deepEqual(config.linux.resources.pids, { limit: 7 });
-  assert.ok(config.linux.maskedPaths.includes('/proc/kcore'));
-  assert.deepEqual(config.linux.namespaces.at(-1), { type: 'network', path: '/run/netns/c1' });
-  const data = config.mounts.find((mount) => mount.destination === '/data');
-  assert.equal(data?.source, '/volumes/vol');
-  assert.ok(data.options.includes('ro'));
-  assert.ok(config.mounts.find((mount) => mount.destination === '/t')?.options.includes('size=4096'));
+  }, '/run/containers/c1/rootfs', trees);
+  const find = (kind: string, path: string) => steps.find((step) => step[0] === kind && step[1] === path);
+  assert.deepEqual(steps.slice(0, 2), [['private'], ['pivot', '/run/containers/c1/rootfs']]);
+  assert.equal(find('place', '/dev/null')?.[4], 9);
+  assert.equal(find('place', '/data')?.[4], 7);
+  const [nodev, readOnly] = [4, 1];
+  assert.equal((find('remount', '/data')?.[4] ?? 0) & (nodev | readOnly), nodev | readOnly);
+  for (const step of steps.filter(([kind, , type]) => kind === 'mount' && type !== 'devpts')) assert.equal((step[4] ?? 0) & nodev, nodev, step.join(' '));
+  assert.match(find('mount', '/t')?.[3] ?? '', /size=4096/);
+  assert.equal(find('write', '/proc/sys/net/core/somaxconn')?.[2], '512');
+  assert.ok(find('mask', '/proc/kcore') !== undefined && find('readonly', '/proc/sys') !== undefined);
+  assert.ok(steps.findIndex(([kind]) => kind === 'write') < steps.findIndex(([kind]) => kind === 'readonly'));
+  assert.deepEqual(steps.at(-1)?.slice(0, 2), ['remount', '/']);
+  assert.equal((steps.at(-1)?.[4] ?? 0) & (nodev | readOnly), nodev | readOnly);
+});
+
+test('[G28] a sysctl that would hold for the whole machine is refused', () => {
+  for (const name of ['kernel.panic', 'vm.swappiness', 'net./../../kernel/panic', 'fs.file-max']) assert.throws(() => containerSteps({ ...spec, sysctls: { [name]: '1' } }, '/r', trees), /whole machine/, name);
 });
 
 test('[G31] signals by name, short name and number; nonsense is refused', () => {

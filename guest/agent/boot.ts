@@ -1,6 +1,6 @@
 /**
  * The first milliseconds: file systems, the drivers the line to the host needs; then, with the line open, a root
- * that can be pivoted from (crun wants to) and the other drivers. Nothing forks here; each fork or dynamic
+ * that can be pivoted from (containers want to) and the other drivers. Nothing forks here; each fork or dynamic
  * link costs 5–45 ms under emulation.
  */
 import * as sys from 'sys';

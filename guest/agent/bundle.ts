@@ -1,24 +1,32 @@
 /**
- * A container's bundle for crun: overlay of the image under a writable layer, the files mounted into it, and
- * config.json. The writable layer survives restarts and goes with the container.
+ * A container's bundle: overlay of the image under a writable layer, and the files and volumes that are mounted into it.
+ * The writable layer survives restarts and goes with the container.
  */
 import { close, remove } from 'os';
 import * as sys from 'sys';
 import type { GuestContainerSpec } from '../protocol/messages.ts';
 import { mountImage, mountVolume } from './disks.ts';
-import { copyContents, isMounted, listFolder, makeFolder, readTextIn, removeTree, unmount, writeBytes, writeText } from './files.ts';
-import { namespacePath } from './network.ts';
-import { ociConfig } from './oci-config.ts';
+import { copyContents, isMounted, listFolder, makeFolder, readTextIn, removeTree, unmount, writeBytes } from './files.ts';
 import { fromBase64 } from './text.ts';
-import { resolveUser } from './users.ts';
+import { resolveUser, type Identity } from './users.ts';
 
 const MS_NOATIME = 1024;
 const MS_BIND = 4096;
 const bundlePath = (id: string): string => `/run/containers/${id}`;
 const layerPath = (id: string): string => `/scratch/layers/${id}`;
 
-/** Idempotent. @returns the bundle's folder */
-export function prepareBundle(spec: GuestContainerSpec): string {
+export interface Bundle {
+  /** The container's root, mounted. */
+  readonly root: string;
+  readonly identity: Identity;
+  /** The guest's place of each file mount, by target. */
+  readonly files: ReadonlyMap<string, string>;
+  /** Folder of each volume mount, by target. */
+  readonly volumes: ReadonlyMap<string, string>;
+}
+
+/** Idempotent. */
+export function prepareBundle(spec: GuestContainerSpec): Bundle {
   const bundle = bundlePath(spec.id);
   const root = `${bundle}/rootfs`;
   const layer = layerPath(spec.id);
@@ -35,9 +43,7 @@ export function prepareBundle(spec: GuestContainerSpec): string {
     } else if (mount.kind === 'file') files.set(mount.target, writeMountedFile(bundle, files.size, mount));
   }
   const identity = resolveUser(spec.user, spec.extraGroups, readTextIn(root, '/etc/passwd'), readTextIn(root, '/etc/group'));
-  const config = ociConfig(spec, identity, { root: 'rootfs', networkNamespace: namespacePath(spec.id), files, volumes });
-  writeText(`${bundle}/config.json`, JSON.stringify(config), 0o600);
-  return bundle;
+  return { root, identity, files, volumes };
 }
 
 /** Beside the bundles, so that what removes a bundle never walks into a volume. */
@@ -99,6 +105,4 @@ export function removeBundle(spec: GuestContainerSpec): void {
   unmountBundle(spec);
   removeTree(bundlePath(spec.id));
   removeTree(layerPath(spec.id));
-  removeTree(`/run/containers/${spec.id}.pid`);
-  removeTree(`/run/containers/${spec.id}.crun`);
 }

@@ -6,7 +6,7 @@ import { Container } from './containers.ts';
 import { unmountBundle } from './bundle.ts';
 import { awaitDisks, disksBySerial, freezeDisk, mountScratch, releaseDisk, unmountDisks } from './disks.ts';
 import { resizeExec, signalExec, startExec } from './exec.ts';
-import { exists, FileError, readPart, readText, writePart, writeText } from './files.ts';
+import { FileError, readPart, readText, writePart, writeText } from './files.ts';
 import type { Line } from './line.ts';
 import { streamLog } from './logs.ts';
 import { after, pause } from './loop.ts';
@@ -171,5 +171,5 @@ function bootId(): string {
 }
 
 function architecture(): string {
-  return exists('/lib/ld-linux-aarch64.so.1') ? 'aarch64' : 'x86_64';
+  return sys.hardware() === 'aarch64' ? 'aarch64' : 'x86_64';
 }

@@ -5,9 +5,6 @@ import { after, cancel, onReadable } from './loop.ts';
 
 export type OnExit = (code: number) => void;
 const awaited = new Map<number, OnExit>();
-/** Containers' first processes that ended before their pid was known, with the time; a pid means nothing for long. */
-const early = new Map<number, { readonly code: number; readonly atMs: number }>();
-const maxEarly = 256;
 
 const SIGINT = 2;
 
@@ -31,12 +28,7 @@ function reap(): void {
     const [pid, code] = child;
     const tell = awaited.get(pid);
     awaited.delete(pid);
-    if (tell !== undefined) {
-      tell(code);
-      continue;
-    }
-    early.set(pid, { code, atMs: sys.monotonic() });
-    if (early.size > maxEarly) early.delete(early.keys().next().value as number);
+    tell?.(code);
   }
 }
 
@@ -47,12 +39,9 @@ export function spawn(options: sys.SpawnOptions, tell: OnExit): number {
   return pid;
 }
 
-/** For a process that somebody else started after `sinceMs` and left to us. */
-export function onExit(pid: number, sinceMs: number, tell: OnExit): void {
-  const ended = early.get(pid);
-  early.delete(pid);
-  if (ended !== undefined && ended.atMs >= sinceMs) tell(ended.code);
-  else awaited.set(pid, tell);
+/** The exit code of a child that was just started. */
+export function awaitExit(pid: number): Promise<number> {
+  return new Promise((resolve) => { awaited.set(pid, resolve); });
 }
 
 export interface Ended { readonly code: number; readonly output: string; readonly late: boolean }

@@ -1,9 +1,8 @@
 /** What the kernel counts for a container's cgroup (cgroup v2). */
+import { cgroupPath as folder } from './container-cgroup.ts';
 import { readText } from './files.ts';
 
 export interface ContainerStats { readonly cpuNanos: number; readonly memoryBytes: number; readonly memoryPeakBytes: number; readonly pids: number; readonly oomKills: number }
-
-const folder = (id: string): string => `/sys/fs/cgroup/strata/${id}`;
 
 export function oomKills(id: string): number {
   return keyed(`${folder(id)}/memory.events`, /^oom_kill (\d+)/m);

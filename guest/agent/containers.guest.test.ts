@@ -86,6 +86,27 @@ describe('containers', () => {
     assert.equal(out, '123\n77\n');
   });
 
+  test('[G17] the first process sees only what is its own; a device it makes opens nothing', async () => {
+    const { out } = await bench.runToEnd({ argv: shell([
+      'mknod /tmp/disk b 8 0 && (cat /tmp/disk > /dev/null 2>&1 || echo closed)', 'mknod /dev/disk b 8 0 2>/dev/null && (cat /dev/disk > /dev/null 2>&1 || echo closed)', 'echo x > /dev/null && echo null', 'head -c 3 /dev/zero | wc -c',
+      '(echo 1 > /proc/sys/kernel/panic) 2>/dev/null || echo readonly', 'wc -c < /proc/kcore', '(mkdir /sys/fs/cgroup/own) 2>/dev/null || echo readonly', 'ls /proc | grep -c "^[0-9]"', 'mount -t tmpfs none /tmp 2>/dev/null || echo refused', 'cat /proc/1/cgroup', 'ls -d /proc/1/root/scratch 2>/dev/null || echo alone',
+    ].join('; ')) });
+    const [disk, dev, none, zeros, panic, kcore, cgroup, processes, mounts, own, root] = out.trim().split('\n');
+    assert.deepEqual([disk, dev, none, zeros, panic, kcore, cgroup, mounts, own, root], ['closed', 'closed', 'null', '3', 'readonly', '0', 'readonly', 'refused', '0::/', 'alone'], out);
+    assert.ok(Number(processes) <= 4, out);
+  });
+
+  test('[G17] a link in the image leads a mount nowhere but into the container', async () => {
+    const { out, state } = await bench.runToEnd({ argv: shell('cat /etc/passwd /made/later'), mounts: [file('/leads-out', 'ours\n'), file('/leads-on', 'made\n')] });
+    assert.equal(out, 'ours\nmade\n', state.error);
+    assert.match((await bench.exec('', ['cat', '/etc/passwd'])).out, /^root:/);
+  });
+
+  test('[G28] a sysctl of the whole machine and an unknown capability are refused with the reason', async () => {
+    assert.match((await bench.start({ argv: ['true'], sysctls: { 'kernel.panic': '5' } })).error, /whole machine/);
+    assert.match((await bench.start({ argv: ['true'], capabilities: { add: ['FLY'], drop: [] } })).error, /no capability FLY/);
+  });
+
   test('[G29] with init, orphans are reaped, signals are passed on and the exit code is the program\'s', async () => {
     const { id } = await bench.start({ argv: shell('trap "echo term; exit 9" TERM; (setsid sleep 0.1 &); sleep 100 & wait'), init: true });
     assert.match((await bench.exec(id, shell('cat /proc/1/cmdline | tr "\\0" " "'))).out, /^\/sbin\/docker-init -- /);

@@ -1,5 +1,5 @@
 /**
- * Containers: made with crun, watched, probed and started again by the agent alone, whether or not the host
+ * Containers: made, watched, probed and started again by the agent alone, whether or not the host
  * listens. One object per container; `changed` is called after each change of what it would tell.
  *
  *   created ─► running ─► exited ─► waiting (back-off) ─► running …
@@ -9,8 +9,8 @@ import * as os from 'os';
 import * as sys from 'sys';
 import type { GuestContainerSpec, GuestContainerState } from '../protocol/messages.ts';
 import { backOffMs, goodRunMs, shouldRestart } from './back-off.ts';
-import { prepareBundle, removeBundle, unmountBundle } from './bundle.ts';
-import { onExit, runToEnd } from './children.ts';
+import { prepareBundle, removeBundle, unmountBundle, type Bundle } from './bundle.ts';
+import { runToEnd } from './children.ts';
 import { spawnInside, type Inside } from './enter.ts';
 import { openFile } from './files.ts';
 import { ContainerLog } from './logs.ts';
@@ -18,8 +18,9 @@ import { after, cancel, onReadable, type Timer } from './loop.ts';
 import { makeNamespace, removeNamespace } from './network.ts';
 import { probe } from './probes.ts';
 import { afterProbe, newProbeState, nextProbeMs, type ProbeState } from './probe-state.ts';
+import { removeCgroup } from './container-cgroup.ts';
 import { containerStats, oomKills, type ContainerStats } from './container-stats.ts';
-import { crunDelete, crunRun } from './run-crun.ts';
+import { launchContainer, type Launched } from './launch-container.ts';
 import { signalNumber } from './signals.ts';
 import { openTerminal } from './terminal.ts';
 
@@ -103,17 +104,13 @@ export class Container {
     }
   }
 
-  async #create(bundle: string): Promise<void> {
-    const since = sys.monotonic();
+  async #create(bundle: Bundle): Promise<void> {
     const { child, ours } = this.#spec.tty ? terminal() : pipes();
     ours.forEach((fd, at) => this.#spool(fd, at + 1));
     try {
-      const running = crunRun(this.#spec.id, bundle, child);
+      this.#runs(await launchContainer(this.#spec, bundle, child));
+    } finally {
       for (const fd of new Set(child)) os.close(fd);
-      this.#runs(await running, since);
-    } catch (error) {
-      await crunDelete(this.#spec.id);
-      throw error;
     }
   }
 
@@ -151,7 +148,7 @@ export class Container {
     this.log.finish();
   }
 
-  #runs(pid: number, since: number): void {
+  #runs({ pid, ended }: Launched): void {
     this.#pid = pid;
     this.#phase = 'running';
     this.#startedAtMs = Date.now();
@@ -159,7 +156,7 @@ export class Container {
     this.#exitCode = -1;
     this.#probe = this.#spec.health === null ? undefined : newProbeState(this.#startedMonotonic);
     this.#lastProbe = null;
-    onExit(pid, since, (code) => { void this.#ended(code); });
+    void ended.then((code) => this.#ended(code));
     this.#changed(this.state());
     if (this.#spec.health !== null) this.#probeLater(true);
   }
@@ -171,7 +168,7 @@ export class Container {
     this.#finishedAtMs = Date.now();
     this.#exitCode = code;
     this.#pid = 0;
-    await crunDelete(this.#spec.id);
+    await removeCgroup(this.#spec.id);
     this.#endSpools();
     removeNamespace(this.#spec.id);
     unmountBundle(this.#spec);

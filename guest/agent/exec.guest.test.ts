@@ -165,7 +165,7 @@ describe('exec in a guest', () => {
 
   test('[G14] orphans are reaped and the guest tells its figures', async () => {
     await bench.exec(box, shell('for i in 1 2 3 4 5; do (setsid sleep 0.1 &) ; done'));
-    await waitFor(async () => (await bench.exec('', ['/usr/bin/crun', '--version'])).code === 0 && (await zombies(bench)) === 0);
+    await waitFor(async () => (await bench.exec('', ['/bin/true'])).code === 0 && (await zombies(bench)) === 0);
     const stats = await bench.guest.line.call('stats', {});
     assert.ok(stats.memoryTotalBytes > 100 * 1024 * 1024 && stats.memoryAvailableBytes < stats.memoryTotalBytes);
     assert.deepEqual(stats.disks, ['img']);

@@ -1,4 +1,4 @@
-/** What the agent uses of QuickJS' own modules and of our system-call module (system/system.c). */
+/** What the agent uses of QuickJS' own modules and of our system-call module (system/). */
 declare module 'os' {
   export function open(path: string, flags: number, mode?: number): number;
   export function close(fd: number): number;
@@ -16,10 +16,12 @@ declare module 'std' {
 }
 declare module 'sys' {
   export function mount(source: string | null, target: string, type: string | null, flags: number, data: string | null): void;
+  export function openTree(path: string, deep: 0 | 1): number;
   export function umount(target: string, flags: number): void;
   export function switchRoot(path: string): void;
   export function loadModule(path: string): void;
   export function setHostname(name: string): void;
+  export function hardware(): string;
   export function setTime(milliseconds: number): void;
   export function monotonic(): number;
   export function addEntropy(bytes: ArrayBuffer): void;
@@ -58,6 +60,11 @@ declare module 'sys' {
     namespaces?: readonly number[]; pidNamespace?: number; ownPidNamespace?: number; cgroup?: number; root?: number; uid?: number; gid?: number; groups?: readonly number[]; capabilities?: readonly [number, number];
   }
   export function spawn(options: SpawnOptions): number;
+  export interface ContainerOptions {
+    argv: readonly string[]; env: readonly string[]; stdio: readonly [number, number, number]; cwd: string; terminal: number; uid: number; gid: number; groups: readonly number[]; capabilities: readonly [number, number];
+    cgroup: number; network: number; steps: readonly (readonly (string | number | undefined)[])[]; limits: readonly (readonly [resource: number, soft: number, hard: number])[];
+  }
+  export function startContainer(options: ContainerOptions): [pid: number, channel: number];
   export function reap(): [number, number] | null;
   export function kill(pid: number, signal: number): void;
   export function encode(text: string): ArrayBuffer;

@@ -74,7 +74,7 @@ export interface GuestContainerState {
   readonly restarts: number;
   readonly health: 'none' | 'starting' | 'healthy' | 'unhealthy';
   readonly lastProbe: { readonly atMs: number; readonly ok: boolean; readonly output: string } | null;
-  /** Why it could not be started, in crun's or the agent's words. */
+  /** Why it could not be started. */
   readonly error: string;
 }
 

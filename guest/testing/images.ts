@@ -25,6 +25,8 @@ export async function makeImage(folder: string, architecture: Architecture = 'x8
     await chown(join(root, 'data'), 1000, 1001);
     await chmod(join(root, 'data'), 0o750);
     await symlink('/proc/1/environ', join(root, 'etc/leak'));
+    await symlink('/etc/passwd', join(root, 'leads-out'));
+    await symlink('made/later', join(root, 'leads-on'));
     const place = join(folder, `image-${architecture}.squashfs`);
     await runProcess(['mksquashfs', root, place, '-comp', 'lz4', '-noappend', '-quiet', '-no-progress'], { timeoutMs: 120_000 });
     return place;

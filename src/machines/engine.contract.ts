@@ -72,12 +72,12 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
   test(`[M42] programs run in the guest: output, exit code, and refusals with their codes (${name})`, async () => {
     const stream = agent.openStream();
     stream.input.end();
-    await agent.call('exec', { container: '', stream: stream.id, argv: ['/usr/bin/crun', '--version'], env: [], cwd: '', user: '', tty: null, stdin: true });
+    await agent.call('exec', { container: '', stream: stream.id, argv: ['/bin/echo', 'said', 'in', 'the', 'guest'], env: [], cwd: '', user: '', tty: null, stdin: true });
     stream.errors.resume();
     let said = '';
     for await (const chunk of stream.output) said += String(chunk);
     equal(await stream.done, 0);
-    match(said, /^crun version/);
+    equal(said, 'said in the guest\n');
     const missing = agent.openStream();
     await rejects(agent.call('exec', { container: '', stream: missing.id, argv: ['/missing-program'], env: [], cwd: '', user: '', tty: null, stdin: false }), { code: 'exec.commandNotFound' });
     await rejects(missing.done, { code: 'exec.commandNotFound' });
@@ -104,7 +104,7 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
   test(`[M44] the agent's line can be opened again, in the middle of whatever was said before (${name})`, async () => {
     const flood = agent.openStream();
     flood.output.once('data', () => agent.close());
-    await agent.call('exec', { container: '', stream: flood.id, argv: ['/usr/bin/crun', '--help'], env: [], cwd: '', user: '', tty: null, stdin: false }).catch(() => undefined);
+    await agent.call('exec', { container: '', stream: flood.id, argv: ['/bin/busybox', '--help'], env: [], cwd: '', user: '', tty: null, stdin: false }).catch(() => undefined);
     agent.close();
     await agent.closed;
     const again = await agentOf(machine);

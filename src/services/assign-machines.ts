@@ -7,7 +7,7 @@
 import type { Architecture } from '#base';
 import type { AppEngine } from './app.ts';
 
-/** What the guest OS, the agent and crun need for themselves, MiB. */
+/** What the guest OS and the agent need for themselves, MiB. */
 export const guestOverheadMiB = 192;
 /** Promised to a container that states no memory of its own, MiB. */
 export const defaultContainerMiB = 128;

@@ -20,6 +20,7 @@ export async function agentSources(): Promise<readonly (readonly [path: string, 
     ...await listSources('protocol', '.ts'),
     ...await listSources('agent', '.ts'),
     ...await listSources('agent/system', '.c'),
+    ...await listSources('agent/system', '.h'),
   ];
   return Promise.all(names.sort().map(async (name) => [name, await readFile(join(guestFolder, name), 'utf8')] as const));
 }
@@ -85,6 +86,6 @@ async function link(architecture: Architecture, sysroot: string, workDir: string
   await runProcess([`${triplet}-gcc`, `--sysroot=${sysroot}`, '-B', `${libraries}/`, '-L', libraries, '-L', join(libraries, 'quickjs'),
     '-isystem', join(include, 'quickjs'), '-isystem', join(include, triplet), '-isystem', include,
     '-std=gnu11', '-O2', '-Wall', '-Wextra', '-Wno-unused-parameter', '-Werror', '-static', '-s', '-Wl,--build-id=none', '-Wl,--gc-sections',
-    '-o', 'init', 'agent/system/main.c', 'agent/system/system.c', 'agent/system/container-init.c', 'modules.c', '-lquickjs', '-lm', '-lpthread'], { cwd: workDir, timeoutMs: 300_000 });
+    '-o', 'init', ...await listSources('agent/system', '.c'), 'modules.c', '-lquickjs', '-lm', '-lpthread'], { cwd: workDir, timeoutMs: 300_000 });
   return join(workDir, 'init');
 }

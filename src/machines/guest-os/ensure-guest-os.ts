@@ -1,5 +1,5 @@
 /**
- * The guest OS of one architecture: a Debian kernel and an initramfs around the agent and crun. Built once for each
+ * The guest OS of one architecture: a Debian kernel and an initramfs around the agent. Built once for each
  * content key (our sources, package versions, recipe), kept in the cache folder, never half there.
  */
 import { createHash } from 'node:crypto';
@@ -100,8 +100,8 @@ async function build(architecture: Architecture, work: string, options: GuestOsO
 
 interface Packages { readonly kernel: readonly FetchedPackage[]; readonly programs: readonly FetchedPackage[]; readonly target: readonly FetchedPackage[]; readonly host: readonly FetchedPackage[] }
 
-/** What `machine exec` finds in a guest; crun, and every library it may load: which of them go in is decided by what the files ask for. */
-const programPackages = ['busybox-static', 'crun', 'libc6', 'libcap2', 'libseccomp2', 'libsystemd0', 'libyajl2', 'libgcrypt20', 'libgpg-error0', 'liblz4-1', 'liblzma5', 'libzstd1'];
+/** What `machine exec` finds in a guest. */
+const programPackages = ['busybox-static'];
 
 /** The kernel package that the cloud kernel's metapackage stands for. */
 async function cloudKernel(archive: DebianArchive, architecture: Architecture): Promise<string> {

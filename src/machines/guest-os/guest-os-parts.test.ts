@@ -1,4 +1,4 @@
-/** The pure parts of building the guest OS: module order, cpio, ELF's libraries, the kernel inside a bzImage. */
+/** The pure parts of building the guest OS: module order, cpio, the kernel inside a bzImage. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,6 @@ import { runProcess, StrataError } from '#base';
 import { decompressLz4 } from './decompress-lz4.ts';
 import { extractKernel } from './extract-kernel.ts';
 import { moduleDepends, moduleName, moduleOrder } from './module-order.ts';
-import { neededLibraries } from './needed-libraries.ts';
 import { writeCpio } from './write-cpio.ts';
 
 test('[G90] modules load after what they depend on, each once; unknown ones are left out', () => {
@@ -42,13 +41,6 @@ test('[G91] an initramfs is unpacked by busybox as written, with its parents, an
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-});
-
-test('[G92] the libraries a program asks for are those the loader would load', async () => {
-  const file = await readFile(process.execPath);
-  const { stdout } = await runProcess(['readelf', '-d', process.execPath], { maxOutputBytes: 1 << 20 });
-  assert.deepEqual(neededLibraries(file), [...stdout.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map((match) => match[1]));
-  assert.deepEqual(neededLibraries(Buffer.from('no ELF at all')), []);
 });
 
 test('[G93] the kernel inside a bzImage is found and unpacked; an Arm64 Image stays as it is; anything else is refused', () => {

@@ -1,9 +1,7 @@
-/** What lies in the initramfs: the agent as /init, crun with exactly the libraries it asks for, a few everyday programs, and kernel modules in load order. */
-import { existsSync } from 'node:fs';
-import { readFile, realpath } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+/** What lies in the initramfs: the agent as /init, a few everyday programs, and kernel modules in load order. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Architecture } from '#base';
-import { neededLibraries } from './needed-libraries.ts';
 import { readModules } from './read-modules.ts';
 import type { CpioEntry } from './write-cpio.ts';
 
@@ -17,10 +15,7 @@ const moduleLists: Record<GuestFlavour, { readonly first: readonly string[]; rea
   uml: { first: [], rest: ['squashfs', 'overlay', 'macvlan', 'ipv6'] },
 };
 
-const loaders: Record<Architecture, { readonly path: string; readonly triplet: string }> = {
-  x86_64: { path: 'lib64/ld-linux-x86-64.so.2', triplet: 'x86_64-linux-gnu' },
-  aarch64: { path: 'lib/ld-linux-aarch64.so.1', triplet: 'aarch64-linux-gnu' },
-};
+const triplets: Record<Architecture, string> = { x86_64: 'x86_64-linux-gnu', aarch64: 'aarch64-linux-gnu' };
 
 /** For `machine exec`: programs of busybox, each a link to the one file. The agent calls none of them. */
 const everydayPrograms = [
@@ -44,7 +39,6 @@ export async function initramfsEntries(input: InitramfsInput): Promise<readonly 
     { path: 'etc/passwd', kind: 'file', content: Buffer.from('root:x:0:0:root:/root:/bin/sh\n'), mode: 0o644 },
     { path: 'etc/group', kind: 'file', content: Buffer.from('root:x:0:\n'), mode: 0o644 },
     ...await moduleEntries(input),
-    ...await programEntries(input),
     { path: 'bin/busybox', kind: 'file', content: await readFile(join(input.programs, 'bin/busybox')), mode: 0o755 },
     ...everydayPrograms.map((name): CpioEntry => ({ path: `bin/${name}`, kind: 'link', target: 'busybox' })),
   ];
@@ -52,24 +46,7 @@ export async function initramfsEntries(input: InitramfsInput): Promise<readonly 
 
 async function moduleEntries(input: InitramfsInput): Promise<CpioEntry[]> {
   const wanted = moduleLists[input.flavour];
-  const { lists: [first = [], rest = []], files } = await readModules(input.modules, [wanted.first, wanted.rest], `${loaders[input.architecture].triplet}-objcopy`);
+  const { lists: [first = [], rest = []], files } = await readModules(input.modules, [wanted.first, wanted.rest], `${triplets[input.architecture]}-objcopy`);
   const list = (name: string, names: readonly string[]): CpioEntry => ({ path: `modules/${name}`, kind: 'file', content: Buffer.from(names.map((one) => `${one}.ko\n`).join('')), mode: 0o644 });
   return [list('first', first), list('rest', rest), ...[...files].map(([name, content]): CpioEntry => ({ path: `modules/${name}.ko`, kind: 'file', content, mode: 0o644 }))];
-}
-
-async function programEntries(input: InitramfsInput): Promise<CpioEntry[]> {
-  const { path: loader, triplet } = loaders[input.architecture];
-  const crun = await readFile(join(input.programs, 'usr/bin/crun'));
-  const files = new Map<string, Buffer>([['usr/bin/crun', crun], [loader, await readFile(await realpath(join(input.programs, loader)))]]);
-  const wanted = neededLibraries(crun);
-  for (let name = wanted.pop(); name !== undefined; name = wanted.pop()) {
-    const target = `lib/${triplet}/${name}`;
-    if (files.has(target) || name === basename(loader)) continue;
-    const found = [join(input.programs, 'usr/lib', triplet, name), join(input.programs, 'lib', triplet, name)].find((path) => existsSync(path));
-    if (found === undefined) throw new Error(`the guest OS lacks ${name}, which crun needs`);
-    const content = await readFile(await realpath(found));
-    files.set(target, content);
-    wanted.push(...neededLibraries(content));
-  }
-  return [...files].map(([path, content]): CpioEntry => ({ path, kind: 'file', content, mode: 0o755 }));
 }

@@ -69,7 +69,7 @@ export const refusedRows: readonly ConformanceRow[] = [
   service.refused('pre_stop', 'pre_stop: [{command: a}]', notYet, 'do it on the stop signal', [[]]),
   service.refused('provider', 'provider: {type: a}', 'Strata starts no programs of the host for a file'),
   service.refused('pull_refresh_after', 'pull_refresh_after: 24h', notYet, 'use pull_policy: always'),
-  service.refused('runtime', 'runtime: runsc', 'containers run by crun in virtual machines', 'use x-strata: {isolation: dedicated} for more isolation'),
+  service.refused('runtime', 'runtime: runsc', 'containers run in virtual machines, started by the guest OS itself', 'use x-strata: {isolation: dedicated} for more isolation'),
   service.refused('security_opt', 'security_opt: [seccomp=unconfined]', notYet, 'take it out: the wall is the virtual machine', [[]]),
   service.refused('stdin_open', 'stdin_open: true', 'a container has nobody at its input', 'use `strata exec -it`', [false, 'false']),
   service.refused('storage_opt', 'storage_opt: {size: 1G}', 'a container writes into its machine\'s scratch disk', 'use a volume with x-strata: {size: ...}', [{}]),
