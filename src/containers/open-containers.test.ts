@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, afterEach, test } from 'node:test';
-import { newId, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
+import { armFailpoints, newId, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
 import type { GuestContainerSpec } from '#guest-protocol';
 import { openMachines, type OpenedMachines } from '#machines';
 import { fakeNetwork, fakeWorld, openFakeEngine, type FakeWorld } from '#machines/fake';
@@ -58,6 +58,7 @@ beforeEach(async () => {
   machineId = await makeMachine('box');
 });
 afterEach(async () => {
+  armFailpoints('');
   await closeDaemon();
   for (const id of world.vmms.keys()) world.end(id);
   await store.close();
@@ -153,6 +154,32 @@ test('[K10] the daemon\'s death touches no container', async () => {
   await openDaemon();
   const after = await statusOf(one.id, running, 'running');
   deepEqual([after.pid, after.startedAt, after.guestBootId], [before.pid, before.startedAt, before.guestBootId]);
+});
+
+test('[K13] a start that breaks off after a wished stop is begun again, also by a later daemon', async () => {
+  const one = await wish('one', ['serve']);
+  await statusOf(one.id, running, 'running');
+  await containers.specs.put(one.id, { ...one, wanted: 'stopped' });
+  await statusOf(one.id, (status) => status.phase === 'exited', 'stopped');
+  armFailpoints('container.start.attached=error');
+  await containers.specs.put(one.id, one);
+  await statusOf(one.id, (status) => status.why.includes('failpoint'), 'failing');
+  await closeDaemon();
+  armFailpoints('');
+  await openDaemon();
+  await statusOf(one.id, running, 'running');
+});
+
+test('[K13] a restart that breaks off between stop and start is finished by a later daemon', async () => {
+  const one = await wish('one', ['serve']);
+  const before = await statusOf(one.id, running, 'running');
+  armFailpoints('container.restart.stopped=error');
+  await rejects(containers.restart(one.id), { code: 'base.failpoint' });
+  await closeDaemon();
+  armFailpoints('');
+  await openDaemon();
+  const after = await statusOf(one.id, (status) => running(status) && status.pid !== before.pid, 'running anew');
+  equal(after.stopped, false);
 });
 
 test('[K12] a machine\'s death brings its containers back, once', async () => {

@@ -12,6 +12,8 @@ export interface StatusRecorder {
   /** `stopped`: it is wished stopped now. */
   record(machineId: string, guestBootId: string, state: GuestContainerState, stopped: boolean): Promise<void>;
   starting(spec: ContainerSpec, guestBootId: string): Promise<void>;
+  /** Whatever ends `work`, also this daemon's death: if the container has been stopped in it, it is known as stopped by wish, and a wish to run starts it. */
+  whileRestarting(id: string, work: () => Promise<void>): Promise<void>;
   /** Not handed to a guest: its machine is not up. */
   pending(spec: ContainerSpec, why: string): Promise<void>;
   /** It ran when last seen and cannot be asked now. */
@@ -22,6 +24,7 @@ export interface StatusRecorder {
 
 export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecorder {
   const queues = new Map<string, Promise<void>>();
+  const restarting = new Set<string>();
 
   function serially(id: string, work: () => Promise<void>): Promise<void> {
     const next = (queues.get(id) ?? Promise.resolve()).then(work, work);
@@ -39,9 +42,20 @@ export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecord
   return {
     record: (machineId, guestBootId, state, stopped) => write(state.id, (before) => {
       const status = statusOfGuestState(state, machineId, guestBootId);
-      return { ...status, stopped: status.phase === 'exited' && (stopped || (before?.stopped === true && before.digest === status.digest)) };
+      return { ...status, stopped: restarting.has(state.id) || (status.phase === 'exited' && (stopped || (before?.stopped === true && before.digest === status.digest))) };
     }),
-    starting: (spec, guestBootId) => write(spec.id, (before) => ({ ...blank(spec), restarts: before?.restarts ?? 0, phase: 'starting', guestBootId })),
+    // That it was stopped by wish is forgotten only once the guest says it runs: a start that breaks off is begun again.
+    starting: (spec, guestBootId) => write(spec.id, (before) => ({ ...blank(spec), restarts: before?.restarts ?? 0, phase: 'starting', stopped: before?.stopped === true && before.digest === spec.guest.digest, guestBootId })),
+    async whileRestarting(id, work) {
+      restarting.add(id);
+      try {
+        // Before it is stopped: a later daemon that finds it ended reads this.
+        await serially(id, async () => { await statuses.update(id, (before) => (before === undefined ? before : { ...before, stopped: true })); });
+        await work();
+      } finally {
+        restarting.delete(id);
+      }
+    },
     pending: (spec, why) => write(spec.id, () => ({ ...blank(spec), why })),
     unknown: (spec, why) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), phase: 'unknown', why })),
     failed: (spec, why) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), why: why.slice(0, 1000) })),
