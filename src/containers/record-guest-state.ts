@@ -24,7 +24,8 @@ export interface StatusRecorder {
 
 export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecorder {
   const queues = new Map<string, Promise<void>>();
-  const restarting = new Set<string>();
+  /** The run that is being stopped, by its start. */
+  const restarting = new Map<string, number | null>();
 
   function serially(id: string, work: () => Promise<void>): Promise<void> {
     const next = (queues.get(id) ?? Promise.resolve()).then(work, work);
@@ -42,15 +43,20 @@ export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecord
   return {
     record: (machineId, guestBootId, state, stopped) => write(state.id, (before) => {
       const status = statusOfGuestState(state, machineId, guestBootId);
-      return { ...status, stopped: restarting.has(state.id) || (status.phase === 'exited' && (stopped || (before?.stopped === true && before.digest === status.digest))) };
+      return { ...status, stopped: endsByWish(before, status, stopped, state.error !== '') || (restarting.has(state.id) && restarting.get(state.id) === status.startedAt) };
     }),
     // That it was stopped by wish is forgotten only once the guest says it runs: a start that breaks off is begun again.
-    starting: (spec, guestBootId) => write(spec.id, (before) => ({ ...blank(spec), restarts: before?.restarts ?? 0, phase: 'starting', stopped: before?.stopped === true && before.digest === spec.guest.digest, guestBootId })),
+    starting: (spec, guestBootId) => write(spec.id, (before) => {
+      const wished = before?.stopped === true && before.digest === spec.guest.digest ? { stopped: true, startedAt: before.startedAt } : {};
+      return { ...blank(spec), restarts: before?.restarts ?? 0, phase: 'starting', guestBootId, ...wished };
+    }),
     async whileRestarting(id, work) {
-      restarting.add(id);
       try {
         // Before it is stopped: a later daemon that finds it ended reads this.
-        await serially(id, async () => { await statuses.update(id, (before) => (before === undefined ? before : { ...before, stopped: true })); });
+        await serially(id, async () => {
+          const before = await statuses.update(id, (seen) => (seen === undefined ? seen : { ...seen, stopped: true }));
+          restarting.set(id, before?.startedAt ?? null);
+        });
         await work();
       } finally {
         restarting.delete(id);
@@ -61,6 +67,12 @@ export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecord
     failed: (spec, why) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), why: why.slice(0, 1000) })),
     forget: (id) => serially(id, async () => { await statuses.delete(id); }),
   };
+}
+
+/** It ended, and that was wished: now, or before it was last seen ended in that same run. */
+function endsByWish(before: ContainerStatus | undefined, status: ContainerStatus, stopped: boolean, couldNotStart: boolean): boolean {
+  if (status.phase !== 'exited') return false;
+  return stopped || (before?.stopped === true && before.digest === status.digest && before.startedAt === status.startedAt && !couldNotStart);
 }
 
 function blank(spec: ContainerSpec): ContainerStatus {
