@@ -14,6 +14,6 @@ export async function comeToRest(host: SimulatedHost): Promise<void> {
     const never = alwaysFaults(host);
     if (never.length > 0) throw new Error(never.join('\n'));
     if (systemClock.monotonic() > end) throw new Error(`it does not come to rest:\n${faults.join('\n')}`);
-    await systemClock.wait(10);
+    await systemClock.wait(15);
   }
 }

@@ -4,7 +4,7 @@ import { openContainers, type Images } from '#containers';
 import { openMachines, type Engine } from '#machines';
 import type { FakeWorld } from '#machines/fake';
 import { openAddresses, openPorts, type HostNetwork, type PlacementRequest, type PoolHost } from '#pool';
-import { openUserOperations, runControllers, type UserOperations } from '#reconcile';
+import { openUserOperations, runControllers } from '#reconcile';
 import { openServices, type Edge, type Gateway, type MachineWish } from '#services';
 import { openSqliteStore } from '#store/sqlite';
 import type { Backend } from '../../../src/api/backend.ts';
@@ -29,13 +29,10 @@ export interface DaemonSurroundings {
 export interface SimulatedDaemon {
   readonly backend: Backend;
   readonly layers: Layers;
-  readonly operations: UserOperations;
   readonly life: DaemonLife;
   readonly quiet: boolean;
-  /** Lets everything end in order, as SIGTERM does. */
+  /** Lets everything end in order, as SIGTERM does; where its life has ended, waits until it is gone altogether. */
   close(): Promise<void>;
-  /** Waits until a daemon whose life has ended is gone altogether; whatever it still tried reached nothing. */
-  buried(): Promise<void>;
 }
 
 const hostsPort = 8000;
@@ -50,18 +47,22 @@ async function openAll(around: DaemonSurroundings, life: DaemonLife): Promise<Si
   const { instance, clock, world } = around;
   const dice: Dice = systemDice;
   const log = silentLog;
+  await using closing = new AsyncDisposableStack();
   const file = await openSqliteStore({ path: around.storePath });
+  closing.defer(() => file.close());
   const store = mortalStore(life, file);
   const network = life.mortal('network', around.network);
   const machines = openMachines({
     instance, store, network, engines: [mortalEngine(life, around.engine)], clock, dice, log,
     host: { bootId: () => world.bootId, endProcess: async (identity) => { life.pass('host.endProcess.before'); return world.endProcess(identity); } },
   });
+  closing.defer(() => machines.stop());
   const host: PoolHost = simulatedPool({ store, memoryMiB: around.memoryMiB, proofs: () => machines.knownProofs(), promised: () => machines.promised() });
   const addresses = openAddresses(store, instance);
   const ports = openPorts(store, async () => true);
   const images = { ...around.images, pull: life.mortal('images', around.images).pull };
   const containers = openContainers({ instance, store, machines: machines.machines, images, clock, log });
+  closing.defer(() => containers.close());
   const services = openServices({
     instance, store, containers, images, addresses, ports, network, gateway: life.mortal('gateway', around.gateway), edge: life.mortal('edge', around.edge), hostsPort, clock, dice, log,
     upstreamDns: [], host: { processors: 2 },
@@ -80,19 +81,15 @@ async function openAll(around: DaemonSurroundings, life: DaemonLife): Promise<Si
   }) });
   layers = { instance, version: '0.0.0', startedAt: clock.now(), store, clock, dice, log, host, addresses, machines, images, containers, services, operations, hostsPort, readiness: () => ({ ready: true, checks: [] }) };
   const controllers = runControllers({ controllers: [machines.controller, containers.controller, ...services.controllers], store, clock, dice, log });
+  // Programs that are really run (mkfs) keep no accelerated time.
+  closing.defer(() => controllers.stop(600_000));
+  closing.defer(() => operations.stop());
   await operations.recover();
-
-  async function close(): Promise<void> {
-    await operations.stop();
-    await controllers.stop();
-    containers.close();
-    await machines.stop();
-    await file.close();
-  }
+  const all = closing.move();
   return {
-    backend: inside(openBackend(layers), life), layers, operations, life, close,
+    backend: inside(openBackend(layers), life), layers, life,
     get quiet() { return controllers.quiet; },
-    buried: close,
+    close: () => all.disposeAsync(),
   };
 }
 

@@ -1,5 +1,5 @@
 /** A host in memory that daemons come and go on: its store and volumes are real files, all else pretends. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Instance } from '#base';
@@ -12,6 +12,9 @@ import { startDaemon, type DaemonSurroundings, type SimulatedDaemon } from './si
 /** Pauses and limits of minutes become seconds; what a fake guest does in 5 ms takes a tenth of a second of it. */
 const pace = 20;
 
+/** What a loss of power does to the store is tested there; here its waiting for disks would only take time. */
+const memoryFolder = '/dev/shm';
+
 export interface SimulatedHost extends DaemonSurroundings {
   readonly world: FakeWorld;
   readonly network: FakeNetwork;
@@ -21,15 +24,17 @@ export interface SimulatedHost extends DaemonSurroundings {
   readonly workingDir: string;
   /** The daemon that runs, or ran last. */
   readonly daemon: SimulatedDaemon;
-  /** Starts one where none lives; waits first until a dead one is gone. */
-  start(atPoint?: AtPoint): Promise<SimulatedDaemon>;
+  /** A later daemon; the one before ends first, and where it is dead already is waited for. One that dies while it starts is followed by the next. */
+  start(): Promise<SimulatedDaemon>;
+  /** From now on every place that a daemon comes to is told. */
+  watch(atPoint: AtPoint): void;
   /** Ids of volumes whose disk is there. */
   volumeDisks(): readonly string[];
   close(): Promise<void>;
 }
 
-export async function openSimulatedHost(options: { readonly memoryMiB?: number; readonly atPoint?: AtPoint } = {}): Promise<SimulatedHost> {
-  const folder = mkdtempSync(join(tmpdir(), 'strata-simulated-'));
+export async function openSimulatedHost(options: { readonly memoryMiB?: number } = {}): Promise<SimulatedHost> {
+  const folder = mkdtempSync(join(existsSync(memoryFolder) ? memoryFolder : tmpdir(), 'strata-simulated-'));
   const workingDir = join(folder, 'app');
   mkdirSync(workingDir);
   const instance: Instance = { name: 'sim', stateDir: folder, runDir: join(folder, 'run'), cacheDir: join(folder, 'cache'), subnet: 93 };
@@ -39,15 +44,23 @@ export async function openSimulatedHost(options: { readonly memoryMiB?: number; 
     instance, clock, world, storePath: join(folder, 'strata.db'), engine: openFakeEngine({ world }), network: fakeNetwork(), gateway: fakeGateway(), edge: fakeEdge(), images: fakeImages(),
     memoryMiB: options.memoryMiB ?? 32 * 1024,
   };
-  const nothing: AtPoint = () => undefined;
-  let daemon = await startDaemon(around, options.atPoint ?? nothing);
+  let watched: AtPoint = () => undefined;
+  const start = () => startDaemon(around, (name, life) => watched(name, life));
+  let daemon = await start();
   return {
     ...around, workingDir,
     get daemon() { return daemon; },
-    async start(atPoint = nothing) {
-      if (daemon.life.ended) await daemon.buried();
-      daemon = await startDaemon(around, atPoint);
-      return daemon;
+    watch(atPoint) { watched = atPoint; },
+    async start() {
+      await daemon.close();
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          daemon = await start();
+          return daemon;
+        } catch (thrown) {
+          if (attempt === 5) throw thrown;
+        }
+      }
     },
     volumeDisks: () => readdirSync(folder, { recursive: true, encoding: 'utf8' }).flatMap((path) => /^volumes\/(.+)\.raw$/.exec(path)?.[1] ?? []),
     async close() {
