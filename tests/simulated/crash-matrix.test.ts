@@ -90,18 +90,18 @@ function disturb({ place, how }: Disturbance): { readonly atPoint: AtPoint; read
 
 async function tell(host: SimulatedHost, act: (host: SimulatedHost) => Promise<Operation>, disturbance: Disturbance): Promise<void> {
   const [first, second] = [disturb(disturbance), disturb(disturbance)];
-  host.watch(first.atPoint);
-  const operation = await askAndRest(host, act, disturbance.how === 'die again' ? second : undefined);
+  const operation = await askAndRest(host, act, first, disturbance.how === 'die again' ? second : undefined);
   met += first.done() ? 1 : 0;
   if (operation === 'gone' || operation?.status === 'succeeded') return;
   // Told as failed or interrupted, or never begun, it is asked for again.
-  const again = await askAndRest(host, act, undefined);
+  const again = await askAndRest(host, act);
   ok(again === 'gone' || again?.status === 'succeeded', `asked again, undisturbed, it is ${JSON.stringify(again)}`);
 }
 
 /** The operation as it stands once all rests, however often daemons died meanwhile; `gone` where the app is. */
-async function askAndRest(host: SimulatedHost, act: (host: SimulatedHost) => Promise<Operation>, second: ReturnType<typeof disturb> | undefined): Promise<Operation | undefined | 'gone'> {
+async function askAndRest(host: SimulatedHost, act: (host: SimulatedHost) => Promise<Operation>, first?: ReturnType<typeof disturb>, second?: ReturnType<typeof disturb>): Promise<Operation | undefined | 'gone'> {
   const earlier = new Set((await host.daemon.backend.operations.list({ subject: undefined, limit: undefined })).map((one) => one.id));
+  if (first !== undefined) host.watch(first.atPoint);
   let refusal: unknown;
   await act(host).catch((thrown: unknown) => { refusal = thrown; });
   if (refusal instanceof StrataError && refusal.code === 'app.notFound') return 'gone';

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { StrataError, type Architecture } from '#base';
 import type { Image, ImageConfig, Images } from '#containers';
-import type { Edge, EdgeState, Gateway, GatewayState } from '#services';
+import type { Edge, Gateway, GatewayState } from '#services';
 
 export interface FakeGateway extends Gateway { readonly state: GatewayState | undefined }
 
@@ -16,6 +16,7 @@ export function fakeGateway(): FakeGateway {
   };
 }
 
+type EdgeState = Parameters<Edge['apply']>[0];
 export interface FakeEdge extends Edge { readonly state: EdgeState | undefined }
 
 export function fakeEdge(): FakeEdge {
