@@ -1,17 +1,22 @@
 /** Rule V20: what a daemon that died had taken and nobody owns is given back; what somebody owns stays. */
 import { deepEqual } from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { containerSpecSchema } from '#containers';
 import { machineSpecSchema } from '#machines';
 import { openAddresses, openPorts } from '#pool';
 import { recordsOf } from '#store';
-import { openTestStore } from '../reconcile/testing/open-test-store.ts';
+import { openSqliteStore } from '#store/sqlite';
 import { appRecordSchema, serviceRecordSchema } from './app-record.ts';
 import { sweepLeftovers } from './sweep-leftovers.ts';
 import { sampleApp, sampleContainer, sampleMachine, sampleService } from './testing/sample-app.ts';
 
 test('[V20] ports and addresses without a record go, all others stay', async (t) => {
-  const { store } = await openTestStore(t);
+  const folder = mkdtempSync(join(tmpdir(), 'strata-sweep-'));
+  const store = await openSqliteStore({ path: join(folder, 'store.db') });
+  t.after(async () => { await store.close(); rmSync(folder, { recursive: true }); });
   const deps = {
     apps: recordsOf(store, 'app', appRecordSchema), places: recordsOf(store, 'service', serviceRecordSchema), machineSpecs: recordsOf(store, 'machine', machineSpecSchema),
     containers: { specs: recordsOf(store, 'container', containerSpecSchema) }, addresses: openAddresses(store, { subnet: 93 }), ports: openPorts(store, async () => true),
