@@ -6,7 +6,7 @@
  *   npm run test:long            only `*.long.test.ts`
  *
  * Files that touch no machine run two at once; those that boot guests or need the host for themselves
- * (`*.guest.test.ts`, tests/ but tests/architecture) run one after the other. STRATA_TEST_LIMIT_S sets the
+ * (`*.guest.test.ts`, tests/ but tests/architecture and tests/simulated) run one after the other. STRATA_TEST_LIMIT_S sets the
  * time limit of a file. The system's own Node (20 or newer) may start this.
  */
 import { spawnSync } from 'node:child_process';
@@ -37,7 +37,7 @@ process.exitCode = printTotals() ? 0 : 1;
 
 function isLong(file) { return file.endsWith('.long.test.ts'); }
 
-function needsMachine(file) { return file.endsWith('.guest.test.ts') || (file.startsWith('tests/') && !file.startsWith('tests/architecture/')); }
+function needsMachine(file) { return file.endsWith('.guest.test.ts') || (file.startsWith('tests/') && !/^tests\/(architecture|simulated)\//.test(file)); }
 
 function testFilesUnder(folder) {
   if (!existsSync(folder)) return [];

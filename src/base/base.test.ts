@@ -7,13 +7,13 @@ import { after, test } from 'node:test';
 import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { asStrataError, StrataError } from './errors.ts';
-import { armFailpoints, failpoint } from './failpoint.ts';
+import { armFailpoints, failpoint, watchFailpoints } from './failpoint.ts';
 import { architectureOfPlatform } from './architecture.ts';
 import { atomicWrite } from './atomic-write.ts';
 import { seededDice, systemDice } from './dice.ts';
 import { isId, newId } from './ids.ts';
 import { waitUntil } from './wait-until.ts';
-import type { Clock } from './clock.ts';
+import { systemClock, type Clock } from './clock.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'strata-base-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -84,6 +84,14 @@ test('[B6] crash points fire as often as armed, and only those', () => {
   armFailpoints('');
   failpoint('c');
   for (const wrong of ['a', 'a=stop', 'a=x*error', '=kill', 'a=error,b=error']) throws(() => armFailpoints(wrong), { code: 'base.failpointSyntax' });
+});
+
+test('[B6] a watcher is told of the crash points of what it watches, also later, and of nobody else\'s', async () => {
+  const seen: string[] = [];
+  const story = async (name: string) => { failpoint(`${name}.1`); await systemClock.wait(1); failpoint(`${name}.2`); };
+  await Promise.all([watchFailpoints((name) => { seen.push(name); }, () => story('own')), story('other')]);
+  deepEqual(seen, ['own.1', 'own.2']);
+  await rejects(watchFailpoints((name) => { if (name === 'a.2') throw new Error('cut off'); }, () => story('a')), /cut off/);
 });
 
 test('[B6] a crash point armed to kill kills the process at once', () => {

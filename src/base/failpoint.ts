@@ -2,14 +2,17 @@
  * Crash points for tests: `failpoint('machines.start.afterTap')` does nothing unless STRATA_FAILPOINTS
  * names it. Grammar: `name=kill`, `name=error`, `name=2*error` (the first two times), separated by `;`.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { StrataError } from './errors.ts';
 
 interface Armed { readonly action: 'kill' | 'error'; left: number }
 
 const armed = parse(process.env['STRATA_FAILPOINTS'] ?? '');
+const watched = new AsyncLocalStorage<(name: string) => void>();
 
 /** @throws StrataError `base.failpoint` where armed with `error`; never returns where armed with `kill`. */
 export function failpoint(name: string): void {
+  watched.getStore()?.(name);
   const point = armed.get(name);
   if (point === undefined || point.left <= 0) return;
   point.left -= 1;
@@ -21,6 +24,14 @@ export function failpoint(name: string): void {
 export function armFailpoints(text: string): void {
   armed.clear();
   for (const [name, point] of parse(text)) armed.set(name, point);
+}
+
+/**
+ * Tells `atPoint` of every crash point that `body`, and whatever it sets going, comes to; it may throw there. So tests can
+ * run several daemons side by side in one process and let each die at a place of its own.
+ */
+export function watchFailpoints<T>(atPoint: (name: string) => void, body: () => T): T {
+  return watched.run(atPoint, body);
 }
 
 function parse(text: string): Map<string, Armed> {

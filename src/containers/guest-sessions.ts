@@ -36,7 +36,7 @@ export interface GuestSession {
   states(): readonly GuestContainerState[];
   /** Asks the agent for all containers and replaces the picture. */
   refresh(): Promise<void>;
-  /** Records an answer of the agent. */
+  /** Records an answer of the agent, unless an event has told of a later moment already. */
   learn(state: GuestContainerState): void;
   forget(containerId: string): void;
 }
@@ -100,7 +100,16 @@ function view(session: Session): GuestSession {
     state: (id) => session.states.get(id),
     states: () => [...session.states.values()],
     refresh: () => refresh(session),
-    learn: (state) => { session.states.set(state.id, state); },
+    learn(state) {
+      const known = session.states.get(state.id);
+      if (known === undefined || !isOlder(state, known)) session.states.set(state.id, state);
+    },
     forget: (id) => { session.states.delete(id); },
   };
+}
+
+/** The end of a short run may be told before the answer to its start is taken up. */
+function isOlder(answer: GuestContainerState, known: GuestContainerState): boolean {
+  const ran = answer.phase === 'running' || answer.phase === 'stopping';
+  return ran && (known.phase === 'exited' || known.phase === 'waiting') && answer.digest === known.digest && answer.startedAtMs === known.startedAtMs;
 }

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, afterEach, test } from 'node:test';
-import { newId, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
+import { armFailpoints, newId, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
 import type { GuestContainerSpec } from '#guest-protocol';
 import { openMachines, type OpenedMachines } from '#machines';
 import { fakeNetwork, fakeWorld, openFakeEngine, type FakeWorld } from '#machines/fake';
@@ -13,6 +13,7 @@ import { runControllers, type ControllersRun } from '#reconcile';
 import type { Store } from '#store';
 import { openSqliteStore } from '#store/sqlite';
 import type { ContainerSpec, ContainerStatus } from './container.ts';
+import { openGuestSessions } from './guest-sessions.ts';
 import { ensureVolumeDisk, removeVolumeDisk } from './ensure-volume-disk.ts';
 import type { Image, Images } from './images/image.ts';
 import { openContainers, type Containers } from './open-containers.ts';
@@ -58,6 +59,7 @@ beforeEach(async () => {
   machineId = await makeMachine('box');
 });
 afterEach(async () => {
+  armFailpoints('');
   await closeDaemon();
   for (const id of world.vmms.keys()) world.end(id);
   await store.close();
@@ -153,6 +155,61 @@ test('[K10] the daemon\'s death touches no container', async () => {
   await openDaemon();
   const after = await statusOf(one.id, running, 'running');
   deepEqual([after.pid, after.startedAt, after.guestBootId], [before.pid, before.startedAt, before.guestBootId]);
+});
+
+test('[K13] a start that breaks off after a wished stop is begun again, also by a later daemon', async () => {
+  const one = await wish('one', ['serve']);
+  await statusOf(one.id, running, 'running');
+  await containers.specs.put(one.id, { ...one, wanted: 'stopped' });
+  await statusOf(one.id, (status) => status.phase === 'exited', 'stopped');
+  armFailpoints('container.start.attached=error');
+  await containers.specs.put(one.id, one);
+  await statusOf(one.id, (status) => status.why.includes('failpoint'), 'failing');
+  await closeDaemon();
+  armFailpoints('');
+  await openDaemon();
+  await statusOf(one.id, running, 'running');
+});
+
+test('[K13] a restart that breaks off between stop and start is finished by a later daemon', async () => {
+  const one = await wish('one', ['serve']);
+  const before = await statusOf(one.id, running, 'running');
+  armFailpoints('container.restart.stopped=error');
+  await rejects(containers.restart(one.id), { code: 'base.failpoint' });
+  await closeDaemon();
+  armFailpoints('');
+  await openDaemon();
+  const after = await statusOf(one.id, (status) => running(status) && status.pid !== before.pid, 'running anew');
+  equal(after.stopped, false);
+});
+
+test('[K13] a job that ends at once after its wished start or its restart has run once each time, and is not started again', async () => {
+  const one = await wish('one', ['exit-after', '20', '0']);
+  const done = (status: ContainerStatus) => status.phase === 'exited';
+  const first = await statusOf(one.id, done, 'done');
+  await containers.restart(one.id);
+  const second = await statusOf(one.id, (status) => done(status) && status.startedAt !== first.startedAt, 'done again');
+  equal(second.stopped, false);
+  run.wake('containers', one.id);
+  await waitUntil(() => run.quiet, { what: 'the controllers rest', limitMs: 10_000 });
+  deepEqual((await containers.statuses.get(one.id))?.value, second);
+});
+
+test('[K14] an answer that comes after the news of the end is not taken for the later word', async () => {
+  const one = await wish('one', ['serve']);
+  const { guestBootId } = await statusOf(one.id, running, 'running');
+  const guest = world.vmms.get(machineId)?.guest;
+  const sessions = openGuestSessions({ machines: machines.machines, log: silentLog, listener: { changed: () => undefined, lost: () => undefined } });
+  const session = await sessions.ensure(machineId, guestBootId);
+  const known = session.state(one.id);
+  ok(guest !== undefined && known !== undefined);
+  guest.say({ event: 'container', state: { ...known, phase: 'exited', exitCode: 0 } });
+  await waitUntil(() => session.state(one.id)?.phase === 'exited', { what: 'the end is heard', limitMs: 10_000 });
+  session.learn(known);
+  equal(session.state(one.id)?.phase, 'exited');
+  session.learn({ ...known, startedAtMs: known.startedAtMs + 5 });
+  equal(session.state(one.id)?.phase, 'running', 'of another run');
+  sessions.close();
 });
 
 test('[K12] a machine\'s death brings its containers back, once', async () => {

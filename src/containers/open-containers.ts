@@ -2,7 +2,7 @@
  * Opens the containers layer: its controller, and what upper layers may ask of a single container (its
  * line to the guest, logs, restart, statistics). Wishes go through the store.
  */
-import { asStrataError, StrataError, type Clock, type Instance, type Log } from '#base';
+import { asStrataError, failpoint, StrataError, type Clock, type Instance, type Log } from '#base';
 import type { AgentCalls, GuestContainerState } from '#guest-protocol';
 import { machineSpecSchema, machineStatusSchema, type AgentConnection, type AgentStream, type Machines } from '#machines';
 import type { Controller } from '#reconcile';
@@ -52,9 +52,9 @@ export function openContainers(deps: ContainersDeps): Containers {
   const failed = (machineId: string, doing: string) => (thrown: unknown) => { deps.log.warn({ machineId, error: asStrataError(thrown, doing).message }, doing); };
 
   /** A guest may speak of the containers it was given, and of no other: it could name one of another machine, or invent some. */
-  async function believe(machineId: string, guestBootId: string, state: GuestContainerState): Promise<void> {
-    const spec = (await specs.get(state.id))?.value;
-    if (spec?.machineId === machineId) await recorder.record(machineId, guestBootId, state, spec.wanted === 'stopped');
+  async function believe(machineId: string, guestBootId: string, state: GuestContainerState | undefined): Promise<void> {
+    const spec = state === undefined ? undefined : (await specs.get(state.id))?.value;
+    if (state !== undefined && spec?.machineId === machineId) await recorder.record(machineId, guestBootId, state, spec.wanted === 'stopped');
   }
 
   /** The line was lost while the machine may well run on: open it again and believe only what the agent then says. */
@@ -117,8 +117,12 @@ export function openContainers(deps: ContainersDeps): Containers {
     },
     async restart(id) {
       const { session, spec } = await sessionOf(id);
-      await session.connection.call('containerStop', { id }, { timeoutMs: spec.guest.stopGraceMs + 30_000 });
-      session.learn(await session.connection.call('containerStart', { spec: spec.guest }, { timeoutMs: 120_000 }));
+      await recorder.whileRestarting(id, async () => {
+        await session.connection.call('containerStop', { id }, { timeoutMs: spec.guest.stopGraceMs + 30_000 });
+        failpoint('container.restart.stopped');
+        session.learn(await session.connection.call('containerStart', { spec: spec.guest }, { timeoutMs: 120_000 }));
+      });
+      await believe(spec.machineId, session.guestBootId, session.state(id));
     },
     async stats(id) {
       const { session } = await sessionOf(id);

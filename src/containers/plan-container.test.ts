@@ -46,6 +46,7 @@ test('[K6] a job that has done its work is not run again after a boot; what shal
   deepEqual(kinds(job('on-failure'), { ...done, exitCode: 3 }, seen('absent')), ['start']);
   deepEqual(kinds(spec(), done, seen('absent')), ['start']);
   deepEqual(kinds(job('no'), { ...done, digest: 'd0' }, seen('absent')), ['start'], 'it was another job');
+  deepEqual(kinds(job('no'), { ...done, exitCode: 143, stopped: true }, seen('absent')), ['start'], 'it was stopped before it was done');
 });
 
 test('[K7] removed from the guest before it is forgotten; not forgotten while the guest cannot be asked', () => {

@@ -60,7 +60,7 @@ function needsStart(spec: ContainerSpec, status: ContainerStatus | undefined, gu
 
 /** A job that ended as it should is not run again by a reboot of its machine. */
 function isFinished(spec: ContainerSpec, status: ContainerStatus | undefined): boolean {
-  if (status === undefined || status.phase !== 'exited' || status.digest !== spec.guest.digest) return false;
+  if (status === undefined || status.phase !== 'exited' || status.stopped || status.digest !== spec.guest.digest) return false;
   const policy = spec.guest.restart.policy;
   return policy === 'no' || (policy === 'on-failure' && status.exitCode === 0);
 }

@@ -12,6 +12,8 @@ export interface StatusRecorder {
   /** `stopped`: it is wished stopped now. */
   record(machineId: string, guestBootId: string, state: GuestContainerState, stopped: boolean): Promise<void>;
   starting(spec: ContainerSpec, guestBootId: string): Promise<void>;
+  /** Whatever ends `work`, also this daemon's death: if the container has been stopped in it, it is known as stopped by wish, and a wish to run starts it. */
+  whileRestarting(id: string, work: () => Promise<void>): Promise<void>;
   /** Not handed to a guest: its machine is not up. */
   pending(spec: ContainerSpec, why: string): Promise<void>;
   /** It ran when last seen and cannot be asked now. */
@@ -22,6 +24,8 @@ export interface StatusRecorder {
 
 export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecorder {
   const queues = new Map<string, Promise<void>>();
+  /** The run that is being stopped, by its start. */
+  const restarting = new Map<string, number | null>();
 
   function serially(id: string, work: () => Promise<void>): Promise<void> {
     const next = (queues.get(id) ?? Promise.resolve()).then(work, work);
@@ -39,14 +43,36 @@ export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecord
   return {
     record: (machineId, guestBootId, state, stopped) => write(state.id, (before) => {
       const status = statusOfGuestState(state, machineId, guestBootId);
-      return { ...status, stopped: status.phase === 'exited' && (stopped || (before?.stopped === true && before.digest === status.digest)) };
+      return { ...status, stopped: endsByWish(before, status, stopped, state.error !== '') || (restarting.has(state.id) && restarting.get(state.id) === status.startedAt) };
     }),
-    starting: (spec, guestBootId) => write(spec.id, (before) => ({ ...blank(spec), restarts: before?.restarts ?? 0, phase: 'starting', guestBootId })),
+    // That it was stopped by wish is forgotten only once the guest says it runs: a start that breaks off is begun again.
+    starting: (spec, guestBootId) => write(spec.id, (before) => {
+      const wished = before?.stopped === true && before.digest === spec.guest.digest ? { stopped: true, startedAt: before.startedAt } : {};
+      return { ...blank(spec), restarts: before?.restarts ?? 0, phase: 'starting', guestBootId, ...wished };
+    }),
+    async whileRestarting(id, work) {
+      try {
+        // Before it is stopped: a later daemon that finds it ended reads this.
+        await serially(id, async () => {
+          const before = await statuses.update(id, (seen) => (seen === undefined ? seen : { ...seen, stopped: true }));
+          restarting.set(id, before?.startedAt ?? null);
+        });
+        await work();
+      } finally {
+        restarting.delete(id);
+      }
+    },
     pending: (spec, why) => write(spec.id, () => ({ ...blank(spec), why })),
     unknown: (spec, why) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), phase: 'unknown', why })),
     failed: (spec, why) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), why: why.slice(0, 1000) })),
     forget: (id) => serially(id, async () => { await statuses.delete(id); }),
   };
+}
+
+/** It ended, and that was wished: now, or before it was last seen ended in that same run. */
+function endsByWish(before: ContainerStatus | undefined, status: ContainerStatus, stopped: boolean, couldNotStart: boolean): boolean {
+  if (status.phase !== 'exited') return false;
+  return stopped || (before?.stopped === true && before.digest === status.digest && before.startedAt === status.startedAt && !couldNotStart);
 }
 
 function blank(spec: ContainerSpec): ContainerStatus {

@@ -1,7 +1,8 @@
 /** Daemons that come, go and are cut off at any point, while machines live on: nothing doubled, nothing lost, nothing left. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { armFailpoints, seededDice, systemClock, waitUntil } from '#base';
+import { armFailpoints, seededDice, StrataError, systemClock, waitUntil } from '#base';
+import type { MachineStatus } from './machine.ts';
 import { openTestHost, statusOf, testMachine } from './testing/test-daemon.ts';
 
 const host = await openTestHost();
@@ -103,6 +104,26 @@ for (const times of [1, 3]) {
     });
   }
 }
+
+test('[M26] the store fails just after the VMM was started: that VMM is ended, and the next start has its interface', async () => {
+  const spec = testMachine();
+  let failed = 0;
+  const daemon = host.start({
+    ...host.store,
+    transact: async (transaction) => {
+      // What is written once the VMM runs says which process it is.
+      const found = transaction.writes.some((write) => 'value' in write && write.put === `machine-status/${spec.id}` && (write.value as MachineStatus).process !== null);
+      if (found && failed < 1) { failed += 1; throw new StrataError('no space', { code: 'store.diskFull', kind: 'exhausted' }); }
+      return host.store.transact(transaction);
+    },
+  });
+  await daemon.specs.put(spec.id, spec);
+  await statusOf(daemon, spec.id, 'running');
+  deepEqual([failed, host.world.starts.get(spec.id), host.network.taps.has(spec.id), host.world.doubleStarts], [1, 2, true, []]);
+  await daemon.specs.delete(spec.id);
+  await statusOf(daemon, spec.id, (status) => status === undefined);
+  await daemon.end();
+});
 
 test('[M25] random deaths, hangs, wishes and daemon restarts: never two of one machine, and at rest all is as wished', async () => {
   const dice = seededDice(20_261_125);

@@ -5,7 +5,7 @@
 import { asStrataError, StrataError, type Clock, type Log, type ProcessIdentity } from '#base';
 import type { HostNetwork } from '#pool';
 import type { GenerationGuard, OperationPerformer } from '#reconcile';
-import type { Engine } from './engine.ts';
+import type { Engine, RunningMachine } from './engine.ts';
 import type { EngineName } from './machine.ts';
 import type { MachineRecorder } from './machine-recorder.ts';
 import type { MachineSessions } from './machine-sessions.ts';
@@ -31,7 +31,8 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
       await recorder.change(id, (before) => states.stopping(before, spec === undefined ? 'it is removed' : spec.wanted === 'stopped' ? 'it is being stopped' : 'it is being restarted'));
     }
   };
-  const kill = async () => { await sessions.get(id)?.machine.kill(); };
+  let started: RunningMachine | undefined;
+  const kill = async () => { await (sessions.get(id)?.machine ?? started)?.kill(); };
 
   return {
     'machine.ensureTap': {
@@ -46,7 +47,8 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
         await sessions.forget(id);
         await recorder.change(id, (before) => states.starting(before, spec, engine.name, clock.now()));
         try {
-          await sessions.begin(spec, await engine.start(spec, signal));
+          started = await engine.start(spec, signal);
+          await sessions.begin(spec, started);
         } catch (thrown) {
           const error = asStrataError(thrown, `starting machine ${spec.name}`);
           await recorder.change(id, (before) => states.failedToStart(before, error.message, clock.now()));

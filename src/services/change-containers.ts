@@ -3,7 +3,7 @@
  * container changes, and the containers controller carries it out.
  */
 import { StrataError, waitUntil, type Clock } from '#base';
-import type { Containers, ContainerSpec } from '#containers';
+import type { Containers, ContainerSpec, ContainerStatus } from '#containers';
 import type { Addresses } from '#pool';
 import type { AppRecord } from './app-record.ts';
 import type { Steps } from './bring-up-app.ts';
@@ -36,7 +36,7 @@ export async function stopContainers(deps: ChangeDeps, request: ChangeRequest, s
   const members = await membersOf(deps, request.app.id, request.services);
   await Promise.all(members.map((spec) => steps.step(`stop ${spec.name}`, async () => {
     await wish(deps, spec.id, 'stopped');
-    await awaitPhase(deps, spec, (phase) => !['running', 'stopping', 'starting', 'waiting'].includes(phase), spec.guest.stopGraceMs + 60_000, request.signal);
+    await awaitStatus(deps, spec, ({ phase }) => !['running', 'stopping', 'starting', 'waiting'].includes(phase), spec.guest.stopGraceMs + 60_000, request.signal);
   })));
 }
 
@@ -44,8 +44,9 @@ export async function stopContainers(deps: ChangeDeps, request: ChangeRequest, s
 export async function startContainers(deps: ChangeDeps, request: ChangeRequest, steps: Steps): Promise<void> {
   const members = await membersOf(deps, request.app.id, request.services);
   await Promise.all(members.filter((spec) => spec.wanted === 'stopped').map((spec) => steps.step(`start ${spec.name}`, async () => {
+    const before = await startOf(deps, spec);
     await wish(deps, spec.id, 'running');
-    await awaitPhase(deps, spec, (phase) => phase === 'running', startLimitMs, request.signal);
+    await awaitRun(deps, spec, before, request.signal);
   })));
 }
 
@@ -57,9 +58,10 @@ export async function restartContainers(deps: ChangeDeps, request: ChangeRequest
     for (const spec of replicas) {
       request.signal.throwIfAborted();
       await steps.step(`restart ${spec.name}`, async () => {
+        const before = await startOf(deps, spec);
         if (spec.wanted === 'stopped') await wish(deps, spec.id, 'running');
         else await deps.containers.restart(spec.id);
-        await awaitPhase(deps, spec, (phase) => phase === 'running', startLimitMs, request.signal);
+        await awaitRun(deps, spec, before, request.signal);
       });
     }
   }));
@@ -107,10 +109,19 @@ async function wish(deps: ChangeDeps, id: string, wanted: 'running' | 'stopped')
   await deps.containers.specs.update(id, (spec) => (spec === undefined || spec.wanted === wanted ? spec : { ...spec, wanted, generation: spec.generation + 1 }));
 }
 
-async function awaitPhase(deps: ChangeDeps, spec: ContainerSpec, reached: (phase: string) => boolean, limitMs: number, signal: AbortSignal): Promise<void> {
+async function startOf(deps: ChangeDeps, spec: ContainerSpec): Promise<number | null> {
+  return (await deps.containers.statuses.get(spec.id))?.value.startedAt ?? null;
+}
+
+/** A job may have done its work before anybody sees it run: an end of another run than the one before will do. */
+async function awaitRun(deps: ChangeDeps, spec: ContainerSpec, before: number | null, signal: AbortSignal): Promise<void> {
+  await awaitStatus(deps, spec, ({ phase, startedAt, stopped }) => phase === 'running' || (phase === 'exited' && !stopped && startedAt !== before), startLimitMs, signal);
+}
+
+async function awaitStatus(deps: ChangeDeps, spec: ContainerSpec, reached: (status: ContainerStatus) => boolean, limitMs: number, signal: AbortSignal): Promise<void> {
   const look = async () => {
     const status = (await deps.containers.statuses.get(spec.id))?.value;
-    return status === undefined || reached(status.phase);
+    return status === undefined || reached(status);
   };
   await waitUntil(look, { what: `container ${spec.name} is as wished`, limitMs, everyMs: 100, clock: deps.clock, signal });
 }

@@ -16,6 +16,7 @@ import { bringUpApp, type BringUpDeps, type BringUpRequest, type Steps } from '.
 import { machinesToMake } from './admit-app.ts';
 import { previewApp } from './preview-app.ts';
 import { selectServices } from './select-services.ts';
+import { sweepLeftovers } from './sweep-leftovers.ts';
 import type { Edge } from './edge/index.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { appsController, observeApp, type AppControllerDeps } from './reconcile-apps.ts';
@@ -54,7 +55,7 @@ export interface Services {
   change(action: 'stop' | 'start' | 'restart', name: string, services: readonly string[], signal: AbortSignal, steps: Steps): Promise<void>;
   /** What `up` would do, one line each. */
   preview(request: Omit<BringUpRequest, 'signal' | 'waitMs'>): Promise<readonly string[]>;
-  /** Gives back what an `up` that never ended had taken; called once, before anything runs. */
+  /** Gives back what a daemon that died had taken for a record it never wrote, or left of one it had deleted; called once, before anything runs. */
   sweep(): Promise<void>;
   /** @throws StrataError `service.notFound` */
   checkServices(app: AppRecord, services: readonly string[]): void;
@@ -127,11 +128,7 @@ export function openServices(deps: ServicesDeps): Services {
       const { app } = selectServices(request.app, existing?.spec, request);
       return previewApp(app, existing, existing === undefined ? undefined : await observeApp(controllerDeps, existing), deps.host);
     },
-    async sweep() {
-      const known = new Set((await apps.list()).map((one) => `app/${one.value.id}`));
-      const lost = (await deps.ports.list()).filter((one) => one.owner.startsWith('app/') && !known.has(one.owner));
-      for (const one of lost) await deps.ports.releasePort(one.owner, one.port, one.protocol);
-    },
+    sweep: () => sweepLeftovers({ apps, places, machineSpecs, containers: deps.containers, addresses: deps.addresses, ports: deps.ports }),
     checkServices,
     async down(name, removeVolumes, graceMs) {
       const app = await findApp(name);

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import { protocolVersion, type AgentCalls, type AgentEvent, type AgentMethod, type GuestContainerState } from '#guest-protocol';
+import { protocolVersion, type AgentCalls, type AgentEvent, type AgentMethod, type GuestContainerSpec, type GuestContainerState } from '#guest-protocol';
 import { fakeContainer, type FakeContainer, type FakeLogLine } from './fake-container.ts';
 import { startFakeProgram, type FakeProgram } from './fake-exec.ts';
 import { serveFakeLine, type FakeLine } from './fake-line.ts';
@@ -24,6 +24,8 @@ export interface FakeGuest {
 export interface FakeGuestHost {
   readonly architecture: string;
   disks(): readonly string[];
+  /** A container that does not run is started. */
+  starting(spec: GuestContainerSpec): void;
   /** The guest switches itself off. */
   powerOff(): void;
 }
@@ -62,6 +64,7 @@ export function fakeGuest(host: FakeGuestHost): FakeGuest {
         container = fakeContainer(spec, nextPid, changed);
         containers.set(spec.id, container);
       }
+      if (!container.runs) host.starting(spec);
       container.start();
       return container.state();
     },

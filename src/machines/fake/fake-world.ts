@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { duplexPair, type Duplex } from 'node:stream';
 import { StrataError, type ProcessIdentity } from '#base';
+import type { GuestContainerSpec } from '#guest-protocol';
 import type { VmmExit } from '../engine.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { fakeGuest, type FakeGuest } from './fake-guest.ts';
@@ -30,6 +31,8 @@ export interface FakeWorld {
   /** Times a machine was started, and times it was started while it lived, which must not happen. */
   readonly starts: ReadonlyMap<string, number>;
   readonly doubleStarts: readonly string[];
+  /** Containers started while another had the same volume for writing, which must not happen. */
+  readonly doubleWriters: readonly string[];
   boot(spec: MachineSpec): FakeVmm;
   connect(vmm: FakeVmm): Duplex;
   /** Ends a VMM as a signal (or its own exit code) would. */
@@ -45,16 +48,26 @@ export interface FakeWorld {
 /** Beyond any pid the kernel gives, so that nothing real is ever signalled. */
 let lastPid = 4_300_000;
 
-export function fakeWorld(options: { readonly bootId?: string; /** From start to the guest's answer. */ readonly bootMs?: number } = {}): FakeWorld {
+export interface FakeWorldOptions {
+  readonly bootId?: string;
+  /** From start to the guest's answer. */
+  readonly bootMs?: number;
+  /** Wall time as daemons see it; the system's unless a test's clock runs at another pace. */
+  readonly now?: () => number;
+}
+
+export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   const vmms = new Map<string, FakeVmm>();
   const starts = new Map<string, number>();
   const doubleStarts: string[] = [];
+  const doubleWriters: string[] = [];
+  const now = options.now ?? Date.now;
   const settle = new WeakMap<FakeVmm, (exit: VmmExit) => void>();
   let bootId = options.bootId ?? randomUUID();
 
   function finish(vmm: FakeVmm, how: { readonly code?: number; readonly signal?: string; readonly stderr?: string }): void {
     if (vmm.exit !== undefined) return;
-    vmm.exit = { code: how.signal === undefined ? how.code ?? 0 : null, signal: how.signal ?? null, stderr: how.stderr ?? '', at: Date.now() };
+    vmm.exit = { code: how.signal === undefined ? how.code ?? 0 : null, signal: how.signal ?? null, stderr: how.stderr ?? '', at: now() };
     vmm.guest?.end();
     for (const wire of vmm.wires) wire.destroy();
     settle.get(vmm)?.(vmm.exit);
@@ -62,6 +75,16 @@ export function fakeWorld(options: { readonly bootId?: string; /** From start to
   function end(id: string, how: { readonly code?: number; readonly signal?: string; readonly stderr?: string } = { signal: 'SIGKILL' }): void {
     const vmm = vmms.get(id);
     if (vmm !== undefined) finish(vmm, how);
+  }
+
+  /** Whether in any guest another container writes, or will write again after a pause, to a volume of this one. */
+  function noteWriters(spec: GuestContainerSpec): void {
+    const own = writtenVolumes(spec);
+    const others = [...vmms.values()].filter((vmm) => vmm.exit === undefined).flatMap((vmm) => [...vmm.guest?.containers.values() ?? []]);
+    for (const other of others.filter((one) => one.spec.id !== spec.id && ['running', 'stopping', 'waiting'].includes(one.state().phase))) {
+      const shared = writtenVolumes(other.spec).filter((serial) => own.includes(serial));
+      if (shared.length > 0) doubleWriters.push(`${spec.id} was started while ${other.spec.id} had ${shared.join(', ')}`);
+    }
   }
 
   /** The guest comes up after a while, unless the machine's name says otherwise. */
@@ -74,13 +97,13 @@ export function fakeWorld(options: { readonly bootId?: string; /** From start to
       if (spec.name.startsWith('panics')) return finish(vmm, { code: 1, stderr: 'fake: the guest panicked' });
       if (spec.boot.kind !== 'guest-os' || spec.name.startsWith('mute')) return;
       print('[    0.100000] strata agent: ready\n');
-      vmm.guest = fakeGuest({ architecture: spec.architecture, disks: () => [...vmm.disks.keys()], powerOff: () => { if (!spec.name.startsWith('stubborn')) finish(vmm, { code: 0 }); } });
+      vmm.guest = fakeGuest({ architecture: spec.architecture, disks: () => [...vmm.disks.keys()], starting: noteWriters, powerOff: () => { if (!spec.name.startsWith('stubborn')) finish(vmm, { code: 0 }); } });
       for (const wire of vmm.wires) if (!wire.destroyed) vmm.guest.connect(wire);
     }, options.bootMs ?? 5).unref();
   }
 
   return {
-    vmms, starts, doubleStarts, end,
+    vmms, starts, doubleStarts, doubleWriters, end,
     get bootId() { return bootId; },
     boot(spec) {
       const before = vmms.get(spec.id);
@@ -135,4 +158,8 @@ export function fakeWorld(options: { readonly bootId?: string; /** From start to
       vmms.delete(id);
     },
   };
+}
+
+function writtenVolumes(spec: GuestContainerSpec): string[] {
+  return spec.mounts.flatMap((mount) => (mount.kind === 'volume' && !mount.readOnly ? [mount.serial] : []));
 }

@@ -23,7 +23,8 @@ export interface TestHost {
   readonly store: Store;
   readonly world: FakeWorld;
   readonly network: FakeNetwork;
-  start(): TestDaemon;
+  /** @param on the store as that daemon sees it, where it differs */
+  start(on?: Store): TestDaemon;
   close(): Promise<void>;
 }
 
@@ -41,12 +42,12 @@ export async function openTestHost(policy: Partial<MachinePolicy> = {}): Promise
   const network = fakeNetwork();
   return {
     store, world, network,
-    start() {
+    start(on = store) {
       const opened = openMachines({
-        instance, store, network, engines: [openFakeEngine({ world })], clock: systemClock, dice: systemDice, log: silentLog, policy: { ...testPolicy, ...policy },
+        instance, store: on, network, engines: [openFakeEngine({ world })], clock: systemClock, dice: systemDice, log: silentLog, policy: { ...testPolicy, ...policy },
         host: { bootId: () => world.bootId, endProcess: (identity) => Promise.resolve(world.endProcess(identity)) },
       });
-      const run = runControllers({ controllers: [opened.controller], store, clock: systemClock, dice: systemDice, log: silentLog, fullRoundMs: 500, backOff: { firstMs: 5, maxMs: 100 } });
+      const run = runControllers({ controllers: [opened.controller], store: on, clock: systemClock, dice: systemDice, log: silentLog, fullRoundMs: 500, backOff: { firstMs: 5, maxMs: 100 } });
       return { ...opened, run, async end() { await run.stop(); await opened.stop(); } };
     },
     async close() {
