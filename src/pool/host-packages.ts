@@ -31,11 +31,11 @@ export const hostPackages: readonly HostPackage[] = [
   { name: 'libc6-dev-amd64-cross', purpose: 'C library of the guest OS for x86_64', programs: [], use: 'amd64' },
   { name: 'busybox-static', purpose: 'small programs for images in tests', programs: ['busybox'], use: 'tests' },
   { name: 'coreutils', purpose: 'file modes in tests, copies in benches', programs: ['stat', 'cp'], use: 'tests' },
-  { name: 'binutils', purpose: 'what programs are linked with, in tests', programs: ['readelf'], use: 'tests' },
   { name: 'qemu-utils', purpose: 'makes hostile disks in tests', programs: ['qemu-img'], minimal: '1:7.2', use: 'tests' },
   { name: 'docker-registry', purpose: 'image registry on loopback for tests', programs: ['docker-registry'], use: 'tests' },
   { name: 'curl', purpose: 'asks as a client in tests', programs: ['curl'], use: 'tests' },
   { name: 'procps', purpose: 'looks for processes in tests', programs: ['pgrep'], use: 'tests' },
+  { name: 'crun', purpose: 'starts containers by hand in benches', programs: ['crun'], use: 'bench' },
   { name: 'wrk', purpose: 'loads the gateway in benches', programs: ['wrk'], use: 'bench' },
 ];
 
