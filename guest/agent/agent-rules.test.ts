@@ -51,16 +51,19 @@ test('[G33] without a success it is unhealthy after exactly as many failures as 
   let state = newProbeState(0);
   for (let failures = 1; failures <= 3; failures += 1) {
     assert.equal(state.health, 'starting');
-    state = afterProbe(state, probe, false, 6000 + failures);
+    state = afterProbe(state, probe, false, 30_000 * failures);
+    state = afterProbe(state, probe, false, 30_000 * failures + 100); // between two intervals of a start: a look, no verdict
   }
   assert.equal(state.health, 'unhealthy');
 });
 
-test('[G33] a starting container is asked often, a healthy one at its interval', () => {
+test('[G33] a starting container is asked often and ever less often, a healthy one at its interval', () => {
   const state = newProbeState(0);
-  assert.ok(nextProbeMs(state, probe, 0, true) <= 500);
-  assert.equal(nextProbeMs(state, probe, 1000, false), 500);
-  assert.equal(nextProbeMs(afterProbe(state, probe, true, 0), probe, 1000, false), 30_000);
+  const pauses = (test: GuestProbe['test']) => [0, 400, 4000, 100_000, 1_000_000].map((now) => nextProbeMs(state, { ...probe, test, startPeriodMs: 0 }, now));
+  assert.deepEqual(pauses({ kind: 'tcp', port: 80 }), [100, 100, 500, 12_500, 30_000]);
+  assert.deepEqual(pauses({ kind: 'command', argv: ['true'] }), [100, 400, 4000, 30_000, 30_000]);
+  assert.equal(nextProbeMs(state, probe, 4000), 500, 'within the start period not less often than it says');
+  assert.equal(nextProbeMs(afterProbe(state, probe, true, 0), probe, 1000), 30_000);
 });
 
 const passwd = 'root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/var/www:/bin/false\n';

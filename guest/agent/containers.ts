@@ -158,7 +158,7 @@ export class Container {
     this.#lastProbe = null;
     void ended.then((code) => this.#ended(code));
     this.#changed(this.state());
-    if (this.#spec.health !== null) this.#probeLater(true);
+    this.#probeLater();
   }
 
   async #ended(code: number): Promise<void> {
@@ -236,11 +236,11 @@ export class Container {
     this.log.remove();
   }
 
-  #probeLater(first: boolean): void {
+  #probeLater(): void {
     const test = this.#spec.health;
     const state = this.#probe;
     if (test === null || state === undefined || this.#phase !== 'running') return;
-    this.#probeTimer = after(nextProbeMs(state, test, sys.monotonic(), first), () => { void this.#probeNow(); });
+    this.#probeTimer = after(nextProbeMs(state, test, sys.monotonic()), () => { void this.#probeNow(); });
   }
 
   async #probeNow(): Promise<void> {
@@ -253,7 +253,7 @@ export class Container {
     this.#probe = afterProbe(this.#probe, test, result.ok, sys.monotonic());
     this.#lastProbe = { atMs: Date.now(), ok: result.ok, output: result.output };
     if (this.#probe.health !== before || (!result.ok && before === 'starting')) this.#changed(this.state());
-    this.#probeLater(false);
+    this.#probeLater();
   }
 
   /** Runs a program inside to its end; for probes. */
