@@ -15,8 +15,8 @@ interface Cost { readonly residentMb: number; readonly ownMb: number; readonly s
 async function costOf(pid: number): Promise<Cost> {
   const [rollup, stat] = [await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'), await readFile(`/proc/${pid}/stat`, 'utf8')];
   const megabytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(rollup)?.[1] ?? 0) * 1024 / 1e6;
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return { residentMb: megabytes('Rss'), ownMb: megabytes('Pss'), seconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond };
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // its own time and that of the programs it ran: utime, stime, cutime, cstime
+  return { residentMb: megabytes('Rss'), ownMb: megabytes('Pss'), seconds: [11, 12, 13, 14].reduce((total, at) => total + Number(fields[at]), 0) / ticksPerSecond };
 }
 
 const sum = (costs: readonly Cost[], of: keyof Cost): number => costs.reduce((total, one) => total + one[of], 0);
