@@ -29,6 +29,7 @@ const image = { digest, architecture: 'x86_64', config: {}, size: 1, createdAt: 
 const images = { find: async (name: string) => (name === digest ? image : undefined), squashfsPath: () => squashfs } as unknown as Images;
 
 let made = 0;
+let unplugMs = 0;
 let store: Store;
 let world: FakeWorld;
 let machines: OpenedMachines;
@@ -38,7 +39,7 @@ let machineId: string;
 
 async function openDaemon(): Promise<void> {
   machines = openMachines({
-    instance, store, network: fakeNetwork(), engines: [openFakeEngine({ world })], clock: systemClock, dice: systemDice, log: silentLog, policy: { firstBackOffMs: 20, longestBackOffMs: 100 },
+    instance, store, network: fakeNetwork(), engines: [openFakeEngine({ world, unplugMs })], clock: systemClock, dice: systemDice, log: silentLog, policy: { firstBackOffMs: 20, longestBackOffMs: 100 },
     host: { bootId: () => world.bootId, endProcess: async (process) => world.endProcess(process) },
   });
   containers = openContainers({ instance, store, machines: machines.machines, images, clock: systemClock, log: silentLog });
@@ -53,6 +54,7 @@ async function closeDaemon(): Promise<void> {
 
 beforeEach(async () => {
   made += 1;
+  unplugMs = 0;
   store = await openSqliteStore({ path: join(folder, `store-${made}.db`) });
   world = fakeWorld();
   await openDaemon();
@@ -116,6 +118,31 @@ test('[K8] a wish becomes a running container with its disks; without it both go
   await gone(two.id);
   deepEqual(diskSerials(), []);
   ok(existsSync(volumePath(instance, volume)), 'data outlives containers');
+});
+
+test('[K15] an image that is being unplugged for one container is plugged in anew for the next, whenever that comes', async () => {
+  await closeDaemon();
+  unplugMs = 40;
+  await openDaemon();
+  const vmm = () => world.vmms.get(machineId);
+  const moments = [
+    { when: 'the VMM unplugs it', holds: () => vmm()?.guest?.containers.size === 0 },
+    { when: 'the guest lets go of it', holds: () => (vmm()?.leaving.size ?? 0) > 0 },
+  ];
+  for (const moment of moments) {
+    const first = await wish('first', ['serve']);
+    await statusOf(first.id, running, 'running');
+    await containers.specs.delete(first.id);
+    await waitUntil(moment.holds, { what: moment.when, limitMs: 10_000, everyMs: 1 });
+    const [one, two] = [await wish('one', ['serve']), await wish('two', ['serve'])];
+    for (const { id } of [one, two]) {
+      await statusOf(id, running, 'running');
+      await containers.specs.delete(id);
+    }
+    await Promise.all([gone(one.id), gone(two.id)]);
+    deepEqual(diskSerials(), []);
+    deepEqual(vmm()?.guest?.refusedStarts, [], moment.when);
+  }
 });
 
 test('[K5] stop and start by wish; a missing image is told and mended later', async () => {

@@ -10,6 +10,7 @@ import { recordsOf, type Records, type Store } from '#store';
 import { containerSpecSchema, containerStatusSchema, type ContainerSpec, type ContainerStatus } from './container.ts';
 import { openGuestSessions, type GuestSession } from './guest-sessions.ts';
 import type { Images } from './images/image.ts';
+import { machineTurns } from './machine-turns.ts';
 import { statusRecorder } from './record-guest-state.ts';
 import { containersController } from './reconcile-containers.ts';
 import { imageSerial, volumeSchema, type Volume } from './volume.ts';
@@ -106,7 +107,7 @@ export function openContainers(deps: ContainersDeps): Containers {
     specs, statuses, volumes,
     controller: containersController({
       containers: specs, statuses, machineSpecs, machineStatuses, sessions, recorder, clock: deps.clock, log: deps.log,
-      performer: { instance: deps.instance, machines: deps.machines, images: deps.images, volumeBytes, serialsInUse },
+      performer: { instance: deps.instance, machines: deps.machines, images: deps.images, turns: machineTurns(), clock: deps.clock, volumeBytes, serialsInUse },
     }),
     connection: async (id) => (await sessionOf(id)).session.connection,
     async logs(id, options) {

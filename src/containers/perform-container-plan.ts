@@ -2,22 +2,27 @@
  * Carries out one operation of a container's plan. Each is idempotent: run twice it does nothing the second
  * time, so a crash between any two steps is mended by the next round.
  */
-import { failpoint, StrataError, type Instance } from '#base';
+import { failpoint, StrataError, waitUntil, type Clock, type Instance } from '#base';
 import type { Machines } from '#machines';
 import type { ContainerSpec } from './container.ts';
 import type { GuestSession } from './guest-sessions.ts';
 import type { Images } from './images/image.ts';
+import type { MachineTurns } from './machine-turns.ts';
 import type { ContainerOperation } from './plan-container.ts';
 import { ensureVolumeDisk } from './ensure-volume-disk.ts';
 import { imageSerial, volumeDisk } from './volume.ts';
 
 /** From the plugging of a disk to its being seen by a busy guest. */
 const diskLimitMs = 20_000;
+/** How often a guest is asked if a disk has gone; unplugging takes a busy one some tens of milliseconds. */
+const goneEveryMs = 20;
 
 export interface ContainerPerformer {
   readonly instance: Instance;
   readonly machines: Machines;
   readonly images: Images;
+  readonly turns: MachineTurns;
+  readonly clock: Clock;
   /** Size that a volume's record asks for. @throws StrataError `container.volumeMissing` */
   volumeBytes(id: string): Promise<number>;
   /** Serials of disks that other containers of the machine still use. */
@@ -55,7 +60,7 @@ async function start(deps: ContainerPerformer, context: PerformContext): Promise
     await ensureVolumeDisk(deps.instance, id, await deps.volumeBytes(id));
     disks.push({ ...volumeDisk(deps.instance, id), format: 'raw' as const });
   }
-  await Promise.all(disks.map((disk) => deps.machines.attachDisk(context.machineId, disk)));
+  await deps.turns.inTurn(context.machineId, () => Promise.all(disks.map((disk) => deps.machines.attachDisk(context.machineId, disk))));
   failpoint('container.start.attached');
   // A plugged disk is there for the guest a moment later; without it the first start would fail and be tried again.
   await session.connection.call('awaitDisks', { serials: disks.map((disk) => disk.serial), timeoutMs: diskLimitMs }, { timeoutMs: diskLimitMs + 10_000 });
@@ -76,16 +81,22 @@ async function remove(context: PerformContext): Promise<void> {
   session.forget(context.id);
 }
 
-/** Unplugs disks nobody else in the machine uses, so that a volume can move and an image can be deleted. */
+/**
+ * Unplugs disks nobody else in the machine uses, so that a volume can move and an image can be deleted. Who uses
+ * one has a record before it plugs it in, so in its turn it is either seen here or plugs the disk in anew. The VMM
+ * lets go at once and the guest a moment later: until then it would show the disk to the next who asks for it.
+ */
 async function releaseDisks(deps: ContainerPerformer, context: PerformContext): Promise<void> {
   const session = required(context.session, context.id);
-  const inUse = await deps.serialsInUse(context.machineId, context.id);
-  const { disks } = await session.connection.call('stats', {});
-  const own = disks.filter((serial) => (serial.startsWith('img-') || serial.startsWith('v')) && !inUse.has(serial));
-  for (const serial of own) {
-    await session.connection.call('releaseDisk', { serial });
-    await deps.machines.detachDisk(context.machineId, serial);
-  }
+  await deps.turns.inTurn(context.machineId, async () => {
+    const { disks } = await session.connection.call('stats', {});
+    const inUse = await deps.serialsInUse(context.machineId, context.id);
+    for (const serial of disks.filter((one) => (one.startsWith('img-') || one.startsWith('v')) && !inUse.has(one))) {
+      await session.connection.call('releaseDisk', { serial });
+      await deps.machines.detachDisk(context.machineId, serial);
+      await waitUntil(async () => !(await session.connection.call('stats', {})).disks.includes(serial), { what: `the guest lets go of the disk ${serial}`, limitMs: diskLimitMs, everyMs: goneEveryMs, clock: deps.clock });
+    }
+  });
 }
 
 function required<T>(value: T | undefined, id: string): T {

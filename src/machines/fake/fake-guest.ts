@@ -14,6 +14,8 @@ export interface FakeGuest {
   /** How often the host set the guest's identity, and with what; for tests. */
   readonly configured: readonly AgentCalls['configure']['params'][];
   readonly containers: ReadonlyMap<string, FakeContainer>;
+  /** Why containers were not started, in order. */
+  readonly refusedStarts: readonly string[];
   /** Says something unasked, as a hostile guest may. */
   say(event: AgentEvent): void;
   /** Takes a new connection of the host. */
@@ -26,6 +28,8 @@ export interface FakeGuestHost {
   disks(): readonly string[];
   /** A container that does not run is started. */
   starting(spec: GuestContainerSpec): void;
+  /** Those among them that are being unplugged. */
+  leaving(): ReadonlySet<string>;
   /** The guest switches itself off. */
   powerOff(): void;
 }
@@ -37,6 +41,7 @@ export function fakeGuest(host: FakeGuestHost): FakeGuest {
   const bootedAt = performance.now();
   const configured: AgentCalls['configure']['params'][] = [];
   const containers = new Map<string, FakeContainer>();
+  const refusedStarts: string[] = [];
   const files = new Map<string, Buffer>();
   const programs = new Map<number, FakeProgram>();
   let line: FakeLine | undefined;
@@ -51,13 +56,20 @@ export function fakeGuest(host: FakeGuestHost): FakeGuest {
     return container;
   };
 
+  /** One that is being unplugged is still seen, and gone the moment it is mounted. */
+  const demandDisks = (serials: readonly string[]): void => {
+    const missing = serials.filter((serial) => !host.disks().includes(serial) || host.leaving().has(serial));
+    if (missing.length === 0) return;
+    refusedStarts.push(`disks not seen: ${missing.join(', ')}`);
+    throw new Error(refusedStarts.at(-1));
+  };
+
   const handlers: Handlers = {
     hello: ({ nonce }) => ({ nonce, protocol: protocolVersion, agentVersion: '0.0.0-fake', bootId, kernel: '6.12.0-fake', architecture: host.architecture, uptimeMs: uptimeMs() }),
     configure: (params) => { configured.push(params); return {}; },
     ping: () => ({ uptimeMs: uptimeMs() }),
     containerStart({ spec }) {
-      const missing = [spec.imageSerial, ...spec.mounts.flatMap((mount) => (mount.kind === 'volume' ? [mount.serial] : []))].filter((serial) => !host.disks().includes(serial));
-      if (missing.length > 0) throw new Error(`disks not seen: ${missing.join(', ')}`);
+      demandDisks([spec.imageSerial, ...spec.mounts.flatMap((mount) => (mount.kind === 'volume' ? [mount.serial] : []))]);
       let container = containers.get(spec.id);
       if (container === undefined || container.spec.digest !== spec.digest) {
         container?.remove();
@@ -97,11 +109,7 @@ export function fakeGuest(host: FakeGuestHost): FakeGuest {
       return {};
     },
     stats: () => ({ memoryTotalBytes: 1024 ** 3, memoryAvailableBytes: 700 * 1024 ** 2, load1: 0.1, uptimeMs: uptimeMs(), disks: host.disks() }),
-    awaitDisks({ serials }) {
-      const missing = serials.filter((serial) => !host.disks().includes(serial));
-      if (missing.length > 0) throw new Error(`disks not seen: ${missing.join(', ')}`);
-      return {};
-    },
+    awaitDisks({ serials }) { demandDisks(serials); return {}; },
     releaseDisk: () => ({}),
     freezeDisk: () => ({}),
     powerOff() {
@@ -124,7 +132,7 @@ export function fakeGuest(host: FakeGuestHost): FakeGuest {
   }
 
   return {
-    bootId, configured, containers,
+    bootId, configured, containers, refusedStarts,
     say: (event) => line?.send(event),
     connect(next) {
       wire?.destroy();

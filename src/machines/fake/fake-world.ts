@@ -16,6 +16,8 @@ export interface FakeVmm {
   readonly process: ProcessIdentity;
   guest: FakeGuest | undefined;
   readonly disks: Map<string, MachineDisk>;
+  /** Unplugged, but the guest has not noticed yet. */
+  readonly leaving: Set<string>;
   console: Buffer;
   hung: boolean;
   exit: VmmExit | undefined;
@@ -97,7 +99,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       if (spec.name.startsWith('panics')) return finish(vmm, { code: 1, stderr: 'fake: the guest panicked' });
       if (spec.boot.kind !== 'guest-os' || spec.name.startsWith('mute')) return;
       print('[    0.100000] strata agent: ready\n');
-      vmm.guest = fakeGuest({ architecture: spec.architecture, disks: () => [...vmm.disks.keys()], starting: noteWriters, powerOff: () => { if (!spec.name.startsWith('stubborn')) finish(vmm, { code: 0 }); } });
+      vmm.guest = fakeGuest({ architecture: spec.architecture, disks: () => [...new Set([...vmm.disks.keys(), ...vmm.leaving])], leaving: () => vmm.leaving, starting: noteWriters, powerOff: () => { if (!spec.name.startsWith('stubborn')) finish(vmm, { code: 0 }); } });
       for (const wire of vmm.wires) if (!wire.destroyed) vmm.guest.connect(wire);
     }, options.bootMs ?? 5).unref();
   }
@@ -115,7 +117,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       lastPid += 1;
       const { promise, resolve } = Promise.withResolvers<VmmExit>();
       const vmm: FakeVmm = {
-        spec, process: { bootId, pid: lastPid, startTicks: lastPid }, guest: undefined, disks: new Map(spec.disks.map((disk) => [disk.serial, disk])),
+        spec, process: { bootId, pid: lastPid, startTicks: lastPid }, guest: undefined, disks: new Map(spec.disks.map((disk) => [disk.serial, disk])), leaving: new Set(),
         console: Buffer.alloc(0), hung: spec.name.startsWith('hangs'), exit: undefined, exited: promise, wires: new Set(),
       };
       settle.set(vmm, resolve);

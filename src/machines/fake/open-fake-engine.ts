@@ -17,6 +17,8 @@ export interface OpenFakeEngineOptions {
   readonly checkDisks?: boolean;
   /** How long an operation on a hung machine takes to fail. Default 200 ms. */
   readonly hungMs?: number;
+  /** How long the VMM takes to unplug a disk, and the guest then to notice. Default: none. */
+  readonly unplugMs?: number;
 }
 
 const capabilities: EngineCapabilities = { name: 'fake', architectures, hotplugDisks: true, maxDisks: 64, maxProcessors: 64, ownDisks: true, pause: false, snapshot: false, version: 'fake 1' };
@@ -35,20 +37,20 @@ export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { 
       signal?.throwIfAborted();
       if (spec.name.startsWith('refuse-boot')) throw new StrataError(`fake: ${spec.name} does not boot`, { code: 'engine.startFailed', kind: 'unavailable', advice: 'give it another name' });
       await Promise.all(spec.disks.map(checkDisk));
-      return runningMachine(world, world.boot(spec), checkDisk, options.hungMs ?? 200);
+      return runningMachine(world, world.boot(spec), checkDisk, options);
     },
     adopt(spec) {
       const vmm = world.vmms.get(spec.id);
       if (vmm === undefined) return Promise.resolve({ found: 'gone', exit: null });
       if (vmm.exit !== undefined) return Promise.resolve({ found: 'gone', exit: vmm.exit });
       if (vmm.hung) return Promise.resolve({ found: 'unknown', why: 'its control socket does not answer' });
-      return Promise.resolve({ found: 'running', machine: runningMachine(world, vmm, checkDisk, options.hungMs ?? 200) });
+      return Promise.resolve({ found: 'running', machine: runningMachine(world, vmm, checkDisk, options) });
     },
     async erase(id) { world.erase(id); },
   };
 }
 
-function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: MachineDisk) => Promise<void>, hungMs: number): RunningMachine {
+function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: MachineDisk) => Promise<void>, { hungMs = 200, unplugMs = 0 }: OpenFakeEngineOptions): RunningMachine {
   const open = new Set<Duplex>();
   const alive = async (): Promise<void> => {
     if (vmm.exit !== undefined) throw new StrataError(`the VMM of ${vmm.spec.name} has ended`, { code: 'engine.gone', kind: 'unavailable' });
@@ -83,7 +85,13 @@ function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: Machin
       await checkDisk(disk);
       vmm.disks.set(disk.serial, disk);
     },
-    async detachDisk(serial) { await alive(); vmm.disks.delete(serial); },
+    async detachDisk(serial) {
+      await alive();
+      if (unplugMs > 0) await new Promise((resolve) => { setTimeout(resolve, unplugMs); });
+      if (!vmm.disks.delete(serial) || unplugMs === 0) return;
+      vmm.leaving.add(serial);
+      setTimeout(() => vmm.leaving.delete(serial), unplugMs).unref();
+    },
     async disks() { await alive(); return [...vmm.disks.keys()]; },
     async pressPowerButton() { await alive(); if (!vmm.spec.name.startsWith('stubborn')) setTimeout(() => world.end(vmm.spec.id, { code: 0 }), 5); },
     async kill() { if (world.vmms.get(vmm.spec.id) === vmm) world.end(vmm.spec.id, { signal: 'SIGKILL' }); return vmm.exited; },
