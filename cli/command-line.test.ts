@@ -66,11 +66,12 @@ test('[L2] a service that never gets healthy is exit 1, with the reason', async 
   match(up.err, /strata: web did not become healthy: connection refused\n {2}see `strata logs web`\n$/);
 });
 
-test('[L2] exec has the exit code of the command, 127 for none such, 2 for bad usage, 125 for us', async (t) => {
+test('[L2] exec has the exit code of the command, 127 for none such, 126 for one that cannot be started, 2 for bad usage, 125 for us', async (t) => {
   const { run } = await openLab(t);
   deepEqual(await run(['exec', 'web', 'echo', '-n', '--', 'hi']), { code: 0, out: '-n -- hi\n', err: '' });
   deepEqual(await run(['exec', '-T', 'web', 'fail', '42']), { code: 42, out: '', err: 'bad luck\n' });
   equal((await run(['exec', 'web', 'nosuch'])).code, 127);
+  deepEqual(await run(['exec', '-w', '/nosuch', 'web', 'homeless']), { code: 126, out: '', err: 'strata: it cannot be started in /nosuch: there is no such folder\n' });
   equal((await run(['exec', 'web'])).code, 2);
   equal((await run(['exec', 'nosuch', 'echo'])).code, 2);
   equal((await run(['exec', '-p', 'nosuch', 'web', 'echo'])).code, 125);

@@ -59,7 +59,7 @@ function exitCodeOf(error: unknown, chosen: Chosen): number {
   if (error instanceof UsageError) return exitCodes.usage;
   const isExec = chosen.verb.passThrough === true;
   if (!(error instanceof ClientProblem)) return isExec ? exitCodes.platform : exitCodes.failed;
-  if (isExec) return { 'exec.commandNotFound': exitCodes.notFound, 'exec.notExecutable': exitCodes.cannotInvoke }[error.code as string] ?? exitCodes.platform;
+  if (isExec) return { 'exec.commandNotFound': exitCodes.notFound, 'exec.notExecutable': exitCodes.cannotInvoke, 'exec.noWorkingFolder': exitCodes.cannotInvoke }[error.code as string] ?? exitCodes.platform;
   if (error.status === 400) return exitCodes.usage;
   return error.code === 'client.timeout' || error.status === 504 ? exitCodes.timeout : exitCodes.failed;
 }

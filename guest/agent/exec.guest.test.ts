@@ -56,6 +56,7 @@ describe('exec in a guest', () => {
   test('[G4] a missing program is commandNotFound, one that cannot run notExecutable', async () => {
     await assert.rejects(bench.exec(box, ['no-such-program']), refusedWith('commandNotFound'));
     await assert.rejects(bench.exec(box, ['/etc/passwd']), refusedWith('notExecutable'));
+    for (const cwd of ['/no/such/folder', '/etc/passwd']) await assert.rejects(bench.exec(box, ['true'], { cwd }), refusedWith('noWorkingFolder'));
     await assert.rejects(bench.exec('nobody', ['true']), refusedWith('noContainer'));
     assert.equal((await bench.exec(box, ['true'])).code, 0, 'a failed exec leaves nothing behind');
   });

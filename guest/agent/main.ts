@@ -64,10 +64,11 @@ async function answer(value: unknown): Promise<void> {
   }
 }
 
-/** spawn reports '<errno> <program>': 2 is ENOENT, 13 EACCES, 8 ENOEXEC. */
+/** spawn reports '<errno> <program>', or 'chdir <errno> <folder>': 2 is ENOENT, 13 EACCES, 8 ENOEXEC. */
 function codeOf(error: Error): string {
   const { code } = error as { code?: string };
   if (code !== undefined) return code;
+  if (error.message.startsWith('chdir ')) return 'noWorkingFolder';
   if (error.message.startsWith('2 ')) return 'commandNotFound';
   if (error.message.startsWith('13 ') || error.message.startsWith('8 ')) return 'notExecutable';
   return 'failed';

@@ -64,7 +64,7 @@ export interface Backend {
     stop(handle: string, options: ChangeOptions & { readonly force: boolean }): Promise<Machine>;
     restart(handle: string, options: ChangeOptions & { readonly force: boolean }): Promise<Machine>;
     logs(handle: string, query: { readonly follow: boolean; readonly tail: number | undefined }, signal: AbortSignal): Promise<AsyncIterable<ConsoleLine>>;
-    /** Resolves with the program's exit code. @throws `exec.commandNotFound` (CLI 127), `exec.notExecutable` (CLI 126) */
+    /** Resolves with the program's exit code. @throws `exec.commandNotFound` (CLI 127), `exec.notExecutable` and `exec.noWorkingFolder` (CLI 126) */
     exec(handle: string, request: ExecRequest, session: TerminalSession): Promise<number>;
     /** Runs until the client leaves or the machine ends. */
     console(handle: string, session: TerminalSession): Promise<void>;

@@ -167,7 +167,7 @@ async function* eventsOf(bus: EventEmitter, signal: AbortSignal): AsyncGenerator
   }
 }
 
-/** Programs of the fake guest: cat, echo, exit, wait (for a signal), missing. */
+/** Programs of the fake guest: cat, echo, fail, wait (for a signal), homeless (in no folder there is); others are missing. */
 async function runFake(argv: readonly string[], session: TerminalSession, heard: (TerminalSize | string)[], changes: string[]): Promise<number> {
   const [program, ...args] = argv;
   changes.push(`exec ${argv.join(' ')}`);
@@ -182,5 +182,6 @@ async function runFake(argv: readonly string[], session: TerminalSession, heard:
       session.gone.addEventListener('abort', () => { heard.push('gone'); resolve(1); });
     });
   }
+  if (program === 'homeless') throw new StrataError('it cannot be started in /nosuch: there is no such folder', { code: 'exec.noWorkingFolder', kind: 'refused' });
   throw new StrataError(`${program}: not found`, { code: 'exec.commandNotFound', kind: 'invalid' });
 }

@@ -13,7 +13,8 @@
  * Starts a program. {argv, env, stdio: [in, out, err], cwd?, terminal?, namespaces?: [fd…], pidNamespace?: fd and
  * ownPidNamespace?: fd to come back to, cgroup?: fd of cgroup.procs,
  * root?: fd of the root folder, uid?, gid?, groups?, capabilities?: [low, high]}. Returns the pid of the program as this
- * namespace sees it; throws "<errno> <what>" where it could not be started (ENOENT: no such program).
+ * namespace sees it; throws "<errno> <what>" where it could not be started (ENOENT: no such program),
+ * "chdir <errno> <folder>" where there is no such folder.
  */
 FUNCTION(js_spawn)
 {

@@ -49,7 +49,10 @@ void become(const struct entry *e, int error)
     if (setgid((gid_t)e->gid) < 0) report(error, "setgid");
     if (e->drop_capabilities) limit_capabilities(e, error);
     if (setuid((uid_t)e->uid) < 0) report(error, "setuid");
-    if (e->directory != NULL && chdir(e->directory) < 0) report(error, "working directory");
+    if (e->directory != NULL && chdir(e->directory) < 0) {
+        dprintf(error, "chdir %d %.200s", errno, e->directory);
+        _exit(126);
+    }
     syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */); /* nothing of ours goes in, the line to the host least of all */
     environ = e->env; /* so that the program is looked for in the PATH it will have */
     execvp(e->argv[0], e->argv);

@@ -56,12 +56,13 @@ test('[M61] calls are answered by id, in any order; refusals, time limits and lo
   await rejects(connection.call('ping', {}, { timeoutMs: 10 }), { code: 'agent.timeout' });
   const late = await guest.request('ping');
   guest.json({ id: late.id, result: { uptimeMs: 4 } }); // nobody waits any more, which is no breach
-  for (const [code, expected] of [['commandNotFound', 'exec.commandNotFound'], ['notExecutable', 'exec.notExecutable']]) {
+  for (const [code, said, expected] of [['commandNotFound', '2 nosuch', { code: 'exec.commandNotFound' }], ['notExecutable', '13 nosuch', { code: 'exec.notExecutable' }],
+    ['noWorkingFolder', 'chdir 2 /no such', { code: 'exec.noWorkingFolder', message: 'it cannot be started in /no such: there is no such folder' }]] as const) {
     const stream = connection.openStream();
     const call = connection.call('exec', execOf(stream.id));
-    guest.json({ id: (await guest.request('exec')).id, error: { code, message: '2 nosuch' } });
-    await rejects(call, { code: expected });
-    await rejects(stream.done, { code: expected });
+    guest.json({ id: (await guest.request('exec')).id, error: { code, message: said } });
+    await rejects(call, expected);
+    await rejects(stream.done, expected);
   }
   const stop = new AbortController();
   const aborted = connection.call('ping', {}, { signal: stop.signal });
