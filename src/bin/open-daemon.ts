@@ -57,6 +57,7 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
     instance, store, containers, images, addresses, ports, network, gateway, edge, hostsPort, clock, dice, log,
     upstreamDns: await readNameServers(), host: { processors: availableParallelism() },
     prepareGuest: async (architecture, engine, say) => { await guestOs(architecture, engine === 'uml' ? 'uml' : 'machine', say); },
+    checkMachines: (wishes) => host.checkSizes(wishes.map(placementOf)),
     admitMachines: async (wishes) => {
       if (wishes.length === 0) return;
       // Only of engines that are asked for: a proof runs a guest.
@@ -100,7 +101,7 @@ async function takeHostsPort(ports: Ports, instance: Instance): Promise<number> 
 }
 
 function placementOf(machine: MachineWish): PlacementRequest {
-  return { architecture: machine.architecture, processors: machine.processors, memoryMiB: machine.memoryMiB, diskBytes: diskBytesNow, engine: machine.engine };
+  return { name: machine.name, architecture: machine.architecture, processors: machine.processors, memoryMiB: machine.memoryMiB, diskBytes: diskBytesNow, engine: machine.engine };
 }
 
 function programVersion(): string {

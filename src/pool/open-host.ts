@@ -6,7 +6,7 @@ import { asStrataError, atomicWrite, isId, newId, StrataError, type Clock, type 
 import { recordsOf, type Records, type Store } from '#store';
 import { hostSchema, type Host, type Promised, type Proof } from './host.ts';
 import { observeHost } from './observe-host.ts';
-import { placeMachine, placementError, type PlacementRequest } from './place-machine.ts';
+import { firstTooLarge, placeMachine, placementError, tooLargeError, withRequest, type PlacementRequest } from './place-machine.ts';
 
 export interface OpenHostDeps {
   readonly instance: Instance;
@@ -33,6 +33,8 @@ export interface PoolHost {
   admit(request: PlacementRequest): Promise<HostId>;
   /** As admit, for several that are to run side by side: the host of each, in order. @throws StrataError `pool.hostFull` */
   admitAll(requests: readonly PlacementRequest[]): Promise<readonly HostId[]>;
+  /** Whether they would fit hosts that carry nothing else; needs no proof. @throws StrataError `pool.tooLarge` with the numbers */
+  checkSizes(requests: readonly PlacementRequest[]): Promise<void>;
   drain(draining: boolean): Promise<void>;
   stop(): Promise<void>;
 }
@@ -66,9 +68,19 @@ export async function openHost(deps: OpenHostDeps): Promise<PoolHost> {
     }
   }
 
-  async function admitAll(requests: readonly PlacementRequest[]): Promise<readonly HostId[]> {
+  async function allHosts(): Promise<readonly Host[]> {
     const others = (await hosts.list()).map((one) => one.value).filter((one) => one.id !== id);
-    let candidates: readonly Host[] = [await observe(), ...others];
+    return [await observe(), ...others];
+  }
+
+  async function checkSizes(requests: readonly PlacementRequest[]): Promise<void> {
+    const tooLarge = firstTooLarge(await allHosts(), requests);
+    if (tooLarge !== undefined) throw tooLargeError(tooLarge.placement, tooLarge.request);
+  }
+
+  async function admitAll(requests: readonly PlacementRequest[]): Promise<readonly HostId[]> {
+    await checkSizes(requests);
+    let candidates: readonly Host[] = await allHosts();
     const placed: HostId[] = [];
     for (const request of requests) {
       const placement = placeMachine(candidates, request);
@@ -82,7 +94,7 @@ export async function openHost(deps: OpenHostDeps): Promise<PoolHost> {
   await refresh();
   const fresh = keepFresh();
   return {
-    id, hosts, observe, refresh,
+    id, hosts, observe, refresh, checkSizes,
     admit: async (request) => (await admitAll([request]))[0] as HostId,
     admitAll,
     async drain(draining) {
@@ -93,10 +105,6 @@ export async function openHost(deps: OpenHostDeps): Promise<PoolHost> {
       await fresh;
     },
   };
-}
-
-function withRequest(promised: Promised, request: PlacementRequest): Promised {
-  return { machines: promised.machines + 1, processors: promised.processors + request.processors, memoryMiB: promised.memoryMiB + request.memoryMiB, diskBytes: promised.diskBytes + request.diskBytes };
 }
 
 /** The host's id outlives the store's backups and the host's name: a small file beside the store. */

@@ -25,7 +25,9 @@ export interface BringUpDeps {
   readonly ports: Ports;
   /** Makes sure the guest OS of that architecture is built, as that engine wants it. */
   prepareGuest(architecture: Architecture, engine: AppEngine, say: (message: string) => void): Promise<void>;
-  /** Refuses an app that fits no host, with numbers. @throws StrataError `pool.hostFull` */
+  /** Refuses an app that no host could ever carry, with numbers. @throws StrataError `pool.tooLarge` */
+  checkSize(app: AppSpec): Promise<void>;
+  /** Refuses an app that fits no host now, with numbers. @throws StrataError `pool.hostFull` */
   admitApp(app: AppSpec): Promise<void>;
   /** Makes stopped containers of those services run and failed ones begin anew; true where there were any. */
   reviveContainers(appId: string, services: ReadonlySet<string>): Promise<boolean>;
@@ -55,6 +57,7 @@ export interface BringUpRequest {
 export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, steps: Steps): Promise<AppRecord> {
   const existing = (await deps.apps.list()).map((one) => one.value).find((one) => one.name === request.app.name);
   const { app, orphans } = selectServices(request.app, existing?.spec, request);
+  await deps.checkSize(app); // before anything is begun: what is wrong with the file is told at once
   for (const name of orphans) steps.warn(`service ${name} is no longer in the Compose file and goes on; --remove-orphans removes it`);
   const chosen = selectedServices(request, app);
   await twoAtATime(guestsOf(chosen).map(({ architecture, engine }) => () => steps.step(`guest OS ${architecture}${engine === 'uml' ? ' for UML' : ''}`, (say) => deps.prepareGuest(architecture, engine, say))), request.signal);

@@ -11,7 +11,7 @@ import { recordsOf, type Records, type Store } from '#store';
 import { appRecordSchema, appStatusSchema, serviceRecordSchema, type AppRecord, type AppStatus, type ServiceRecord } from './app-record.ts';
 import type { MachineWish } from './assign-machines.ts';
 import { checkServices, endContainers, restartContainers, reviveContainers, startContainers, stopContainers } from './change-containers.ts';
-import type { AppEngine } from './app.ts';
+import type { AppEngine, AppSpec } from './app.ts';
 import { bringUpApp, type BringUpDeps, type BringUpRequest, type Steps } from './bring-up-app.ts';
 import { machinesToMake } from './admit-app.ts';
 import { previewApp } from './preview-app.ts';
@@ -36,6 +36,8 @@ export interface ServicesDeps {
   readonly upstreamDns: readonly string[];
   readonly host: { readonly processors: number };
   prepareGuest(architecture: Architecture, engine: AppEngine, say: (message: string) => void): Promise<void>;
+  /** Refuses machines that no host could ever carry side by side. @throws StrataError `pool.tooLarge` */
+  checkMachines(machines: readonly MachineWish[]): Promise<void>;
   /** Refuses machines that fit no host side by side. @throws StrataError `pool.hostFull` */
   admitMachines(machines: readonly MachineWish[]): Promise<void>;
   readonly clock: Clock;
@@ -97,15 +99,19 @@ export function openServices(deps: ServicesDeps): Services {
     },
   };
 
+  /** What an app needs beyond the machines it has. */
+  async function machinesFor(app: AppSpec): Promise<readonly MachineWish[]> {
+    const owned = (await machineSpecs.list()).map((one) => one.value);
+    const id = (await apps.list()).find((one) => one.value.name === app.name)?.value.id;
+    return machinesToMake(app, owned.filter((machine) => machine.owner === `app/${id ?? ''}`), deps.host);
+  }
+
   const changes = { containers: deps.containers, addresses: deps.addresses, clock: deps.clock };
   const bringUp: BringUpDeps = {
     apps, appStatuses: statuses, images: deps.images, ports: deps.ports, prepareGuest: deps.prepareGuest, syncTraffic: traffic.sync, clock: deps.clock, dice: deps.dice,
     reviveContainers: (appId, services) => reviveContainers(changes, appId, services),
-    async admitApp(app) {
-      const owned = (await machineSpecs.list()).map((one) => one.value);
-      const id = (await apps.list()).find((one) => one.value.name === app.name)?.value.id;
-      await deps.admitMachines(machinesToMake(app, owned.filter((machine) => machine.owner === `app/${id ?? ''}`), deps.host));
-    },
+    checkSize: async (app) => deps.checkMachines(await machinesFor(app)),
+    admitApp: async (app) => deps.admitMachines(await machinesFor(app)),
   };
 
   async function findApp(name: string): Promise<AppRecord> {
@@ -126,6 +132,7 @@ export function openServices(deps: ServicesDeps): Services {
     async preview(request) {
       const existing = (await apps.list()).map((one) => one.value).find((one) => one.name === request.app.name);
       const { app } = selectServices(request.app, existing?.spec, request);
+      await deps.checkMachines(await machinesFor(app));
       return previewApp(app, existing, existing === undefined ? undefined : await observeApp(controllerDeps, existing), deps.host);
     },
     sweep: () => sweepLeftovers({ apps, places, machineSpecs, containers: deps.containers, addresses: deps.addresses, ports: deps.ports }),

@@ -61,9 +61,11 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
     async create(wish) {
       if ((await specs.list()).some((one) => one.value.name === wish.name)) throw new StrataError(`machine ${wish.name} exists already`, { code: 'machine.nameTaken', kind: 'conflict', advice: 'choose another name, or remove it first' });
       const architecture = wish.architecture ?? hostArchitecture;
+      const request = { name: wish.name, architecture, processors: wish.processors, memoryMiB: wish.memoryMiB, diskBytes: diskBytesNow, engine: wish.engine };
+      await layers.host.checkSizes([request]);
       await layers.machines.proofs();
       await layers.host.refresh();
-      await layers.host.admit({ architecture, processors: wish.processors, memoryMiB: wish.memoryMiB, diskBytes: diskBytesNow, engine: wish.engine });
+      await layers.host.admit(request);
       const id = newId('machine', layers.dice);
       const address = await layers.addresses.allocate('endpoint', `machine/${id}`);
       const spec: MachineSpec = {
