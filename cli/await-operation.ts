@@ -13,7 +13,7 @@ export interface AwaitOptions {
   readonly cancelOnInterrupt: boolean;
 }
 
-/** Exit code 0, 1, 2 (the request was wrong) or 130; what went wrong is said on stderr. */
+/** Exit code 0, 1, 2 (the request was wrong), 124 (it took too long) or 130; what went wrong is said on stderr. */
 export async function awaitOperation(client: Client, context: Context, started: Operation, options: AwaitOptions): Promise<number> {
   const progress = openProgress(context.err, { quiet: options.quiet, colour: wantsColour(context.err, context.env) });
   let latest = started;
@@ -27,7 +27,7 @@ export async function awaitOperation(client: Client, context: Context, started: 
   if (latest.status === 'succeeded') return exitCodes.ok;
   if (latest.error === null) context.say(`strata: ${latest.kind} ${inert(latest.subject)} was ${latest.status}`);
   else for (const line of problemLines(latest.error)) context.say(inert(line));
-  return latest.error?.status === 400 ? exitCodes.usage : exitCodes.failed;
+  return { 400: exitCodes.usage, 504: exitCodes.timeout }[latest.error?.status ?? 0] ?? exitCodes.failed;
 }
 
 async function leave(client: Client, context: Context, operation: Operation, options: AwaitOptions): Promise<number> {

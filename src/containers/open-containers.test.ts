@@ -153,7 +153,7 @@ test('[K5] stop and start by wish; a missing image is told and mended later', as
   await containers.specs.put(one.id, { ...one, wanted: 'running' });
   await statusOf(one.id, running, 'running again');
   const other = await wish('other', ['serve'], { image: { digest: 'sha256:none', architecture: 'x86_64', reference: 'none' } });
-  const status = await statusOf(other.id, (seen) => seen.why !== '' && !seen.why.startsWith('it '), 'told of its image');
+  const status = await statusOf(other.id, (seen) => seen.why !== '' && !seen.why.startsWith('its machine'), 'told of its image');
   ok(status.why.includes('is not on this host'), status.why);
 });
 
@@ -277,5 +277,5 @@ test('[K4] what cannot be reached says so', async () => {
   const lonely = await wish('lonely', ['serve'], { machineId: 'mnothere' });
   await rejects(containers.connection(lonely.id), { code: 'container.notRunning' });
   const status = await statusOf(lonely.id, (seen) => seen.why !== '', 'told why');
-  deepEqual([status.phase, status.why], ['pending', 'it does not exist']);
+  deepEqual([status.phase, status.why], ['pending', 'its machine does not exist']);
 });

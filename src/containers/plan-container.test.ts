@@ -21,9 +21,11 @@ const kinds = (wish: ContainerSpec | undefined, before: ContainerStatus | undefi
 const waits = (wish: ContainerSpec | undefined, before: ContainerStatus | undefined, observed: ContainerObserved) => planContainer('c1', wish, before, observed).waitingOn.map((one) => one.why);
 
 test('[K4] no start without a machine that runs and a guest that answers; the reason is told', () => {
-  deepEqual(waits(spec(), undefined, { machine: undefined, guest: 'unreachable' }), ['it does not exist']);
-  deepEqual(waits(spec(), undefined, seen('unreachable', 'starting')), ['it is starting']);
-  deepEqual(waits(spec(), undefined, seen('unreachable')), ['its agent does not answer']);
+  deepEqual(waits(spec(), undefined, { machine: undefined, guest: 'unreachable' }), ['its machine does not exist']);
+  deepEqual(waits(spec(), undefined, seen('unreachable', 'starting')), ['its machine starts']);
+  deepEqual(waits(spec(), undefined, seen('unreachable', 'defined')), ['its machine starts']);
+  deepEqual(waits(spec(), undefined, seen('unreachable', 'stopped')), ['its machine is stopped']);
+  deepEqual(waits(spec(), undefined, seen('unreachable')), ['the agent of its machine does not answer']);
   deepEqual(kinds(spec(), undefined, seen('unreachable')), []);
 });
 

@@ -40,12 +40,20 @@ export function planContainer(id: string, spec: ContainerSpec | undefined, statu
   const machineUp = observed.machine?.phase === 'running';
   if (!machineUp || observed.guest === 'unreachable') {
     if (spec.wanted === 'stopped' && !machineUp) return nothing;
-    const why = machineUp ? 'its agent does not answer' : observed.machine === undefined ? 'it does not exist' : observed.machine.why || `it is ${observed.machine.phase}`;
-    return { operations: [], waitingOn: [{ kind: 'machine', subject: spec.machineId, why }] };
+    return { operations: [], waitingOn: [{ kind: 'machine', subject: spec.machineId, why: machineUp ? silentAgent : machineWhy(observed.machine) }] };
   }
   const runs = observed.guest !== 'absent' && ['running', 'waiting', 'stopping'].includes(observed.guest.phase);
   if (spec.wanted === 'stopped') return runs ? one('container.stop', id, `stop container ${spec.name}`) : nothing;
   return needsStart(spec, status, observed.guest) ? one('container.start', id, `start container ${spec.name}`) : nothing;
+}
+
+const silentAgent = 'the agent of its machine does not answer';
+
+/** Read by people as what the container waits for. */
+function machineWhy(machine: ContainerObserved['machine']): string {
+  if (machine === undefined) return 'its machine does not exist';
+  if (machine.why !== '') return `its machine: ${machine.why}`;
+  return ['defined', 'starting'].includes(machine.phase) ? 'its machine starts' : `its machine is ${machine.phase}`;
 }
 
 function needsStart(spec: ContainerSpec, status: ContainerStatus | undefined, guest: GuestContainerState | 'absent' | 'unreachable'): boolean {
@@ -69,11 +77,11 @@ function planRemoval(id: string, status: ContainerStatus | undefined, observed: 
   if (status === undefined) return nothing;
   const operations: ContainerOperation[] = [];
   if (observed.machine?.phase === 'running') {
-    if (observed.guest === 'unreachable') return { operations: [], waitingOn: [{ kind: 'machine', subject: status.machineId, why: 'its agent does not answer' }] };
+    if (observed.guest === 'unreachable') return { operations: [], waitingOn: [{ kind: 'machine', subject: status.machineId, why: silentAgent }] };
     operations.push(operation('container.remove', id, `remove container ${id}`));
     operations.push(operation('container.releaseDisks', id, `unplug disks that only ${id} used`));
   } else if (observed.machine !== undefined && !['stopped', 'failed', 'defined'].includes(observed.machine.phase)) {
-    return { operations: [], waitingOn: [{ kind: 'machine', subject: status.machineId, why: `it is ${observed.machine.phase}` }] };
+    return { operations: [], waitingOn: [{ kind: 'machine', subject: status.machineId, why: machineWhy(observed.machine) }] };
   }
   operations.push(operation('container.forget', id, `forget container ${id}`));
   return { operations, waitingOn: [] };

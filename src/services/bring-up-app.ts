@@ -3,24 +3,19 @@
  * until every service is as wished. Everything before the record only fills caches or is given back; the record is the
  * one change, and the controllers carry it out whether or not anybody waits.
  */
-import { asStrataError, newId, StrataError, waitUntil, type Architecture, type Clock, type Dice } from '#base';
+import { asStrataError, newId, StrataError, type Architecture, type Clock, type Dice } from '#base';
 import { canonicalJson, type Image, type Images } from '#containers';
 import type { Ports } from '#pool';
 import type { Records } from '#store';
-import type { AppRecord, AppStatus } from './app-record.ts';
+import type { AppRecord } from './app-record.ts';
 import type { AppEngine, AppSpec, ServiceSpec } from './app.ts';
+import { awaitServices, type AwaitServicesDeps, type Steps } from './await-services.ts';
 import { publishFreedPorts, publishPorts, releaseUnpublished } from './publish-ports.ts';
 import { selectServices } from './select-services.ts';
 
-/** Where progress goes; each step is shown with its time. */
-export interface Steps {
-  step<T>(name: string, body: (say: (message: string) => void) => Promise<T>): Promise<T>;
-  warn(message: string): void;
-}
-
 export interface BringUpDeps {
   readonly apps: Records<AppRecord>;
-  readonly appStatuses: Records<AppStatus>;
+  readonly awaiting: AwaitServicesDeps;
   readonly images: Images;
   readonly ports: Ports;
   /** Makes sure the guest OS of that architecture is built, as that engine wants it. */
@@ -70,7 +65,7 @@ export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, ste
   const record = await writeRecord(deps, { existing, id, app: published, images, request, chosen });
   await releaseUnpublished(deps.ports, id, record.spec);
   if (request.waitMs > 0) {
-    await awaitServices(deps, record, chosen, request, steps);
+    await awaitServices(deps.awaiting, record, chosen, request, steps);
     await deps.syncTraffic(); // whoever is told that it is up may connect at once, whatever becomes of this daemon
   }
   return record;
@@ -180,37 +175,4 @@ async function nameHolder(deps: BringUpDeps, thrown: unknown): Promise<never> {
   const holder = typeof owner === 'string' && owner.startsWith('app/') ? (await deps.apps.get(owner.slice('app/'.length)))?.value.name : undefined;
   if (!(thrown instanceof StrataError) || holder === undefined) throw thrown;
   throw new StrataError(thrown.message.replace(String(owner), `the app ${holder}`), { code: thrown.code, kind: thrown.kind, advice: `publish another port, or take it down: \`strata down -p ${holder}\``, cause: thrown });
-}
-
-/** One step for each service, ended by its being ready; the first failure ends all. */
-async function awaitServices(deps: BringUpDeps, record: AppRecord, services: readonly ServiceSpec[], request: BringUpRequest, steps: Steps): Promise<void> {
-  const end = new AbortController();
-  let failure: StrataError | undefined;
-  const signal = AbortSignal.any([request.signal, end.signal]);
-  const waits = services.map((service) => steps.step(`service ${service.name}`, async (say) => {
-    let last = '';
-    await waitUntil(async () => {
-      signal.throwIfAborted();
-      const state = await stateOf(deps, record, service.name);
-      if (state === undefined) return false;
-      if (state.why !== last) { last = state.why; if (last !== '') say(last); }
-      if (state.state === 'failed') {
-        throw new StrataError(`service ${service.name} did not come up: ${state.why}`, { code: 'service.failed', kind: 'unavailable', advice: `see \`strata logs -p ${record.name} ${service.name}\`` });
-      }
-      return state.state === 'ready' || state.state === 'completed';
-    }, { what: `service ${service.name} is ready (${last || 'its containers start'})`, limitMs: request.waitMs, everyMs: 100, clock: deps.clock, signal });
-  }).catch((thrown: unknown) => {
-    failure ??= asStrataError(thrown, 'up');
-    end.abort(new StrataError(`not awaited any longer, because service ${service.name} failed`, { code: 'operation.notAwaited', kind: 'unavailable' }));
-  }));
-  await Promise.all(waits);
-  if (failure !== undefined) throw failure;
-}
-
-async function stateOf(deps: BringUpDeps, record: AppRecord, service: string): Promise<AppStatus['services'][number] | undefined> {
-  const status = (await deps.appStatuses.get(record.id))?.value;
-  if (status === undefined || status.generation !== record.generation) return undefined;
-  const error = status.waitingOn.find((one) => one.kind === 'error');
-  const state = status.services.find((one) => one.name === service);
-  return state === undefined || error === undefined || state.state === 'ready' ? state : { ...state, why: error.why };
 }

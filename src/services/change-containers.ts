@@ -6,7 +6,7 @@ import { StrataError, waitUntil, type Clock } from '#base';
 import type { Containers, ContainerSpec, ContainerStatus } from '#containers';
 import type { Addresses } from '#pool';
 import type { AppRecord } from './app-record.ts';
-import type { Steps } from './bring-up-app.ts';
+import type { Steps } from './await-services.ts';
 import { crashLoopRestarts } from './service-state.ts';
 
 export interface ChangeDeps {

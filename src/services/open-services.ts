@@ -12,9 +12,11 @@ import { appRecordSchema, appStatusSchema, serviceRecordSchema, type AppRecord, 
 import type { MachineWish } from './assign-machines.ts';
 import { checkServices, endContainers, restartContainers, reviveContainers, startContainers, stopContainers } from './change-containers.ts';
 import type { AppEngine, AppSpec } from './app.ts';
-import { bringUpApp, type BringUpDeps, type BringUpRequest, type Steps } from './bring-up-app.ts';
+import type { Steps } from './await-services.ts';
+import { bringUpApp, type BringUpDeps, type BringUpRequest } from './bring-up-app.ts';
 import { machinesToMake } from './admit-app.ts';
 import { previewApp } from './preview-app.ts';
+import { readLastWords } from './read-last-words.ts';
 import { selectServices } from './select-services.ts';
 import { sweepLeftovers } from './sweep-leftovers.ts';
 import type { Edge } from './edge/index.ts';
@@ -108,8 +110,12 @@ export function openServices(deps: ServicesDeps): Services {
 
   const changes = { containers: deps.containers, addresses: deps.addresses, clock: deps.clock };
   const bringUp: BringUpDeps = {
-    apps, appStatuses: statuses, images: deps.images, ports: deps.ports, prepareGuest: deps.prepareGuest, syncTraffic: traffic.sync, clock: deps.clock, dice: deps.dice,
+    apps, images: deps.images, ports: deps.ports, prepareGuest: deps.prepareGuest, syncTraffic: traffic.sync, clock: deps.clock, dice: deps.dice,
     reviveContainers: (appId, services) => reviveContainers(changes, appId, services),
+    awaiting: {
+      appStatuses: statuses, containers: deps.containers.specs, containerStatuses: deps.containers.statuses, clock: deps.clock,
+      lastWords: (id) => readLastWords({ logs: deps.containers.logs, clock: deps.clock, log: deps.log }, id),
+    },
     checkSize: async (app) => deps.checkMachines(await machinesFor(app)),
     admitApp: async (app) => deps.admitMachines(await machinesFor(app)),
   };
