@@ -50,7 +50,7 @@ test('[V21] a container without a health check that ends at once did not come up
 
 test('[V21] one that is started again and again counts from each start', async (t) => {
   const { waiting, said } = await follow(t, [0, 900, 1800, 2700].flatMap((at, restarts): Story[] => [
-    { at, state: 'ready', status: { restarts } }, { at: at + 400, state: restarts === 3 ? 'failed' : 'starting', why: restarts === 3 ? 'shop-web-1 was started 4 times' : 'it ended', status: { phase: 'waiting', exitCode: 1, restarts } },
+    { at, state: 'ready', status: { restarts } }, { at: at + 200, state: 'ready', status: { phase: 'waiting', exitCode: 1, restarts } }, { at: at + 400, state: restarts === 3 ? 'failed' : 'starting', why: restarts === 3 ? 'shop-web-1 was started 4 times' : 'it ended', status: { phase: 'waiting', exitCode: 1, restarts } },
   ]));
   await rejects(waiting, { code: 'service.failed', message: /started 4 times/ });
   ok(said.includes('it ended'));

@@ -70,11 +70,19 @@ function watchSteadiness(deps: AwaitServicesDeps, record: AppRecord, service: st
   let seen: { readonly runs: string; readonly since: number } | undefined;
   return async (ready) => {
     if (!ready) { seen = undefined; return false; }
-    const unproved = (await membersOf(deps, record, service)).filter(({ spec, status }) => spec.guest.health === null && status?.phase === 'running' && deps.clock.now() - (status.startedAt ?? deps.clock.now()) < steadyMs);
+    const unproved = (await membersOf(deps, record, service)).filter((member) => !isProved(member, deps.clock.now()));
+    // The service's state follows a moment behind its containers': one that has ended meanwhile is looked at again.
+    if (unproved.some(({ status }) => status?.phase !== 'running')) { seen = undefined; return false; }
     const runs = unproved.map(({ spec, status }) => `${spec.id} ${status?.startedAt} ${status?.restarts}`).join();
     if (seen?.runs !== runs) seen = { runs, since: deps.clock.monotonic() };
     return unproved.length === 0 || deps.clock.monotonic() - seen.since >= steadyMs;
   };
+}
+
+/** By a health check, by its end as a job, or by the time it has run. */
+function isProved({ spec, status }: Member, now: number): boolean {
+  if (spec.guest.health !== null || (status?.phase === 'exited' && status.exitCode === 0)) return true;
+  return status?.phase === 'running' && now - (status.startedAt ?? now) >= steadyMs;
 }
 
 async function failed(deps: AwaitServicesDeps, record: AppRecord, state: AppStatus['services'][number]): Promise<StrataError> {

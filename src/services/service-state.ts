@@ -55,7 +55,7 @@ function failureOf(one: Member, observed: AppObserved): string | undefined {
   const name = one.spec.name;
   if (status.health === 'unhealthy' && status.phase === 'running') return unhealthyWhy(one.spec, status);
   if (status.phase === 'exited' && status.exitCode !== 0 && !status.stopped) return `${name} ended with exit code ${status.exitCode ?? '?'}${status.oomKilled ? `: ${status.why}` : ''}`;
-  if (status.phase === 'waiting' && status.restarts >= crashLoopRestarts) return `${name} was started ${status.restarts + 1} times and ended each time, last with exit code ${status.exitCode ?? '?'}${status.why === '' ? '' : `: ${status.why}`}`;
+  if (status.phase === 'waiting' && status.restarts >= crashLoopRestarts) return `${name} was started ${status.restarts + 1} times and ended each time, last with exit code ${status.exitCode ?? '?'}${status.why === '' || status.why.startsWith('it ended with exit code') ? '' : `: ${status.why}`}`;
   return undefined;
 }
 
@@ -64,6 +64,7 @@ function startingWhy(active: readonly Member[], observed: AppObserved): string {
     const machine = observed.machines.find((candidate) => candidate.spec.id === one.spec.machineId);
     if (machine?.status?.phase !== 'running') return `machine ${machine?.spec.name ?? one.spec.machineId} starts`;
     if (one.status?.why) return one.status.why;
+    if (one.status?.phase === 'running' && one.status.health === 'starting') return 'its health check has not passed yet';
   }
   return 'its containers start';
 }
