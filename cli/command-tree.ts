@@ -110,7 +110,10 @@ const daemonVerbs: readonly Verb[] = [
   { name: 'operation show', alias: 'inspect', args: '<operation>', completion: 'operation', summary: 'show an operation with its steps', options: [...outputOptions, { flags: '-f, --follow', summary: 'until it has ended' }], operations: ['getOperation', 'followOperation'], load: () => import('./verbs/operation-show.ts') },
   { name: 'operation cancel', args: '<operation>', completion: 'operation', summary: 'ask an operation to stop and undo what it can', operations: ['cancelOperation'], load: () => import('./verbs/operation-cancel.ts') },
   { name: 'events', summary: 'print changes as they happen, one JSON value a line', options: [{ flags: '--since <revision>', summary: 'changes after that revision' }], operations: ['watchEvents'], load: () => import('./verbs/events.ts') },
-  { name: 'serve', summary: 'run the daemon in the foreground', options: [{ flags: '--install', summary: 'write and start a systemd unit instead' }, { flags: '--print-unit', summary: 'print the systemd unit' }], operations: [], load: () => import('./verbs/serve.ts') },
+  {
+    name: 'serve', summary: 'run the daemon in the foreground', options: [{ flags: '--stop', summary: 'end the daemon instead; machines go on, and the next command starts it again' }, { flags: '--install', summary: 'write and start a systemd unit instead' }, { flags: '--print-unit', summary: 'print the systemd unit' }],
+    operations: [], examples: ['strata serve --stop', 'strata serve --install'], load: () => import('./verbs/serve.ts'),
+  },
   { name: 'version', summary: 'versions of the command and the daemon', options: [{ flags: '-o, --output <format>', summary: 'how to print', choices: ['text', 'json', 'yaml'] }], operations: ['getVersion'], load: () => import('./verbs/version.ts') },
   { name: 'completion', args: '<shell>', summary: 'print a completion script: bash, zsh or fish', operations: [], examples: ['source <(strata completion bash)'], load: () => import('./verbs/completion.ts') },
 ];

@@ -1,5 +1,5 @@
 /** What every verb is given: streams, environment, and a client whose daemon runs. */
-import { ensureDaemon, openClient, placesFromEnvironment, type Client, type Places } from '#client';
+import { ClientProblem, ensureDaemon, openClient, placesFromEnvironment, type Client, type Places } from '#client';
 import { programArgv } from './program-argv.ts';
 
 export interface Context {
@@ -29,12 +29,33 @@ export function openContext(interrupted: AbortSignal): Context {
       if (opened !== undefined) return opened;
       const client = openClient(places.socketPath);
       if (options.start !== false && !(await answers(client))) await start(places, say, interrupted);
-      opened = client;
-      return client;
+      opened = options.start === false ? client : reviving(client, () => start(places, say, interrupted));
+      return opened;
     },
     revive: () => start(places, say, interrupted),
     close: () => opened?.close(),
   };
+}
+
+/** The daemon may end between two calls: what it never saw is asked of the next one. */
+function reviving(client: Client, revive: () => Promise<void>): Client {
+  return {
+    ...client,
+    call: async (id, options) => {
+      try {
+        return await client.call(id, options);
+      } catch (error) {
+        if (!(error instanceof ClientProblem) || !isUnseen(error)) throw error;
+        await revive();
+        return client.call(id, options);
+      }
+    },
+  };
+}
+
+/** Nobody took the connection; anything later may have been carried out. */
+function isUnseen(problem: ClientProblem): boolean {
+  return problem.code === 'client.unreachable' && ['ENOENT', 'ECONNREFUSED'].includes((problem.cause as NodeJS.ErrnoException | undefined)?.code ?? '');
 }
 
 /** One cheap request: a daemon that answers it is there and ready. */

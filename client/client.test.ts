@@ -1,5 +1,6 @@
 /** The client: where it looks, how it starts the daemon, how it explains failures. */
 import { deepEqual, equal, match, rejects } from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,6 +47,19 @@ test('[L10] eight calls at once start one daemon, and all find it ready', async 
   equal((await starts()).length, 1);
   equal(said.includes('the daemon waits for machines: adopting 2 machines'), true);
   equal(await ensureDaemon({ places, daemonArgv: argv('die'), prepare: async () => { throw new Error('must not be called'); } }), false);
+});
+
+test('[L16] a daemon that is ending is waited for, and the next one is started', async (t) => {
+  const { places, argv, starts } = await openPlaces(t);
+  const [program, ...args] = argv('ending');
+  const ending = spawn(program, args, { stdio: 'ignore' });
+  const ended = new Promise<void>((resolve) => { ending.once('exit', () => resolve()); });
+  const client = openClient(places.socketPath);
+  await waitUntil(() => client.call('getLiveness').then(() => true, () => false), { what: 'the ending daemon answers', limitMs: 10_000 });
+  equal(await ensureDaemon({ places, daemonArgv: argv(), limitMs: 20_000 }), true);
+  await ended;
+  equal((await starts()).length, 2);
+  client.close();
 });
 
 test('[L10] a daemon that was killed is started again', async (t) => {

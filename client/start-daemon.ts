@@ -31,26 +31,21 @@ const memoryHabits = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', 
  * @throws ClientProblem `client.daemonDied` with its last log lines, `client.daemonSlow`
  */
 export async function ensureDaemon(options: StartOptions): Promise<boolean> {
-  const first = await readiness(options.places.socketPath);
-  if (first === 'ready') return false;
   const end = performance.now() + (options.limitMs ?? 120_000);
-  if (first === undefined) {
-    await options.prepare?.();
-    mkdirSync(options.places.runDir, { recursive: true, mode: 0o700 });
-    mkdirSync(options.places.stateDir, { recursive: true, mode: 0o700 });
-    options.progress?.('starting the daemon');
-    const lock = await takeLock(options.places.startLock, end - performance.now());
-    try {
-      if ((await readiness(options.places.socketPath)) === undefined) {
-        await awaitReady(options, end, spawnDaemon(options));
-        return true;
-      }
-    } finally {
-      lock.release();
-    }
+  // One that is there but not ready may be starting, or ending: then the next has to be started after it.
+  if (await becomesReady(options, end, undefined)) return false;
+  await options.prepare?.();
+  mkdirSync(options.places.runDir, { recursive: true, mode: 0o700 });
+  mkdirSync(options.places.stateDir, { recursive: true, mode: 0o700 });
+  options.progress?.('starting the daemon');
+  const lock = await takeLock(options.places.startLock, end - performance.now());
+  try {
+    if (await becomesReady(options, end, undefined)) return false;
+    await becomesReady(options, end, spawnDaemon(options));
+    return true;
+  } finally {
+    lock.release();
   }
-  await awaitReady(options, end, undefined);
-  return false;
 }
 
 /** 'ready', why it is not, or undefined where nobody answers. */
@@ -89,12 +84,14 @@ function spawnDaemon(options: StartOptions): Daemon {
   }
 }
 
-async function awaitReady(options: StartOptions, end: number, daemon: Daemon | undefined): Promise<void> {
+/** False where nobody answers and no daemon was started for it. */
+async function becomesReady(options: StartOptions, end: number, daemon: Daemon | undefined): Promise<boolean> {
   let said = '';
   for (;;) {
     options.signal?.throwIfAborted();
     const state = await readiness(options.places.socketPath);
-    if (state === 'ready') return;
+    if (state === 'ready') return true;
+    if (state === undefined && daemon === undefined) return false;
     if (daemon?.exit !== undefined) throw died(options.places, daemon.exit);
     if (state !== undefined && state.waitsFor !== said) {
       said = state.waitsFor;

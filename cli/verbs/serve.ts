@@ -1,13 +1,15 @@
-/** `strata serve`: becomes the daemon, or writes the systemd unit that does. */
+/** `strata serve`: becomes the daemon, ends it, or writes the systemd unit that does. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { ClientProblem } from '#client';
 import { programArgv } from '../program-argv.ts';
 import { prepareHost } from '../prepare-host.ts';
+import { stopDaemon } from '../stop-daemon.ts';
 import { systemdUnit, unitName } from '../systemd-unit.ts';
 import { exitCodes, type Invocation } from '../verb.ts';
 
 export async function run({ context, options }: Invocation): Promise<number> {
+  if (options.flag('stop')) { context.say(await stopDaemon(context.places)); return exitCodes.ok; }
   const argv = programArgv('strata-daemon.ts');
   if (options.flag('printUnit') || options.flag('install')) {
     const environment = Object.fromEntries(['STRATA_INSTANCE', 'STRATA_STATE', 'STRATA_RUN', 'STRATA_CACHE', 'STRATA_SUBNET', 'NODE_COMPILE_CACHE']

@@ -1,6 +1,6 @@
 /**
  * A daemon for tests of client and command line: the fake backend on an instance's socket. FAKE_DAEMON
- * makes it `die` at its start or be `slow` to get ready; its starts are counted in starts.log.
+ * makes it `die` at its start, be `slow` to get ready, or be `ending`; its starts are counted in starts.log.
  */
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { apiSocketPath, instanceFromEnvironment, silentLog } from '#base';
 import { openFakeBackend } from './fake-backend.ts';
 import { openApi } from './open-api.ts';
 
-const longestLifeMs = 120_000;
+const longestLifeMs = process.env['FAKE_DAEMON'] === 'ending' ? 1000 : 120_000;
 const instance = instanceFromEnvironment(process.env);
 mkdirSync(instance.stateDir, { recursive: true });
 appendFileSync(join(instance.stateDir, 'starts.log'), `${process.pid}\n`);
@@ -21,7 +21,7 @@ const backend = openFakeBackend();
 const begun = performance.now();
 const readyAfterMs = manner === 'slow' ? 600 : 0;
 const api = await openApi({
-  backend: { ...backend, readiness: async () => (performance.now() - begun >= readyAfterMs ? { ready: true, checks: [] } : { ready: false, checks: [{ name: 'machines', ready: false, message: 'adopting 2 machines' }] }) },
+  backend: { ...backend, readiness: async () => (performance.now() - begun >= readyAfterMs && manner !== 'ending' ? { ready: true, checks: [] } : { ready: false, checks: [{ name: 'machines', ready: false, message: 'adopting 2 machines' }] }) },
   socketPath: apiSocketPath(instance), log: silentLog,
 });
 // A test that forgets it must not leave it behind for good.

@@ -1,5 +1,5 @@
 /** Door of the api layer. */
-export { openApi, type ApiOptions, type OpenedApi } from './open-api.ts';
+export { answersOn, openApi, type ApiOptions, type OpenedApi } from './open-api.ts';
 export type { Backend, ChangeOptions, LogQuery, TerminalSession } from './backend.ts';
 export { preconditionFailed, problemOf } from './problems.ts';
 export { openBackend, operationReruns } from './layers/open-backend.ts';

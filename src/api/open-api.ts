@@ -70,7 +70,7 @@ function isStreamUpgrade(message: IncomingMessage): boolean {
 
 async function listen(server: Server, socketPath: string): Promise<void> {
   await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
-  if (await answers(socketPath)) {
+  if (await answersOn(socketPath)) {
     throw new StrataError(`another daemon answers on ${socketPath}`, { code: 'api.alreadyServed', kind: 'conflict', advice: 'stop it first, or use another STRATA_INSTANCE' });
   }
   await unlink(socketPath).catch((error: NodeJS.ErrnoException) => { if (error.code !== 'ENOENT') throw error; });
@@ -88,7 +88,7 @@ async function listen(server: Server, socketPath: string): Promise<void> {
 }
 
 /** Whether anybody accepts connections on the socket. */
-function answers(socketPath: string): Promise<boolean> {
+export function answersOn(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(socketPath);
     socket.once('connect', () => { socket.destroy(); resolve(true); });

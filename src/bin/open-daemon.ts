@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { apiSocketPath, StrataError, systemClock, systemDice, type Instance, type Log } from '#base';
-import { openApi, openBackend, operationReruns, type Layers } from '#api';
+import { answersOn, openApi, openBackend, operationReruns, type Layers } from '#api';
 import { openContainers, openImages } from '#containers';
 import { ensureGuestOs, openMachines } from '#machines';
 import { openQemuEngine } from '#machines/qemu';
@@ -13,8 +13,8 @@ import { openAddresses, openHost, openHostNetwork, openPorts, type PlacementRequ
 import { openUserOperations, runControllers } from '#reconcile';
 import { openEdge, openServices, type MachineWish } from '#services';
 import { openHaproxyGateway } from '#services/haproxy';
-import { openSqliteStore } from '#store/sqlite';
 import { giveBackMemory } from './give-back-memory.ts';
+import { openOwnStore } from './open-own-store.ts';
 import { readNameServers } from './read-name-servers.ts';
 
 export interface Daemon { close(): Promise<void> }
@@ -31,7 +31,7 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   await using closing = new AsyncDisposableStack();
   for (const folder of [instance.stateDir, instance.runDir]) await mkdir(folder, { recursive: true, mode: 0o700 });
   await mkdir(instance.cacheDir, { recursive: true, mode: 0o755 });
-  const store = await openSqliteStore({ path: join(instance.stateDir, 'strata.db') });
+  const store = await openOwnStore({ path: join(instance.stateDir, 'strata.db'), isServed: () => answersOn(apiSocketPath(instance)), clock, log });
   closing.defer(() => store.close());
   const network = openHostNetwork({ instance, log });
   await network.ensure();

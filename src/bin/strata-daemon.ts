@@ -6,6 +6,8 @@ import { asStrataError, instanceFromEnvironment, openLog } from '#base';
 import { openDaemon } from './open-daemon.ts';
 
 const log = openLog('daemon');
+/** What waits for a guest or a program is given up then: a kill at any moment does no harm, so haste does none either. */
+const endLimitMs = 1500;
 
 /** What nobody caught leaves work half done; operations and controllers go on where they were after a restart. */
 function crash(thrown: unknown): never {
@@ -20,6 +22,10 @@ async function serve(): Promise<void> {
     const daemon = await openDaemon(instanceFromEnvironment(process.env), log);
     const end = (signal: string): void => {
       log.info({ signal }, 'the daemon ends; machines go on');
+      setTimeout(() => {
+        log.info({ limitMs: endLimitMs }, 'the daemon ends in the middle of what it was doing; the next one completes it');
+        process.exit(0);
+      }, endLimitMs).unref();
       daemon.close().then(() => process.exit(0), crash);
     };
     process.once('SIGTERM', end);

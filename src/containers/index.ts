@@ -1,5 +1,5 @@
 /** Door of the containers layer. */
-export type { DebianRecipe, Image, ImageConfig, ImageProgress, Images } from './images/image.ts';
+export type { DebianRecipe, Image, ImageConfig, ImageProgress, Images, ImageUsers } from './images/image.ts';
 export { containerKey, containerSpecSchema, containerStatusKey, containerStatusSchema, isReady, type ContainerPhase, type ContainerSpec, type ContainerStatus } from './container.ts';
 export { buildGuestSpec, canonicalJson, type ContainerWish } from './build-guest-spec.ts';
 export { imageSerial, volumeKey, volumePath, volumeSchema, type Volume } from './volume.ts';

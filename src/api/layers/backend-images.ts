@@ -1,7 +1,7 @@
 /** Images: brought by operations, removed where nothing uses them. */
 import { architectureOfPlatform, architectures, hostArchitecture, StrataError, type Architecture } from '#base';
 import type { Image as ImageView } from '#contract';
-import type { Image } from '#containers';
+import type { Image, ImageUsers } from '#containers';
 import type { OperationRun } from '#reconcile';
 import type { Backend } from '../backend.ts';
 import type { Layers } from './layers.ts';
@@ -20,11 +20,12 @@ export function imagesBackend(layers: Layers): Backend['images'] {
     if (step.total !== undefined && step.total > 0) run.progress(Math.min(0.99, (step.done ?? 0) / step.total));
   }));
 
-  async function inUse(digest: string): Promise<boolean> {
-    const specs = (await layers.containers.specs.list()).map((one) => one.value);
-    const apps = (await layers.services.apps.list()).map((one) => one.value);
-    return specs.some((one) => one.image.digest === digest) || apps.some((app) => Object.values(app.images).some((one) => one.digest === digest));
-  }
+  const usersOf: ImageUsers = async (digest, architecture) => {
+    const containers = (await layers.containers.specs.list()).map((one) => one.value).filter((one) => one.image.digest === digest && one.image.architecture === architecture);
+    const apps = (await layers.services.apps.list()).map((one) => one.value)
+      .filter((app) => app.spec.services.some((service) => service.architecture === architecture && app.images[service.name]?.digest === digest));
+    return { containers: containers.map((one) => one.name).sort(), apps: [...new Set([...containers.map((one) => one.appName), ...apps.map((one) => one.name)])].sort() };
+  };
 
   return {
     list: async () => (await images.list()).map(show),
@@ -46,7 +47,7 @@ export function imagesBackend(layers: Layers): Backend['images'] {
       const found = await Promise.all(architectures.map((architecture) => images.find(reference, architecture)));
       const digests = new Set(found.flatMap((one) => (one === undefined ? [] : [one.digest])));
       if (digests.size === 0) throw new StrataError(`there is no image ${reference}`, { code: 'image.notFound', kind: 'notFound', advice: 'see `strata image ls`' });
-      await images.remove(reference, { inUse });
+      await images.remove(reference, { usersOf });
       return there.filter((one) => digests.has(one.digest)).map(show);
     },
   };

@@ -1,7 +1,7 @@
 /** Finding, naming, listing and removing images by their records. */
 import { rm } from 'node:fs/promises';
 import { architectures, StrataError, type Architecture } from '#base';
-import type { Image } from './image.ts';
+import type { Image, ImageUsers } from './image.ts';
 import { nameOfRecordId, recordId, type ImageRecords } from './image-record.ts';
 import { digestForm, familiarReference, normalReference } from './reference.ts';
 
@@ -37,7 +37,7 @@ export async function listImages(records: ImageRecords): Promise<readonly (Image
  * Removes a reference, and the image with its last one; by digest, the image with all of them.
  * @throws StrataError `image.notFound`, `image.inUse`
  */
-export async function removeImage(records: ImageRecords, name: string, inUse: (digest: string) => Promise<boolean>, pathOf: (digest: string, architecture: Architecture) => string): Promise<void> {
+export async function removeImage(records: ImageRecords, name: string, usersOf: ImageUsers, pathOf: (digest: string, architecture: Architecture) => string): Promise<void> {
   const found = (await Promise.all(architectures.map((one) => findImage(records, name, one)))).filter((one) => one !== undefined);
   if (found.length === 0) throw new StrataError(`there is no image ${name}`, { code: 'image.notFound', kind: 'notFound', advice: 'see `strata image ls`' });
   const byReference = isReference(name) ? normalReference(name) : undefined;
@@ -45,14 +45,23 @@ export async function removeImage(records: ImageRecords, name: string, inUse: (d
     const named = (await records.references.list()).filter((one) => one.value.digest === image.digest && one.id.endsWith(`|${image.architecture}`));
     const mine = byReference === undefined ? undefined : named.find((one) => one.id === recordId(byReference, image.architecture));
     const last = mine === undefined || named.length === 1;
-    if (last && (await inUse(image.digest))) {
-      throw new StrataError(`image ${name} (${image.digest.slice(0, 19)}) is in use by a container`, { code: 'image.inUse', kind: 'conflict', advice: 'take the app down first; `strata ps -a` shows which' });
-    }
+    const users = last ? await usersOf(image.digest, image.architecture) : { containers: [], apps: [] };
+    if (users.containers.length > 0 || users.apps.length > 0) throw inUse(name, image.digest, users);
     for (const one of mine === undefined ? named : [mine]) await records.references.delete(one.id);
     if (!last) continue;
     await records.images.delete(recordId(image.digest, image.architecture));
     await rm(pathOf(image.digest, image.architecture), { force: true });
   }
+}
+
+const namesShown = 5;
+
+function inUse(name: string, digest: string, { containers, apps }: Awaited<ReturnType<ImageUsers>>): StrataError {
+  const shown = (names: readonly string[], what: string) => (names.length === 0 ? [] : [`${what}${names.length === 1 ? '' : 's'} ${names.slice(0, namesShown).join(', ')}${names.length > namesShown ? ` and ${names.length - namesShown} more` : ''}`]);
+  const by = [...shown(containers, 'container'), ...shown(apps, 'app')].join(' of ');
+  return new StrataError(`image ${name} (${digest.slice(0, 19)}) is in use by ${by}`, {
+    code: 'image.inUse', kind: 'conflict', advice: apps.length === 0 ? 'wait until they are gone' : `take it down first: ${apps.slice(0, namesShown).map((app) => `\`strata down -p ${app}\``).join(', ')}`, details: { containers, apps },
+  });
 }
 
 function isReference(name: string): boolean {

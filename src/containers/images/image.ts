@@ -4,6 +4,9 @@
  */
 import type { Architecture } from '#base';
 
+/** Names of the containers and the apps that need an image. */
+export type ImageUsers = (digest: string, architecture: Architecture) => Promise<{ readonly containers: readonly string[]; readonly apps: readonly string[] }>;
+
 /** The part of an OCI image config that says how to run it (image-spec config.md). */
 export interface ImageConfig {
   readonly entrypoint: readonly string[];
@@ -60,7 +63,7 @@ export interface Images {
   /** By reference or digest, for one architecture. */
   find(referenceOrDigest: string, architecture: Architecture): Promise<Image | undefined>;
   list(): Promise<readonly (Image & { readonly references: readonly string[] })[]>;
-  remove(referenceOrDigest: string, options: { readonly inUse: (digest: string) => Promise<boolean> }): Promise<void>;
+  remove(referenceOrDigest: string, options: { readonly usersOf: ImageUsers }): Promise<void>;
   /** Path of the squashfs on the host, read-only. */
   squashfsPath(image: Image): string;
 }

@@ -120,7 +120,7 @@ export function openImages({ instance, store, clock, log, environment = process.
     },
     find: (name, architecture) => findImage(records, name, architecture),
     list: () => listImages(records),
-    remove: (name, { inUse }) => removeImage(records, name, inUse, pathOf),
+    remove: (name, { usersOf }) => removeImage(records, name, usersOf, pathOf),
     squashfsPath: (image) => pathOf(image.digest, image.architecture),
     prune: () => blobs.prune(0),
   };

@@ -21,7 +21,7 @@ function archiveFile(bytes: Buffer): string {
   return path;
 }
 
-const idle = { inUse: () => Promise.resolve(false) };
+const idle = { usersOf: () => Promise.resolve({ containers: [], apps: [] }) };
 
 test('[I8] a docker save archive with plain, gzip and zstd layers becomes one squashfs', async () => {
   const tars = [
@@ -120,8 +120,8 @@ test('[I11] an image in use stays; a second name can go; by digest it goes with 
   const [image] = await env.images.importArchive(archiveFile(bytes), { reference: 'removal:1' });
   await env.images.importArchive(archiveFile(bytes), { reference: 'removal:2' });
   const digest = image?.digest as string;
-  const used = { inUse: () => Promise.resolve(true) };
-  await rejects(env.images.remove(digest, used), { code: 'image.inUse', kind: 'conflict' });
+  const used = { usersOf: () => Promise.resolve({ containers: ['shop-web-1', 'shop-web-2'], apps: ['shop'] }) };
+  await rejects(env.images.remove(digest, used), { code: 'image.inUse', kind: 'conflict', message: /is in use by containers shop-web-1, shop-web-2 of app shop$/, advice: 'take it down first: `strata down -p shop`' });
   await env.images.remove('removal:1', used);
   await rejects(env.images.remove('removal:2', used), { code: 'image.inUse' });
   equal((await env.images.find('removal:2', 'x86_64'))?.digest, digest);

@@ -77,7 +77,7 @@ test('[I16] Basic credentials come from Docker\'s file, and the wrong ones are a
     await push(guarded.host, 'a', 'latest', [manifestOf(blobs)], blobs.slice(1), `Basic ${basic}`);
     writeFileSync(join(home, '.docker/config.json'), JSON.stringify({ auths: { [guarded.host]: { auth: basic } } }));
     equal(await readInSquashfs(own.images.squashfsPath(await own.images.pull(`${guarded.host}/a`, { architecture: 'x86_64' })), 'text'), 'guarded');
-    await own.images.remove(`${guarded.host}/a`, { inUse: () => Promise.resolve(false) });
+    await own.images.remove(`${guarded.host}/a`, { usersOf: () => Promise.resolve({ containers: [], apps: [] }) });
     // The same from a credential helper.
     mkdirSync(join(home, 'bin'));
     writeFileSync(join(home, 'bin/docker-credential-test'), `#!/bin/sh\nread -r host\n[ "$1 $host" = "get ${guarded.host}" ] && echo '{"Username":"tester","Secret":"secret-word"}'\n`, { mode: 0o755 });

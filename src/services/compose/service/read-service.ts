@@ -92,9 +92,7 @@ function checkLogging(reading: ServiceReading): void {
 }
 
 /** Keys that the specification of the app carries, and nothing below obeys yet. */
-function warnNotYet(reading: ServiceReading, spec: Pick<ServiceSpec, 'tty' | 'init' | 'dependsOn'>): void {
+function warnNotYet(reading: ServiceReading, spec: Pick<ServiceSpec, 'dependsOn'>): void {
   const { report } = reading.project;
-  if (spec.tty) report.warn(keyAt(reading, 'tty'), 'compose.notYet', `services.${reading.name}.tty has no effect yet`, '`strata exec -it` has a terminal');
-  if (spec.init) report.warn(keyAt(reading, 'init'), 'compose.notYet', `services.${reading.name}.init has no effect yet`, 'start an init of the image\'s own in `entrypoint`');
   for (const { service } of spec.dependsOn.filter((one) => one.restart)) report.warn(keyAt(reading, 'depends_on', service, 'restart'), 'compose.notYet', `${reading.name} is not restarted with ${service} yet`, `restart both: \`strata restart ${service} ${reading.name}\``);
 }
