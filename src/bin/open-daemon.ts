@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { apiSocketPath, StrataError, systemClock, systemDice, type Instance, type Log } from '#base';
+import { apiSocketPath, asStrataError, StrataError, systemClock, systemDice, type Instance, type Log } from '#base';
 import { answersOn, openApi, openBackend, operationReruns, type Layers } from '#api';
 import { openContainers, openImages } from '#containers';
-import { ensureGuestOs, openMachines } from '#machines';
+import { ensureGuestOs, openMachines, pruneGuestOs } from '#machines';
 import { openQemuEngine } from '#machines/qemu';
 import { openUmlEngine } from '#machines/uml';
 import { openAddresses, openHost, openHostNetwork, openPorts, type PlacementRequest, type Ports } from '#pool';
@@ -36,6 +36,11 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   const network = openHostNetwork({ instance, log });
   await network.ensure();
   const guestOs = (architecture: Parameters<typeof ensureGuestOs>[0], flavour: 'machine' | 'uml', progress?: (message: string) => void) => ensureGuestOs(architecture, { instance, flavour, ...(progress === undefined ? {} : { progress }) });
+  const pruned = pruneGuestOs(instance, clock.now()).then(
+    (removed) => { if (removed.length > 0) log.info({ removed }, 'old builds of the guest OS were removed from the cache'); },
+    (thrown: unknown) => log.warn({ error: asStrataError(thrown, 'pruning').message }, 'old builds of the guest OS could not be removed'),
+  );
+  closing.defer(() => pruned);
   const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'machine'), network });
   const uml = openUmlEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'uml'), network });
   await Promise.all([qemu.sweep(), uml.sweep()]);

@@ -3,6 +3,7 @@ export { machineDiskSchema, machineKey, machineSpecSchema, machineStatusKey, mac
 export type { AcceleratorProof, Engine, EngineCapabilities, RunningMachine, VmmExit } from './engine.ts';
 export type { AgentConnection, AgentStream, Machines } from './machines.ts';
 export { ensureGuestOs, type GuestOs } from './guest-os/ensure-guest-os.ts';
+export { pruneGuestOs } from './guest-os/prune-guest-os.ts';
 export { openMachines, type MachinesDeps, type OpenedMachines } from './open-machines.ts';
 export { machinePolicy, type MachinePolicy } from './machine-policy.ts';
 export type { EngineProof } from './keep-proofs.ts';

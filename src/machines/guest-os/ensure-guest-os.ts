@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { debianArchitecture, hostArchitecture, runProcess, type Architecture, type Instance } from '#base';
 import { agentSources, buildAgent } from './build-agent.ts';
@@ -45,12 +45,12 @@ export function ensureGuestOs(architecture: Architecture, options: GuestOsOption
 }
 
 async function findOrBuild(architecture: Architecture, placeName: string, options: GuestOsOptions): Promise<GuestOs> {
-  const home = join(options.instance.cacheDir, 'guest-os', placeName);
+  const home = join(guestOsFolder(options.instance), placeName);
   const key = await sourceKey(placeName);
   const place = join(home, key);
-  if (existsSync(join(place, 'release'))) return describe(place, key);
+  if (await markUsed(place)) return describe(place, key);
   await mkdir(home, { recursive: true });
-  const work = await mkdtemp(join(home, '.build-'));
+  const work = await mkdtemp(join(home, unfinishedPrefix));
   try {
     await build(architecture, work, options);
     // Two builders may end at the same time; both made the same, so the loser's is thrown away.
@@ -61,12 +61,25 @@ async function findOrBuild(architecture: Architecture, placeName: string, option
   return describe(place, key);
 }
 
+/** Builds of all architectures and flavours, each in a folder of its own; in them a folder for each content key. */
+export const guestOsFolder = (instance: Instance): string => join(instance.cacheDir, 'guest-os');
+/** Written last, and touched at each use: a build with it is whole, and as old as its last use. */
+export const buildMark = 'release';
+/** A build under way. */
+export const unfinishedPrefix = '.build-';
+
+/** False where there is no such build. What was used of late is not pruned (prune-guest-os.ts). */
+async function markUsed(place: string): Promise<boolean> {
+  const now = new Date();
+  return utimes(join(place, buildMark), now, now).then(() => true, (error: NodeJS.ErrnoException) => { if (error.code === 'ENOENT') return false; throw error; });
+}
+
 async function describe(place: string, version: string): Promise<GuestOs> {
   return { kernel: join(place, 'kernel'), initramfs: join(place, 'initramfs'), version, kernelRelease: (await readFile(join(place, 'release'), 'utf8')).trim() };
 }
 
 /** What the result depends on and can be known without the network. */
-async function sourceKey(placeName: string): Promise<string> {
+export async function sourceKey(placeName: string): Promise<string> {
   const hash = createHash('sha256').update(`${recipeVersion} ${placeName}\n`);
   for (const [path, text] of await agentSources()) hash.update(`${path}\0${text}\0`);
   return hash.digest('hex').slice(0, 16);
