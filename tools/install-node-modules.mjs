@@ -1,6 +1,6 @@
 /**
  * Makes sure that node_modules is what package-lock.json says, and names the Node that lies in it and runs. Plain
- * JavaScript, because the system's own Node (20 or newer) runs it before the locked one is there. The launcher
+ * JavaScript, because the system's own Node (18, as Debian 12 has it, or newer) runs it before the locked one is there. The launcher
  * `strata` calls it as a program, tools/ import it.
  */
 import { spawnSync } from 'node:child_process';
@@ -11,6 +11,9 @@ import { fileURLToPath } from 'node:url';
 /** Folder of the project, without a slash at its end. */
 export const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 
+/** As package.json says under `engines`; what runs before the locked Node keeps to it. */
+const oldestNode = 18;
+
 /** The locked Node of this processor, or undefined where it is not installed. */
 export function lockedNode() {
   return [`node-linux-${process.arch}`].map((name) => join(root, 'node_modules', name, 'bin/node')).find((path) => existsSync(path));
@@ -18,6 +21,7 @@ export function lockedNode() {
 
 /** Installs with `npm ci` where something is missing or of another version; ends the program where that fails. */
 export function installNodeModules() {
+  if (Number(process.versions.node.split('.')[0]) < oldestNode) stop(`the Node here is ${process.versions.node}; ${oldestNode} or newer is needed to fetch the locked one: apt-get install nodejs npm`);
   const why = whatIsStale();
   if (why !== undefined) {
     process.stderr.write(`strata: installing the locked Node and libraries of package-lock.json, 370 MB on disk (npm ci: ${why})\n`);

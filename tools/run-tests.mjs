@@ -7,7 +7,7 @@
  *
  * Files that touch no machine run two at once; those that boot guests or need the host for themselves
  * (`*.guest.test.ts`, tests/ but tests/architecture and tests/simulated) run one after the other. STRATA_TEST_LIMIT_S sets the
- * time limit of a file. The system's own Node (20 or newer) may start this.
+ * time limit of a file. The system's own Node (18 or newer) may start this.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';

@@ -90,7 +90,7 @@ function untilRuns(fd: number, pid: number): Promise<string> {
 const reasons: Readonly<Record<string, string>> = { 1: 'not permitted', 2: 'no such file', 8: 'not a program of this architecture', 12: 'no memory left', 13: 'permission denied', 20: 'not a folder', 28: 'no space left', 30: 'read-only', 40: 'too many links' };
 
 function inWords(trouble: string, spec: GuestContainerSpec): string {
-  const [, number = '', what = trouble] = /^(\d+) (.*)$/s.exec(trouble) ?? [];
+  const [, number = '', what = trouble] = /^(?:chdir )?(\d+) (.*)$/s.exec(trouble) ?? [];
   const why = reasons[number] ?? `error ${number}`;
   return what === spec.argv[0] || what === initPath ? `${what} cannot be started: ${number === '2' ? 'the image has no such program' : why}` : `${what}: ${why}`;
 }

@@ -109,7 +109,7 @@ test('what fits no host is refused before anything changes', async () => {
   host = await openSimulatedHost({ memoryMiB: 1024 });
   const { status, error } = await up(host, {});
   equal(status, 'failed');
-  equal(error?.code, 'pool.hostFull');
+  equal(error?.code, 'pool.tooLarge');
   await comeToRest(host);
   deepEqual(await host.daemon.backend.apps.list(), []);
 });

@@ -67,6 +67,7 @@ async function openAll(around: DaemonSurroundings, life: DaemonLife): Promise<Si
     instance, store, containers, images, addresses, ports, network, gateway: life.mortal('gateway', around.gateway), edge: life.mortal('edge', around.edge), hostsPort, clock, dice, log,
     upstreamDns: [], host: { processors: 2 },
     prepareGuest: async () => undefined,
+    checkMachines: (wishes) => host.checkSizes(wishes.map(placementOf)),
     async admitMachines(wishes) {
       if (wishes.length === 0) return;
       await machines.proofs();

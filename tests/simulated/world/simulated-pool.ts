@@ -1,6 +1,6 @@
 /** A host of a known size, whatever this one has, with the pool's own placement: for whoever asks what fits. */
 import type { HostId } from '#base';
-import { hostSchema, placeMachine, placementError, type Host, type PoolHost, type Promised, type Proof } from '#pool';
+import { firstTooLarge, hostSchema, placeMachine, placementError, tooLargeError, type Host, type PoolHost, type Promised, type Proof } from '#pool';
 import { recordsOf, type Store } from '#store';
 import { sampleHost } from '../../../src/pool/testing/sample-host.ts';
 
@@ -28,8 +28,12 @@ export function simulatedPool(deps: SimulatedPoolDeps): PoolHost {
     }
     return requests.map(() => id);
   };
+  const checkSizes: PoolHost['checkSizes'] = async (requests) => {
+    const tooLarge = firstTooLarge([await observe()], requests);
+    if (tooLarge !== undefined) throw tooLargeError(tooLarge.placement, tooLarge.request);
+  };
   return {
-    id, hosts, observe, admitAll, refresh: observe,
+    checkSizes, id, hosts, observe, admitAll, refresh: observe,
     admit: async (request) => (await admitAll([request]))[0] as HostId,
     async drain() { /* one host is not drained here */ },
     async stop() { /* nothing runs by itself */ },
