@@ -4,26 +4,41 @@ import { UsageError, exitCodes, type Invocation } from '../verb.ts';
 const scripts: Readonly<Record<string, string>> = {
   bash: `# bash completion of strata: source <(strata completion bash)
 _strata() {
-  local IFS=$'\\n' words
-  words=("\${COMP_WORDS[@]:1:COMP_CWORD}")
-  COMPREPLY=($(strata __complete -- "\${words[@]}" 2>/dev/null | cut -f1))
+  local line=\${COMP_LINE:0:COMP_POINT} current words reply
+  # Not COMP_WORDS: bash cuts words at colons too, which names of images have.
+  IFS=$' \\t\\n' read -r -a words <<< "$line"
+  [[ $line == *[[:space:]] ]] && words+=('')
+  current=\${words[\${#words[@]}-1]}
+  local IFS=$'\\n'
+  COMPREPLY=($(strata __complete -- "\${words[@]:1}" 2>/dev/null | cut -f1))
   case "\${COMPREPLY[0]}" in
-    ':file') COMPREPLY=($(compgen -f -- "\${COMP_WORDS[COMP_CWORD]}")); compopt -o filenames ;;
-    ':folder') COMPREPLY=($(compgen -d -- "\${COMP_WORDS[COMP_CWORD]}")); compopt -o filenames ;;
+    ':file') COMPREPLY=($(compgen -f -- "$current")); compopt -o filenames; return ;;
+    ':folder') COMPREPLY=($(compgen -d -- "$current")); compopt -o filenames; return ;;
   esac
+  # Only what follows the last cut is put in.
+  reply=\${current%"\${current##*[:=]}"}
+  COMPREPLY=("\${COMPREPLY[@]#"$reply"}")
 }
 complete -F _strata strata
 `,
   zsh: `#compdef strata
 # zsh completion of strata: source <(strata completion zsh)
 _strata() {
+  local line
   local -a lines candidates
   lines=("\${(@f)$(strata __complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
   case "\${lines[1]}" in
     ':file') _files; return ;;
     ':folder') _files -/; return ;;
   esac
-  candidates=("\${(@)lines//$'\\t'/:}")
+  # A candidate ends at the first colon without a backslash; names of images have colons of their own.
+  for line in "\${lines[@]}"; do
+    case "$line" in
+      '') ;;
+      *$'\\t'*) candidates+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}") ;;
+      *) candidates+=("\${line//:/\\\\:}") ;;
+    esac
+  done
   _describe strata candidates
 }
 compdef _strata strata
