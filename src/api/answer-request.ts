@@ -112,7 +112,9 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
 
 function answerProblem(context: ApiContext, error: unknown, facts: { requestId: string; path: string }, message: IncomingMessage, response: ServerResponse): void {
   const problem = problemOf(error, facts);
-  if (problem.status >= 500) context.log.error({ requestId: facts.requestId, method: message.method, path: facts.path, code: problem.code, err: error }, problem.detail);
+  // What is said with a code and advice is an answer, not a fault of this program.
+  if (problem.status === 500) context.log.error({ requestId: facts.requestId, method: message.method, path: facts.path, code: problem.code, err: error }, problem.detail);
+  else if (problem.status > 500) context.log.info({ requestId: facts.requestId, method: message.method, path: facts.path, code: problem.code }, problem.detail);
   if (response.headersSent) { response.destroy(); return; }
   const body = JSON.stringify(problem);
   const allowed = problem.details?.['allowed'];

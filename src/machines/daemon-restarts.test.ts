@@ -1,5 +1,5 @@
 /** Daemons that come, go and are cut off at any point, while machines live on: nothing doubled, nothing lost, nothing left. */
-import { deepEqual, equal, ok } from 'node:assert/strict';
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { armFailpoints, seededDice, StrataError, systemClock, waitUntil } from '#base';
 import type { MachineStatus } from './machine.ts';
@@ -25,6 +25,26 @@ test('[M20] a later daemon finds running machines by identity: same process, sam
   equal(host.world.vmms.get(spec.id)?.guest?.configured.length, 1);
   await second.specs.delete(spec.id);
   await statusOf(second, spec.id, (status) => status === undefined);
+  await second.end();
+});
+
+test('[M26] what a stopped machine\'s console printed last is told by a later daemon too; of one that never ran there is nothing', async () => {
+  const first = host.start();
+  const spec = testMachine();
+  const never = testMachine({ wanted: 'stopped' });
+  for (const one of [spec, never]) await first.specs.put(one.id, one);
+  await statusOf(first, spec.id, 'running');
+  await first.specs.put(spec.id, { ...spec, wanted: 'stopped', generation: 2 });
+  await statusOf(first, spec.id, 'stopped');
+  await first.end();
+  const second = host.start();
+  ok((await second.machines.consoleLog(spec.id)).length > 0);
+  equal((await second.machines.consoleLog(never.id)).length, 0);
+  await rejects(second.machines.consoleLog('mzzzzzzzzzz'), { code: 'machine.notFound' });
+  for (const one of [spec, never]) {
+    await second.specs.delete(one.id);
+    await statusOf(second, one.id, (status) => status === undefined);
+  }
   await second.end();
 });
 

@@ -153,7 +153,7 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
     await it.engine.erase(it.spec().id);
   });
 
-  test(`[M48] a death is noticed within a second, with how; then it can be started again (${name})`, async () => {
+  test(`[M48] a death is noticed within a second, with how; then its last words are kept and it can be started again (${name})`, async () => {
     spec = it.spec();
     const first = keep(await it.engine.start(spec));
     const killedAt = performance.now();
@@ -164,6 +164,7 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
     ok(Math.abs(exit.at - Date.now()) < 5000);
     await first.release();
     left.delete(first);
+    ok((await it.engine.consoleLog(spec.id)).length > 0, 'its last words are kept');
     machine = keep(await it.engine.start(spec));
     notEqual(machine.process.startTicks === first.process.startTicks && machine.process.pid === first.process.pid, true);
   });

@@ -71,6 +71,8 @@ export interface Engine {
    * 'gone' only where its death is proved (`exit` says how, as kept by the launcher); 'unknown' where it lives but does not answer.
    */
   adopt(spec: MachineSpec): Promise<{ readonly found: 'running'; readonly machine: RunningMachine } | { readonly found: 'gone'; readonly exit: VmmExit | null } | { readonly found: 'unknown'; readonly why: string }>;
+  /** What the console of a machine without a running VMM printed last; empty where none is kept. */
+  consoleLog(id: string): Promise<Buffer>;
   /** Removes every trace of a machine that does not run: folder, sockets, cgroup. Idempotent. */
   erase(id: string): Promise<void>;
 }

@@ -101,8 +101,10 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     openConsole: async (machineId) => (await running(machineId)).machine.openConsole(),
     async consoleLog(machineId) {
       const session = sessions.get(machineId); // also of one that has ended: its last words matter most
-      if (session === undefined) throw await absence(machineId);
-      return session.machine.consoleLog();
+      if (session !== undefined) return session.machine.consoleLog();
+      const { spec, status, run } = await recorder.read(machineId);
+      if (spec === undefined && status === undefined) throw await absence(machineId);
+      return run === undefined ? Buffer.alloc(0) : engines.get(run.engine)?.consoleLog(machineId) ?? Buffer.alloc(0);
     },
     proofs: () => proofs.all(),
   };

@@ -46,6 +46,7 @@ export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { 
       if (vmm.hung) return Promise.resolve({ found: 'unknown', why: 'its control socket does not answer' });
       return Promise.resolve({ found: 'running', machine: runningMachine(world, vmm, checkDisk, options) });
     },
+    consoleLog: async (id) => world.vmms.get(id)?.console ?? Buffer.alloc(0),
     async erase(id) { world.erase(id); },
   };
 }

@@ -2,12 +2,13 @@
 import { mkdir } from 'node:fs/promises';
 import { hostArchitecture, runProcess, StrataError, systemClock, type Architecture, type Clock, type Instance, type Log } from '#base';
 import type { Engine, EngineCapabilities } from '../engine.ts';
-import { ensureLauncher } from '../launcher/index.ts';
+import { ensureLauncher, readConsoleRing } from '../launcher/index.ts';
 import { adoptMachine } from './adopt-machine.ts';
 import { qemuProgram } from './command-line.ts';
 import { eraseMachine } from './erase-machine.ts';
 import { installedArchitectures } from './installed-architectures.ts';
 import { isKvmProved, recordKvm } from './kvm-record.ts';
+import { machinePlaces } from './machine-places.ts';
 import { eraseProofs, proveAccelerators } from './prove-accelerators.ts';
 import { startMachine } from './start-machine.ts';
 
@@ -64,6 +65,7 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
     },
     start: (spec, signal) => startMachine(context, spec, signal),
     adopt: (spec) => adoptMachine(context, spec),
+    consoleLog: (id) => readConsoleRing(machinePlaces(context.instance, id).runFolder),
     erase: (id) => eraseMachine(context, id),
   };
 }

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { systemClock, type Clock, type Instance, type Log } from '#base';
 import type { Engine, EngineCapabilities } from '../engine.ts';
-import { ensureLauncher } from '../launcher/index.ts';
+import { ensureLauncher, readConsoleRing } from '../launcher/index.ts';
 import { eraseVmm } from '../vmm/erase-vmm.ts';
 import type { VmmContext } from '../vmm/vmm-context.ts';
 import { adoptMachine } from './adopt-machine.ts';
@@ -42,6 +42,7 @@ export function openUmlEngine(deps: UmlEngineDeps): UmlEngine {
     prove: (signal) => proveUml(context, signal),
     start: (spec, signal) => startMachine(context, spec, signal === undefined ? {} : { signal }),
     adopt: (spec) => adoptMachine(context, spec),
+    consoleLog: (id) => readConsoleRing(umlPlaces(context.instance, id).runFolder),
     erase: (id) => eraseVmm(context, umlPlaces(context.instance, id), id),
   };
 }

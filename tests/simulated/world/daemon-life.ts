@@ -85,6 +85,7 @@ export function mortalEngine(life: DaemonLife, engine: Engine): Engine {
       if (life.ended) throw deadDaemon();
       return result.found === 'running' ? { found: 'running', machine: hold(result.machine) } : result;
     },
+    consoleLog: (id) => engine.consoleLog(id),
     erase: effects.erase,
   };
 }
