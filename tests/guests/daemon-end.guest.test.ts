@@ -28,7 +28,9 @@ test('a daemon that is busy and watched ends within two seconds of being told; c
   const asked = await asking;
   assert.equal(asked.code, 0, asked.stderr);
   assert.match(asked.stdout, /stays-web-1/);
-  await Promise.all([watching, following, booting]);
+  const [watched] = await Promise.all([watching, following, booting]);
+  assert.equal(watched.code, 1);
+  assert.match(watched.stderr, /the daemon has ended[^]*strata events --since \d+/);
   const later = await strata.containers('stays');
   assert.deepEqual(later.map((one) => [one.id, one.startedAt, one.restarts]), before.map((one) => [one.id, one.startedAt, one.restarts]), 'no container noticed');
   assert.match((await strata.ok(['serve', '--stop'])).stderr, /the daemon \(process \d+\) has ended; machines and their services go on/);

@@ -89,5 +89,5 @@ export function openWatchers(history: History): Watchers {
 }
 
 function compactedError(revision: number, history: History): StrataError {
-  return new StrataError(`changes after revision ${revision} are not kept any more`, { code: 'store.compacted', kind: 'conflict', advice: 'list again and watch from the list\'s revision', details: { revision, compacted: history.compacted(), latest: history.revision() } });
+  return new StrataError(revision > history.revision() ? `revision ${revision} is not reached yet: the latest is ${history.revision()}` : `changes after revision ${revision} are not kept any more`, { code: 'store.compacted', kind: 'conflict', advice: 'list again and watch from the list\'s revision', details: { revision, compacted: history.compacted(), latest: history.revision() } });
 }
