@@ -28,7 +28,7 @@ test('[M20] a later daemon finds running machines by identity: same process, sam
   await second.end();
 });
 
-test('[M26] what a stopped machine\'s console printed last is told by a later daemon too; of one that never ran there is nothing', async () => {
+test('[M27] what a stopped machine\'s console printed last is told by a later daemon too; of one that never ran there is nothing', async () => {
   const first = host.start();
   const spec = testMachine();
   const never = testMachine({ wanted: 'stopped' });
