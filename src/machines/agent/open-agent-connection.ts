@@ -68,6 +68,22 @@ export async function openAgentConnection(line: Duplex, options: OpenAgentConnec
   }
 }
 
+/**
+ * One call to an agent that nobody has greeted: a greeting makes the guest choose its boot id, which a clone may do only
+ * after it has random numbers of its own. Owns the line and closes it.
+ * @throws StrataError `agent.timeout`, `agent.gone`, `agent.protocol`, or the agent's refusal
+ */
+export async function callUngreeted<M extends AgentMethod>(line: Duplex, method: M, params: AgentCalls[M]['params'], options: OpenAgentConnectionOptions & { readonly answerMs: number }): Promise<AgentCalls[M]['result']> {
+  line.on('error', () => undefined); // 'close' follows and tells
+  try {
+    const rest = await awaitReset(line, { clock: options.clock, dice: options.dice, limitMs: options.handshakeMs ?? 10_000, signal: options.signal });
+    const connection = new GuestLine(line, rest, options);
+    return await connection.call(method, params, { timeoutMs: options.answerMs, ...(options.signal === undefined ? {} : { signal: options.signal }) });
+  } finally {
+    line.destroy();
+  }
+}
+
 class GuestLine implements AgentConnection {
   hello: GuestHello | undefined;
   lostBecause: StrataError | undefined;

@@ -20,8 +20,7 @@ export async function adoptMachine(context: QemuContext, spec: MachineSpec): Ret
   const monitor = openMonitor(places.monitor, { connectMs: answerLimitMs });
   try {
     await monitor.connection();
-    const { accelerator } = await readStartRecord(places);
-    return { found: 'running', machine: openRunningMachine(context, spec, record, accelerator, monitor) };
+    return { found: 'running', machine: openRunningMachine(context, spec, record, await readStartRecord(places), monitor) };
   } catch (error) {
     monitor.close();
     if (!(await isAlive(record.vmm))) return { found: 'gone', exit: await awaitExit(context, places, record) };

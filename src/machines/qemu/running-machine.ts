@@ -9,14 +9,15 @@ import { machinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 import { openPluggedDisks } from './plugged-disks.ts';
 import type { Monitor } from './qmp/open-monitor.ts';
+import type { StartRecord } from './start-record.ts';
 
-export function openRunningMachine(context: QemuContext, spec: MachineSpec, record: KeeperRecord, accelerator: 'kvm' | 'tcg', monitor: Monitor): RunningMachine {
+export function openRunningMachine(context: QemuContext, spec: MachineSpec, record: KeeperRecord, { accelerator, startedBy }: StartRecord, monitor: Monitor): RunningMachine {
   const places = machinePlaces(context.instance, spec.id);
   const sockets = vmmSockets(places, spec.name);
   const exit = watchExit(context, places, record);
   const disks = openPluggedDisks({ launcher: context.launcher, passing: places.passing, monitor });
   return {
-    id: spec.id, process: record.vmm, accelerator, isolation: accelerator === 'kvm' ? 'hardware' : 'emulated',
+    id: spec.id, process: record.vmm, startedBy, accelerator, isolation: accelerator === 'kvm' ? 'hardware' : 'emulated',
     openAgentLine: () => sockets.openAgentLine(),
     openConsole: () => sockets.openConsole(),
     consoleLog: () => readConsoleRing(places.runFolder),

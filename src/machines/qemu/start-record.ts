@@ -5,7 +5,10 @@ import { z } from 'zod';
 import { atomicWrite } from '#base';
 import type { MachinePlaces } from './machine-places.ts';
 
-const startRecordSchema = z.strictObject({ accelerator: z.enum(['kvm', 'tcg']), uid: z.int() });
+const startRecordSchema = z.strictObject({
+  accelerator: z.enum(['kvm', 'tcg']), uid: z.int(),
+  startedBy: z.strictObject({ way: z.enum(['template', 'cold']), why: z.string() }).default({ way: 'cold', why: '' }).describe('default: started by an earlier version'),
+});
 export type StartRecord = z.infer<typeof startRecordSchema>;
 
 export async function writeStartRecord(places: MachinePlaces, record: StartRecord): Promise<void> {

@@ -1,0 +1,13 @@
+/** Ends a template's holder and removes its folder. Machines that were cloned from it go on: their memory stays theirs. Idempotent. */
+import { rm } from 'node:fs/promises';
+import { isAlive, signalProcess, waitUntil } from '#base';
+import { readHolder } from '../../launcher/index.ts';
+import type { TemplatePlaces } from './template-places.ts';
+
+export async function dropTemplate(places: TemplatePlaces): Promise<void> {
+  const holder = await readHolder(places.folder);
+  if (holder !== undefined && await signalProcess(holder, 'SIGKILL')) {
+    await waitUntil(async () => !(await isAlive(holder)), { what: `the holder of ${places.folder} is gone`, limitMs: 10_000, everyMs: 5 });
+  }
+  await rm(places.folder, { recursive: true, force: true });
+}
