@@ -7,7 +7,7 @@ import type { Architecture } from '#base';
 import { firstDescriptor, type VmmDescriptor } from '../launcher/index.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { deviceArguments, driveNode } from './drives.ts';
-import { kernelCommandLine } from './kernel-command-line.ts';
+import { kernelCommandLine, type KernelWords } from './kernel-command-line.ts';
 
 export interface VmmFacts {
   readonly accelerator: 'kvm' | 'tcg';
@@ -46,7 +46,7 @@ export function vmmCommand(spec: MachineSpec, facts: VmmFacts): VmmCommand {
   const { descriptors, add } = descriptorList();
   const argv = [
     ...opening(spec.architecture, spec.id), ...platform(spec.architecture, facts.accelerator), ...size(spec),
-    ...(facts.kernel === null ? [] : bootArguments(spec.architecture, facts.accelerator, facts.scratch !== null)),
+    ...(facts.kernel === null ? [] : bootArguments(spec.architecture, facts.accelerator, { scratch: facts.scratch !== null, cardLater: false })),
     ...commonDevices(add),
   ];
   if (facts.tap !== null && spec.network !== null) {
@@ -73,8 +73,8 @@ export function size({ memoryMiB, processors }: Pick<MachineSpec, 'memoryMiB' | 
   return ['-m', `${memoryMiB}M`, '-smp', `cpus=${processors},sockets=1,cores=${processors},threads=1`, '-rtc', 'base=utc'];
 }
 
-export function bootArguments(architecture: Architecture, accelerator: 'kvm' | 'tcg', scratch: boolean): string[] {
-  return ['-no-reboot', '-kernel', jailKernel, '-initrd', jailInitramfs, '-append', kernelCommandLine(architecture, accelerator, scratch)];
+export function bootArguments(architecture: Architecture, accelerator: 'kvm' | 'tcg', words: KernelWords): string[] {
+  return ['-no-reboot', '-kernel', jailKernel, '-initrd', jailInitramfs, '-append', kernelCommandLine(architecture, accelerator, words)];
 }
 
 /** What every machine has: monitors, the agent's port, the console, entropy, a controller for disks. */

@@ -11,6 +11,7 @@ import { installedArchitectures } from './installed-architectures.ts';
 import { isKvmProved, recordKvm } from './kvm-record.ts';
 import { eraseProofs, proveAccelerators } from './prove-accelerators.ts';
 import { shapeOfMachine, startMachine } from './start-machine.ts';
+import { dropTemplates } from './templates/drop-template.ts';
 import { openTemplates, type Templates, type TemplateSettings } from './templates/open-templates.ts';
 
 export interface QemuGuestOs { readonly kernel: string; readonly initramfs: string; readonly version: string; readonly kernelRelease: string }
@@ -35,6 +36,8 @@ export interface QemuEngine extends Engine {
   sweep(): Promise<void>;
   /** Makes the template for machines like this one now, where there is none. @throws StrataError `machine.templateFailed` */
   ensureTemplate(spec: MachineSpec): Promise<void>;
+  /** Ends all templates, also an earlier daemon's; machines that were cloned from them go on. */
+  dropTemplates(): Promise<void>;
   /** Ends what is done in the background; machines and templates stay. */
   close(): Promise<void>;
 }
@@ -72,6 +75,7 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
       await context.templates?.sweep();
     },
     ensureTemplate: async (spec) => { await context.templates?.ensure(await shapeOfMachine(context, spec)); },
+    dropTemplates: () => dropTemplates(deps.instance),
     close: async () => { await context.templates?.close(); },
     prove: async (signal) => {
       const proofs = await proveAccelerators(plain, signal); // a proof is a boot

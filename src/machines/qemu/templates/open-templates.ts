@@ -9,9 +9,9 @@ import { asStrataError, StrataError } from '#base';
 import { eraseMachine } from '../erase-machine.ts';
 import type { QemuContext } from '../open-qemu-engine.ts';
 import { chooseDropped, templateBudget } from './choose-dropped.ts';
-import { dropTemplate } from './drop-template.ts';
+import { dropTemplate, templateKeys } from './drop-template.ts';
 import { makeTemplate } from './make-template.ts';
-import { isTemplateMachineId, templatePlaces, templatesFolder, type TemplatePlaces } from './template-places.ts';
+import { isTemplateMachineId, templatePlaces, type TemplatePlaces } from './template-places.ts';
 import { readTemplate, type TemplateRecord } from './template-record.ts';
 import { templateKey, type TemplateShape } from './template-shape.ts';
 
@@ -58,7 +58,7 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
   };
 
   async function list(): Promise<readonly Template[]> {
-    const keys = await readdir(templatesFolder(context.instance)).catch(() => []);
+    const keys = await templateKeys(context.instance);
     const found = await Promise.all(keys.map(async (key): Promise<Template | undefined> => {
       const record = await readTemplate(placesOf(key));
       return record === undefined ? undefined : { key, ...placesOf(key), record };
@@ -143,10 +143,11 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
       return make(shape);
     }),
     async sweep() {
-      const ids = new Set([join(context.instance.runDir, 'q'), join(context.instance.stateDir, 'qemu')].map((folder) => readdir(folder).catch(() => [] as string[])));
-      for (const id of new Set((await Promise.all(ids)).flat().filter(isTemplateMachineId))) await eraseMachine(context, id);
+      const folders = [join(context.instance.runDir, 'q'), join(context.instance.stateDir, 'qemu')];
+      const ids = (await Promise.all(folders.map((folder) => readdir(folder).catch(() => [])))).flat();
+      for (const id of new Set(ids.filter(isTemplateMachineId))) await eraseMachine(context, id);
       const whole = new Set((await list()).map((one) => one.key));
-      for (const key of await readdir(templatesFolder(context.instance)).catch(() => [])) if (!whole.has(key)) await dropTemplate(placesOf(key));
+      for (const key of await templateKeys(context.instance)) if (!whole.has(key)) await dropTemplate(placesOf(key));
     },
     async close() {
       end.abort(new StrataError('the daemon ends', { code: 'machine.templateFailed', kind: 'unavailable' }));

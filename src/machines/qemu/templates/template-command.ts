@@ -4,9 +4,9 @@
  */
 import type { VmmDescriptor } from '../../launcher/index.ts';
 import type { MachineSpec } from '../../machine.ts';
-import { bootArguments, checkedMac, commonDevices, descriptorList, descriptorOf, disksAtStart, opening, qemuProgram, type VmmCommand, type VmmFacts } from '../command-line.ts';
+import { checkedMac, commonDevices, descriptorList, descriptorOf, disksAtStart, opening, qemuProgram, type VmmCommand, type VmmFacts } from '../command-line.ts';
 import { deviceArguments, driveNode } from '../drives.ts';
-import { cardPort, shapeArguments, type TemplateShape } from './template-shape.ts';
+import { bootWords, cardPort, shapeArguments, type TemplateShape } from './template-shape.ts';
 
 export interface MonitorCommand { readonly command: string; readonly parameters: Readonly<Record<string, unknown>> }
 
@@ -22,7 +22,7 @@ export function templateCommand(shape: TemplateShape, name: string, holder: stri
   const { descriptors, add } = descriptorList();
   const memory = add({ kind: 'template-memory', path: holder });
   const devices = commonDevices(add);
-  const argv = [...opening(shape.architecture, name), ...shapeArguments(shape, { descriptor: memory, share: true }, devices, bootArguments(shape.architecture, shape.accelerator, shape.scratch))];
+  const argv = [...opening(shape.architecture, name), ...shapeArguments(shape, { descriptor: memory, share: true }, devices, bootWords(shape))];
   return { program: qemuProgram(shape.architecture), argv, descriptors };
 }
 

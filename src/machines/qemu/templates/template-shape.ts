@@ -39,9 +39,11 @@ export function shapeOf(spec: Pick<MachineSpec, 'architecture' | 'processors' | 
   return { architecture: spec.architecture, accelerator, processors: spec.processors, memoryMiB: spec.memoryMiB, scratch: spec.scratchMiB > 0, qemuVersion, guestOsVersion };
 }
 
+export const bootWords = (shape: TemplateShape): string[] => bootArguments(shape.architecture, shape.accelerator, { scratch: shape.scratch, cardLater: true });
+
 /** Twelve hex digits: part of a folder, of an id, of a socket's path. */
 export function templateKey(shape: TemplateShape): string {
-  const words = [shape.qemuVersion, shape.guestOsVersion, shape.architecture, ...shapeArguments(shape, { descriptor: 0, share: true }, commonDevices(descriptorList().add), bootArguments(shape.architecture, shape.accelerator, shape.scratch))];
+  const words = [shape.qemuVersion, shape.guestOsVersion, shape.architecture, ...shapeArguments(shape, { descriptor: 0, share: true }, commonDevices(descriptorList().add), bootWords(shape))];
   return createHash('sha256').update(JSON.stringify(words)).digest('hex').slice(0, 12);
 }
 
