@@ -36,7 +36,8 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   const network = openHostNetwork({ instance, log });
   await network.ensure();
   const guestOs = (architecture: Parameters<typeof ensureGuestOs>[0], flavour: 'machine' | 'uml', progress?: (message: string) => void) => ensureGuestOs(architecture, { instance, flavour, ...(progress === undefined ? {} : { progress }) });
-  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'machine'), network });
+  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'machine'), network, templates: {} });
+  closing.defer(() => qemu.close());
   const uml = openUmlEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'uml'), network });
   await Promise.all([qemu.sweep(), uml.sweep()]);
   const engines = [qemu, uml];
