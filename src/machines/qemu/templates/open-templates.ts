@@ -59,11 +59,13 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
 
   async function list(): Promise<readonly Template[]> {
     const keys = await templateKeys(context.instance);
-    const found = await Promise.all(keys.map(async (key): Promise<Template | undefined> => {
-      const record = await readTemplate(placesOf(key));
-      return record === undefined ? undefined : { key, ...placesOf(key), record };
-    }));
-    return found.filter((one) => one !== undefined);
+    return (await Promise.all(keys.map(lookUp))).filter((one) => one !== undefined);
+  }
+
+  /** One whose record does not fit its key belongs to another version of the program. */
+  async function lookUp(key: string): Promise<Template | undefined> {
+    const record = await readTemplate(placesOf(key));
+    return record === undefined || templateKey(record.shape) !== key ? undefined : { key, ...placesOf(key), record };
   }
 
   async function prune(made?: TemplateShape): Promise<void> {
@@ -78,8 +80,8 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
   async function make(shape: TemplateShape): Promise<Template> {
     const key = templateKey(shape);
     const places = placesOf(key);
-    const there = await readTemplate(places);
-    if (there !== undefined) return { key, ...places, record: there };
+    const there = await lookUp(key);
+    if (there !== undefined) return there;
     try {
       const record = await makeTemplate(context, shape, places, end.signal);
       log.info({ template: key, ...record }, 'a template was made');
@@ -121,10 +123,10 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
   return {
     async find(shape) {
       const key = templateKey(shape);
-      const record = await readTemplate(placesOf(key));
-      if (record === undefined) return { why: (failures.get(key) ?? 0) > 0 ? 'its template could not be made or used' : 'there is no template of its shape yet' };
+      const template = await lookUp(key);
+      if (template === undefined) return { why: (failures.get(key) ?? 0) > 0 ? 'its template could not be made or used' : 'there is no template of its shape yet' };
       usedAt.set(key, clock.now());
-      return { template: { key, ...placesOf(key), record } };
+      return { template };
     },
     missed(shape) {
       const key = templateKey(shape);
