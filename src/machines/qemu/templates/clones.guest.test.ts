@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { architectures, isAlive, runProcess, signalProcess, silentLog, systemClock, systemDice, waitUntil, type Architecture, type Instance } from '#base';
+import { architectures, isAlive, runProcess, signalProcess, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
 import { openAgentConnection, type OpenedAgentConnection } from '../../agent/open-agent-connection.ts';
 import type { RunningMachine } from '../../engine.ts';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
@@ -340,7 +340,7 @@ test('[Q36] what a daemon left half made is ended and removed by the next', asyn
   deepEqual(await vmmTraces(instance, spec.id), []);
 });
 
-test('[Q36] [Q38] a daemon that ends while a template is made leaves nothing of it; meanwhile it gave way', async () => {
+test('[Q38] a template\'s machine gives way to all others; a daemon that ends while it is made leaves nothing of it', async () => {
   await engine.dropTemplates();
   const by = openEngine();
   await start(specOf(), by);
