@@ -94,7 +94,7 @@ export function ended(before: MachineRecords, end: EndOfRun): MachineRecords {
   const { run } = before;
   if (run === undefined || !run.live) return before;
   const at = end.exit?.at ?? end.now;
-  const status = { ...(before.status ?? blankStatus(run.id)), process: null, guest: null, accelerator: null, isolation: null };
+  const status = { ...(before.status ?? blankStatus(run.id)), process: null, guest: null, accelerator: null, isolation: null, startedBy: null };
   // A start that failed was told and counted already; here its end is proved only.
   if (run.endedAt !== null) return { status, run: { ...run, live: false } };
   const how = wayOfEnding(status.phase, end);

@@ -3,6 +3,7 @@
  * guest gets random numbers, name, id and time of its own before anything else happens in it; then its card and disks.
  * Where any of it fails, nothing is left and the answer says why: the caller boots the machine.
  */
+import type { Duplex } from 'node:stream';
 import { asStrataError, failpoint, StrataError, systemDice } from '#base';
 import { z } from 'zod';
 import { callUngreeted } from '../agent/open-agent-connection.ts';
@@ -16,7 +17,7 @@ import type { MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 import type { QmpConnection } from './qmp/qmp-connection.ts';
 import { openMonitor } from './qmp/open-monitor.ts';
-import { openRunningMachine } from './running-machine.ts';
+import { openRunningMachine, socketsOf } from './running-machine.ts';
 import type { Template } from './templates/open-templates.ts';
 import { cloneCommand } from './templates/template-command.ts';
 import { jailDescriptors, type TemplateShape } from './templates/template-shape.ts';
@@ -51,13 +52,17 @@ async function start(context: QemuContext, spec: MachineSpec, places: MachinePla
   started.record = record;
   failpoint('machines.qemu.afterLaunch');
   const monitor = openMonitor(places.monitor);
-  const machine = openRunningMachine(context, spec, record, { accelerator: facts.accelerator, uid: record.uid, startedBy }, monitor);
+  const sockets = socketsOf(context, spec);
+  const machine = openRunningMachine(context, spec, record, { accelerator: facts.accelerator, uid: record.uid, startedBy }, monitor, sockets);
   try {
     await greet(monitor.connection(), signal);
     started.restoring = true;
+    // Before the state is taken: the template's guest was frozen with the line open, and goes on with an open one.
+    const line = await sockets.openAgentLine();
     await restore(await monitor.connection(), command.state, signal);
     failpoint('machines.qemu.beforeIdentity');
-    await identify(context, spec, machine, signal);
+    await identify(context, spec, line, signal);
+    sockets.handOn(line);
     started.restoring = false;
     for (const plug of command.plugs) await monitor.execute(plug.command, plug.parameters);
     return machine;
@@ -87,8 +92,8 @@ async function restore(qmp: QmpConnection, state: number, signal: AbortSignal | 
 }
 
 /** Nobody greets the guest before this: what it draws at random until then, all clones draw. */
-async function identify(context: QemuContext, spec: MachineSpec, machine: RunningMachine, signal: AbortSignal | undefined): Promise<void> {
-  await callUngreeted(await machine.openAgentLine(), 'configure', guestIdentity(spec, context.clock, systemDice), {
+async function identify(context: QemuContext, spec: MachineSpec, line: Duplex, signal: AbortSignal | undefined): Promise<void> {
+  await callUngreeted(line, 'configure', guestIdentity(spec, context.clock, systemDice), {
     clock: context.clock, dice: systemDice, log: context.log, handshakeMs: answerLimitMs, answerMs: answerLimitMs, ...(signal === undefined ? {} : { signal }),
   });
 }

@@ -22,14 +22,15 @@ export async function startMachine(context: QemuContext, spec: MachineSpec, sign
   signal?.throwIfAborted();
   checkSpec(spec, installedArchitectures());
   const places = machinePlaces(context.instance, spec.id);
+  const cloned = context.templates !== undefined && spec.boot.kind === 'guest-os';
+  const [held, shape] = await Promise.all([isHeld(await context.launcher(), places.runFolder), cloned ? shapeOfMachine(context, spec) : undefined]);
   // Before anything is touched: its scratch disk and its limits are in use.
-  if (await isHeld(await context.launcher(), places.runFolder)) throw new StrataError(`machine ${spec.name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });
-  if (context.templates === undefined || spec.boot.kind !== 'guest-os') return boot(context, spec, places, '', signal);
-  const shape = await shapeOfMachine(context, spec);
-  const cloned = await startClone(context, spec, places, shape, signal);
-  if ('machine' in cloned) return cloned.machine;
-  const machine = await boot(context, spec, places, cloned.why, signal);
-  context.templates.missed(shape);
+  if (held) throw new StrataError(`machine ${spec.name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });
+  if (shape === undefined) return boot(context, spec, places, '', signal);
+  const clone = await startClone(context, spec, places, shape, signal);
+  if ('machine' in clone) return clone.machine;
+  const machine = await boot(context, spec, places, clone.why, signal);
+  context.templates?.missed(shape);
   return machine;
 }
 

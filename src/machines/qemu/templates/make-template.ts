@@ -10,7 +10,7 @@ import { holderOf, holdTemplate, saveState, sealTemplate, startVmm } from '../..
 import { allocateUid } from '../../vmm/allocate-uid.ts';
 import { makeCgroups } from '../../vmm/cgroups.ts';
 import { awaitExit, endVmm } from '../../vmm/end-vmm.ts';
-import { vmmSockets } from '../../vmm/vmm-sockets.ts';
+import { vmmSockets, type VmmSockets } from '../../vmm/vmm-sockets.ts';
 import { eraseMachine } from '../erase-machine.ts';
 import { jailContents } from '../jail-contents.ts';
 import { machineDevices, machineLimits } from '../launch-facts.ts';
@@ -64,25 +64,22 @@ async function bootAndFreeze(context: QemuContext, shape: TemplateShape, id: str
     uid, cgroups, ...jailContents(shape.architecture, guestOs), devices: machineDevices(shape.accelerator), idle: true, ownDescriptors: jailDescriptors, ...templateCommand(shape, id, holderOf(template.folder)),
   }, signal);
   const monitor = openMonitor(places.monitor);
+  const sockets = vmmSockets(places, id);
   try {
-    await awaitReadiness(context, places, signal);
+    await awaitReadiness(context, sockets, signal); // and the line stays open: so it is in every clone
     await freeze(monitor, launcher, places, template, signal);
     await copyFile(`${places.runFolder}/console`, template.console);
   } finally {
     monitor.close();
+    sockets.close();
     await endVmm(vmm);
     await awaitExit(context, places, vmm);
   }
 }
 
 /** Its agent answers and has loaded every driver. Nobody greets it: a greeting would give all clones one boot id. */
-async function awaitReadiness(context: QemuContext, places: MachinePlaces, signal: AbortSignal): Promise<void> {
-  const sockets = vmmSockets(places, places.runFolder);
-  try {
-    await callUngreeted(await sockets.openAgentLine(), 'awaitDisks', { serials: [], timeoutMs: 1000 }, { clock: context.clock, dice: systemDice, log: context.log, handshakeMs: bootLimitMs, answerMs: bootLimitMs, signal });
-  } finally {
-    sockets.close();
-  }
+async function awaitReadiness(context: QemuContext, sockets: VmmSockets, signal: AbortSignal): Promise<void> {
+  await callUngreeted(await sockets.openAgentLine(), 'awaitDisks', { serials: [], timeoutMs: 1000 }, { clock: context.clock, dice: systemDice, log: context.log, handshakeMs: bootLimitMs, answerMs: bootLimitMs, signal });
 }
 
 async function freeze(monitor: Monitor, launcher: string, places: MachinePlaces, template: TemplatePlaces, signal: AbortSignal): Promise<void> {
