@@ -39,7 +39,7 @@ export async function launch(context: QemuContext, { spec, places, facts, starte
   const uid = await allocateUid(context.instance, spec.id);
   await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
   const cgroups = await makeCgroups(context.instance, spec.id, machineLimits(spec.memoryMiB));
-  await writeStartRecord(places, { accelerator: facts.accelerator, uid, startedBy });
+  await writeStartRecord(places, { accelerator: facts.accelerator, uid, startedBy, ready: startedBy.way === 'cold' });
   failpoint('machines.qemu.beforeLaunch');
   return startVmm(await context.launcher(), places.runFolder, { uid, cgroups, devices: machineDevices(facts.accelerator), ...description }, signal);
 }

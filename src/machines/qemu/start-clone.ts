@@ -18,6 +18,7 @@ import type { QemuContext } from './open-qemu-engine.ts';
 import type { QmpConnection } from './qmp/qmp-connection.ts';
 import { openMonitor } from './qmp/open-monitor.ts';
 import { openRunningMachine, socketsOf } from './running-machine.ts';
+import { writeStartRecord, type StartRecord } from './start-record.ts';
 import type { Template } from './templates/open-templates.ts';
 import { cloneCommand } from './templates/template-command.ts';
 import { jailDescriptors, type TemplateShape } from './templates/template-shape.ts';
@@ -53,7 +54,8 @@ async function start(context: QemuContext, spec: MachineSpec, places: MachinePla
   failpoint('machines.qemu.afterLaunch');
   const monitor = openMonitor(places.monitor);
   const sockets = socketsOf(context, spec);
-  const machine = openRunningMachine(context, spec, record, { accelerator: facts.accelerator, uid: record.uid, startedBy }, monitor, sockets);
+  const begun: StartRecord = { accelerator: facts.accelerator, uid: record.uid, startedBy, ready: false };
+  const machine = openRunningMachine(context, spec, record, begun, monitor, sockets);
   try {
     await greet(monitor.connection(), signal);
     started.restoring = true;
@@ -65,6 +67,8 @@ async function start(context: QemuContext, spec: MachineSpec, places: MachinePla
     sockets.handOn(line);
     started.restoring = false;
     for (const plug of command.plugs) await monitor.execute(plug.command, plug.parameters);
+    failpoint('machines.qemu.beforeReady');
+    await writeStartRecord(places, { ...begun, ready: true });
     return machine;
   } catch (thrown) {
     await machine.release();

@@ -51,7 +51,7 @@ async function boot(context: QemuContext, spec: MachineSpec, places: MachinePlac
     failpoint('machines.qemu.afterLaunch');
     const monitor = openMonitor(places.monitor);
     await greet(monitor.connection(), signal);
-    return openRunningMachine(context, spec, record, { accelerator: facts.accelerator, uid: record.uid, startedBy }, monitor);
+    return openRunningMachine(context, spec, record, { accelerator: facts.accelerator, uid: record.uid, startedBy, ready: true }, monitor);
   } catch (error) {
     throw await undoLaunch(context, spec, places, started.record, error);
   }

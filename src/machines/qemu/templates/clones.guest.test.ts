@@ -1,5 +1,7 @@
 /** Templates and clones with real guests: what they share, what they must not, and every way in which one is of no use. */
 import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -352,6 +354,25 @@ test('[Q38] a template\'s machine gives way to all others; a daemon that ends wh
   await by.close();
   equal(await onlyTemplate(), undefined);
   deepEqual((await processes()).filter((one) => one.command.includes('mt') && one.command.includes(root)), []);
+});
+
+test('[Q39] a daemon killed at any step of cloning leaves nothing that is used; the next starts it again', { timeout: 240_000 }, async () => {
+  await template();
+  for (const point of ['beforeLaunch', 'afterLaunch', 'beforeIdentity', 'beforeReady']) {
+    const spec = specOf({ disks: [await newDisk()] });
+    const program = `
+      import { openQemuEngine } from '${import.meta.dirname}/../index.ts';
+      import { ensureGuestOs } from '${import.meta.dirname}/../../guest-os/ensure-guest-os.ts';
+      import { silentLog } from '${import.meta.dirname}/../../../base/index.ts';
+      const instance = ${JSON.stringify(instance)};
+      const engine = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg', templates: {} });
+      await engine.start(${JSON.stringify(spec)});`;
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program], { stdio: 'inherit', env: { ...process.env, STRATA_FAILPOINTS: `machines.qemu.${point}=kill` } });
+    equal((await once(child, 'exit'))[1], 'SIGKILL', point);
+    const by = openEngine();
+    equal((await by.adopt(spec)).found, 'gone', point);
+    equal((await start(spec, by)).startedBy?.way, 'template', point);
+  }
 });
 
 async function processes(): Promise<readonly { readonly pid: string; readonly command: string }[]> {
