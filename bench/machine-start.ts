@@ -5,12 +5,12 @@
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { architectures, runProcess, silentLog, type Architecture } from '#base';
+import { architectures, silentLog, type Architecture } from '#base';
 import { ensureGuestOs, type GuestOs, type MachineSpec } from '#machines';
 import { openQemuEngine } from '#machines/qemu';
 import { awaitAgent, startByHand } from './harness/machine-by-hand.ts';
 import { awaitQuiet, inTurn, loadNow, median, p95, report, round, rounds, say, seconds } from './harness/measure.ts';
-import { openDocker, type Docker } from './harness/open-docker.ts';
+import { importBusybox, openDocker } from './harness/open-docker.ts';
 import { ownInstance } from './harness/own-instance.ts';
 
 const bars: Record<Architecture, number> = { x86_64: 2.6, aarch64: 2.0 };
@@ -80,13 +80,6 @@ async function measure(architecture: Architecture, processors: number, bar: numb
     rival: 'same kernel and init, QEMU by hand', rivalValue: round(hand), rivalP95: round(p95(times.hand)), ratio: round(ratio), rounds: times.ours.length, load,
     ...(bar === undefined ? {} : { bar: `≤ ${bar} s, ≤ ${mostTimesByHand} ×`, met: ours <= bar && ratio <= mostTimesByHand }),
   });
-}
-
-async function importBusybox(docker: Docker): Promise<void> {
-  await mkdir(`${docker.folder}/image/bin`, { recursive: true });
-  await runProcess(['cp', '/bin/busybox', `${docker.folder}/image/bin/busybox`]);
-  await runProcess(['tar', '-C', `${docker.folder}/image`, '-cf', `${docker.folder}/busybox.tar`, '.']);
-  await docker.run(['import', `${docker.folder}/busybox.tar`, 'busybox:bench']);
 }
 
 /** First output of a container of Docker, for the eye. */

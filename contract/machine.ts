@@ -25,6 +25,7 @@ export const machineSchema = z.strictObject({
   restarts: z.int(),
   exit: z.strictObject({ code: z.int().nullable(), signal: z.string().nullable(), at: timeField, stderr: z.string() }).nullable().describe('how it last ended'),
   bootMs: z.int().nullable().describe('milliseconds from start to the agent\'s answer'),
+  startedBy: z.strictObject({ way: z.enum(['cold', 'template']), why: z.string().describe('why it had to boot where clones are made') }).nullable().describe('how it came to run: by a boot, or as a clone of a template; null where it does not run'),
   startedAt: timeField.nullable(),
   createdAt: timeField,
   actions: z.record(z.enum(machineActions), permissionSchema),

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, rm, rmdir } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { childEnvironment, runProcess, waitUntil } from '#base';
 
@@ -64,4 +64,12 @@ async function removeGroups(group: string): Promise<void> {
     for (const name of await readdir(path).catch(() => [])) await rmdir(join(path, name)).catch(() => undefined); // a file, or not there
     await rmdir(path).catch(() => undefined); // this hierarchy never had it
   }
+}
+
+/** An image of Debian's static busybox, called `busybox:bench`. */
+export async function importBusybox(docker: Docker): Promise<void> {
+  await mkdir(`${docker.folder}/image/bin`, { recursive: true });
+  await runProcess(['cp', '/bin/busybox', `${docker.folder}/image/bin/busybox`]);
+  await runProcess(['tar', '-C', `${docker.folder}/image`, '-cf', `${docker.folder}/busybox.tar`, '.']);
+  await docker.run(['import', `${docker.folder}/busybox.tar`, 'busybox:bench']);
 }

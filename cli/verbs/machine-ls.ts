@@ -22,6 +22,7 @@ export async function run({ context, options }: Invocation): Promise<number> {
       { head: 'HOST', wide: true, value: (machine) => machine.host },
       { head: 'KERNEL', wide: true, value: (machine) => machine.guest?.kernel ?? '' },
       { head: 'BOOT', wide: true, value: (machine) => (machine.bootMs === null ? '' : `${machine.bootMs} ms`) },
+      { head: 'STARTED BY', wide: true, value: (machine) => (machine.startedBy === null ? '' : `${machine.startedBy.way}${machine.startedBy.why === '' ? '' : `: ${machine.startedBy.why}`}`) },
     ],
   }, options);
   return exitCodes.ok;

@@ -97,7 +97,7 @@ export class Container {
     this.#oomKilled = false;
     try {
       const bundle = prepareBundle(this.#spec);
-      makeNamespace(this.#spec.id, this.#spec.network);
+      await makeNamespace(this.#spec.id, this.#spec.network);
       await this.#create(bundle);
     } catch (error) {
       this.#couldNotStart((error as Error).message);

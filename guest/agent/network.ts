@@ -5,7 +5,8 @@
  */
 import * as os from 'os';
 import * as sys from 'sys';
-import { exists, openFile, setKernelValue, unmount, writeText } from './files.ts';
+import { exists, openFile, readText, setKernelValue, unmount, writeText } from './files.ts';
+import { pause } from './loop.ts';
 import { address, linkDelete, linkRename, linkUp, macvlan, route } from './netlink.ts';
 
 const MS_BIND = 4096;
@@ -23,10 +24,27 @@ export function bringUpCard(): void {
   if (card > 0) sys.netlink(linkUp(card));
 }
 
+/** Where the host says on the kernel's command line that the card is plugged in after the boot, it is worth waiting for. */
+const laterWord = 'strata.card=later';
+const cardWaitMs = 10_000;
+const lookEveryMs = 10;
+
+/** The machine's card, up. A clone runs before it has one. @throws Error where it does not come */
+async function readyCard(): Promise<number> {
+  const comes = (readText('/proc/cmdline') ?? '').split(/\s+/).includes(laterWord);
+  const end = sys.monotonic() + (comes ? cardWaitMs : 0);
+  let card = sys.interfaceIndex('eth0');
+  for (; card <= 0 && sys.monotonic() < end; card = sys.interfaceIndex('eth0')) await pause(lookEveryMs);
+  if (card <= 0) throw new Error('the machine has no network card');
+  sys.netlink(linkUp(card));
+  return card;
+}
+
 export interface Network { readonly address: string; readonly gateway: string; readonly mac: string }
 
 /** Makes the namespace with its link, address and routes; null gives loopback only. Replaces a leftover. */
-export function makeNamespace(id: string, network: Network | null): void {
+export async function makeNamespace(id: string, network: Network | null): Promise<void> {
+  const card = network === null ? 0 : await readyCard();
   removeNamespace(id);
   const home = openFile('/proc/self/ns/net', os.O_RDONLY);
   const path = namespacePath(id);
@@ -38,7 +56,7 @@ export function makeNamespace(id: string, network: Network | null): void {
     inside = openFile(path, os.O_RDONLY);
     sys.netlink(linkUp(sys.interfaceIndex('lo')));
     sys.setnsNet(home);
-    if (network !== null) connect(network, home, inside);
+    if (network !== null) connect(card, network, home, inside);
   } catch (error) {
     sys.setnsNet(home);
     removeNamespace(id);
@@ -51,9 +69,7 @@ export function makeNamespace(id: string, network: Network | null): void {
 
 let madeLinks = 0;
 
-function connect(network: Network, home: number, inside: number): void {
-  const card = sys.interfaceIndex('eth0');
-  if (card === 0) throw new Error('the machine has no network card');
+function connect(card: number, network: Network, home: number, inside: number): void {
   // A name that the namespace the request comes from must not have either.
   madeLinks += 1;
   const passing = `link${madeLinks}`;

@@ -36,7 +36,7 @@ export const fakeContainer = (service: string, index: number, more: Partial<Cont
 
 export const fakeMachine = (name: string, phase: Machine['phase'] = 'running', revision = 3): Machine => ({
   id: `m${name}`.replaceAll(/[^a-z]/g, '').padEnd(11, 'a').slice(0, 11), name, host: 'here', architecture: 'x86_64', engine: 'fake', accelerator: 'none', isolation: 'emulated', processors: 1, memoryMiB: 256,
-  address: null, app: null, wanted: 'running', phase, why: '', guest: null, pid: null, restarts: 0, exit: null, bootMs: 12, startedAt: at, createdAt: at, actions: permissionsIn(phase), revision,
+  address: null, app: null, wanted: 'running', phase, why: '', guest: null, pid: null, restarts: 0, exit: null, bootMs: 12, startedBy: { way: 'cold', why: '' }, startedAt: at, createdAt: at, actions: permissionsIn(phase), revision,
 });
 
 const fakeHost: Host = {

@@ -41,7 +41,8 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
     (thrown: unknown) => log.warn({ error: asStrataError(thrown, 'pruning').message }, 'old builds of the guest OS could not be removed'),
   );
   closing.defer(() => pruned);
-  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'machine'), network });
+  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'machine'), network, templates: {} });
+  closing.defer(() => qemu.close());
   const uml = openUmlEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'uml'), network });
   await Promise.all([qemu.sweep(), uml.sweep()]);
   const engines = [qemu, uml];

@@ -29,6 +29,9 @@ export interface AcceleratorProof {
   readonly evidence: string;
 }
 
+/** How a machine came to run: by a boot, or from a template; and why by a boot where a template was wanted. */
+export interface StartedBy { readonly way: 'cold' | 'template'; readonly why: string }
+
 export interface VmmExit { readonly code: number | null; readonly signal: string | null; readonly stderr: string; readonly at: number }
 
 /** A machine whose VMM process runs. Only this type can be attached to, paused or asked for its agent. */
@@ -37,6 +40,8 @@ export interface RunningMachine {
   readonly process: ProcessIdentity;
   readonly accelerator: 'kvm' | 'tcg' | 'none';
   readonly isolation: 'hardware' | 'emulated' | 'process';
+  /** Default: cold. */
+  readonly startedBy?: StartedBy;
   /** A new connection to the agent's line. At most one at a time is open. */
   openAgentLine(): Promise<Duplex>;
   /** The serial console, for reading and writing. */

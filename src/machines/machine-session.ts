@@ -2,12 +2,12 @@
  * One VMM that this daemon knows to run: holds the line to its agent (one, shared by all), gives the guest its
  * identity before anybody may use it, looks at its health, and tells what changes. It decides nothing.
  */
-import { createHash } from 'node:crypto';
 import { asStrataError, StrataError, type Clock, type Dice, type Log } from '#base';
 import type { GuestHello } from '#guest-protocol';
 import { openAgentConnection, type OpenedAgentConnection } from './agent/open-agent-connection.ts';
 import type { RunningMachine, VmmExit } from './engine.ts';
 import type { MachineSpec } from './machine.ts';
+import { guestIdentity } from './guest-identity.ts';
 import type { AgentConnection } from './machines.ts';
 import type { MachinePolicy } from './machine-policy.ts';
 import type { VmmRunning } from './plan-machine.ts';
@@ -46,9 +46,6 @@ export interface MachineSession {
   release(): Promise<void>;
 }
 
-/** Machine ids inside guests: 32 hex digits, a function of the machine's id, so that they survive a reboot and differ between clones. */
-export const guestMachineId = (id: string): string => createHash('sha256').update(`strata machine ${id}`).digest('hex').slice(0, 32);
-
 const reconnectMs = { first: 50, longest: 2000 };
 
 export function openMachineSession(deps: MachineSessionDeps): MachineSession {
@@ -80,7 +77,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
     const opened = await openAgentConnection(line, { clock, dice: deps.dice, log, signal: end.signal });
     try {
       if (opened.hello.bootId !== identified) {
-        await opened.call('configure', { hostname: spec.name, timeMs: clock.now(), entropy: Buffer.from(deps.dice.bytes(64)).toString('base64'), machineId: guestMachineId(spec.id) });
+        await opened.call('configure', guestIdentity(spec, clock, deps.dice));
       }
       await listener.answered(opened.hello);
     } catch (thrown) {

@@ -20,7 +20,7 @@ export interface MachineRecords {
 }
 
 export function blankStatus(id: string): MachineStatus {
-  return { id, phase: 'defined', why: '', engine: null, accelerator: null, isolation: null, process: null, guest: null, startedAt: null, bootMs: null, exit: null, restarts: 0, generation: 0 };
+  return { id, phase: 'defined', why: '', engine: null, accelerator: null, isolation: null, process: null, guest: null, startedAt: null, bootMs: null, startedBy: null, exit: null, restarts: 0, generation: 0 };
 }
 
 /** Before the engine is asked to start it. */
@@ -35,7 +35,7 @@ export function starting(before: MachineRecords, spec: MachineSpec, engine: Engi
 }
 
 /** Its VMM runs: just started, or found by a later daemon. */
-export function found(before: MachineRecords, machine: Pick<RunningMachine, 'process' | 'accelerator' | 'isolation'>): MachineRecords {
+export function found(before: MachineRecords, machine: Pick<RunningMachine, 'process' | 'accelerator' | 'isolation' | 'startedBy'>): MachineRecords {
   const status = before.status;
   if (status === undefined) return before;
   const { bootId, pid, startTicks } = machine.process;
@@ -43,7 +43,7 @@ export function found(before: MachineRecords, machine: Pick<RunningMachine, 'pro
   const phase: MachinePhase = status.phase === 'starting' && noAgent ? 'running' : ['starting', 'running', 'stopping', 'unknown'].includes(status.phase) ? status.phase : 'starting';
   // Found alive after its start seemed to have failed: it goes on as if it had not.
   const run = before.run === undefined ? undefined : { ...before.run, endedAt: null, end: null };
-  return { run, status: { ...status, phase, process: { bootId, pid, startTicks }, accelerator: machine.accelerator, isolation: machine.isolation } };
+  return { run, status: { ...status, phase, process: { bootId, pid, startTicks }, accelerator: machine.accelerator, isolation: machine.isolation, startedBy: machine.startedBy ?? { way: 'cold', why: '' } } };
 }
 
 /** The guest's agent answered, has its identity, and can be used. */
@@ -94,7 +94,7 @@ export function ended(before: MachineRecords, end: EndOfRun): MachineRecords {
   const { run } = before;
   if (run === undefined || !run.live) return before;
   const at = end.exit?.at ?? end.now;
-  const status = { ...(before.status ?? blankStatus(run.id)), process: null, guest: null, accelerator: null, isolation: null };
+  const status = { ...(before.status ?? blankStatus(run.id)), process: null, guest: null, accelerator: null, isolation: null, startedBy: null };
   // A start that failed was told and counted already; here its end is proved only.
   if (run.endedAt !== null) return { status, run: { ...run, live: false } };
   const how = wayOfEnding(status.phase, end);

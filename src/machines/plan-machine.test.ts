@@ -28,6 +28,14 @@ const up = (change: Partial<VmmRunning> = {}): VmmSeen => ({ state: 'running', a
 const seen = (change: Partial<MachineSeen>): MachineSeen => ({ spec, status: undefined, run: undefined, vmm: { state: 'none' }, engine, now: 10_000, ...change });
 const stopped = { ...spec, wanted: 'stopped' as const };
 
+test('[M17] the status says how its machine came to run, and why so, as long as it runs', () => {
+  deepEqual([started.status?.startedBy, running.status?.startedBy], [{ way: 'cold', why: '' }, { way: 'cold', why: '' }]);
+  const startedBy = { way: 'template', why: '' } as const;
+  const cloned = states.found(states.starting(none, spec, 'qemu', 1000), { process, accelerator: 'tcg', isolation: 'emulated', startedBy });
+  deepEqual(states.answered(cloned, hello, 3000).status?.startedBy, startedBy);
+  equal(states.ended(cloned, { exit, spec, hostRebooted: false, now: 5000, policy }).status?.startedBy, null);
+});
+
 const table: readonly (readonly [string, MachineSeen, readonly string[]])[] = [
   ['never started', seen({}), ['ensureTap', 'start']],
   ['without a network', seen({ spec: { ...spec, network: null } }), ['start']],

@@ -22,17 +22,24 @@ export function processesOf(instance: Instance): readonly ProcessSeen[] {
 
 /** Everything that is there, one line each; empty where the instance left nothing. */
 export function census(instance: Instance): readonly string[] {
-  return [...processesOf(instance).map((one) => `process ${one.pid}: ${one.command.slice(0, 160)}`), ...machineTraces(instance), ...linksOf(instance), ...tablesOf(instance), ...(existsSync(instance.runDir) ? [`folder ${instance.runDir}`] : [])];
+  return [...processesOf(instance).map((one) => `process ${one.pid}: ${one.command.slice(0, 160)}`), ...allMachineTraces(instance), ...linksOf(instance), ...tablesOf(instance), ...(existsSync(instance.runDir) ? [`folder ${instance.runDir}`] : [])];
 }
 
-/** Traces of machines alone: what must be gone after `down` while daemon, gateway and edge go on. */
+/** Traces of machines alone: what must be gone after `down` while daemon, templates, gateway and edge go on. */
 export function machineTraces(instance: Instance): readonly string[] {
+  return allMachineTraces(instance).filter((line) => !ofTemplate.test(line));
+}
+
+/** A template's holder, and the machine that is being made into one. */
+export const ofTemplate = / hold |\bmt[0-9a-f]{12}\b/;
+
+function allMachineTraces(instance: Instance): readonly string[] {
   const names = (path: string): string[] => { try { return readdirSync(path); } catch { return []; } };
   const lines: string[] = [];
   for (const one of processesOf(instance)) if (/qemu-system|launcher-/.test(one.command)) lines.push(`process ${one.pid}: ${one.command.slice(0, 160)}`);
   for (const name of names(join(instance.runDir, 'q'))) lines.push(`run folder ${name}`);
   for (const name of names(join(instance.stateDir, 'qemu'))) lines.push(`state folder ${name}`);
-  for (const name of names(join(instance.stateDir, 'qemu-uids'))) lines.push(`uid ${name}`);
+  for (const name of names(join(instance.stateDir, 'qemu-uids'))) lines.push(`uid ${name} of ${textOf(join(instance.stateDir, 'qemu-uids', name))}`);
   for (const link of linksOf(instance)) if (link !== `link ${bridgeName(instance)}`) lines.push(link);
   for (const line of readFileSync('/proc/self/mounts', 'utf8').split('\n')) {
     const path = line.split(' ')[1] ?? '';
@@ -40,6 +47,10 @@ export function machineTraces(instance: Instance): readonly string[] {
     if (/^(cgroup|cgroup2) /.test(line)) for (const group of names(join(path, `strata-${instance.name}`))) if (/^m[a-z0-9]+$/.test(group)) lines.push(`cgroup ${path}/strata-${instance.name}/${group}`);
   }
   return lines;
+}
+
+function textOf(path: string): string {
+  try { return readFileSync(path, 'utf8'); } catch { return ''; }
 }
 
 function linksOf(instance: Instance): readonly string[] {

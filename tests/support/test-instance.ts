@@ -13,7 +13,7 @@ import { openQemuEngine } from '#machines/qemu';
 import { openHostNetwork } from '#pool';
 import { openEdge } from '#services';
 import { openHaproxyGateway } from '#services/haproxy';
-import { census, processesOf } from './census.ts';
+import { census, ofTemplate, processesOf } from './census.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -35,7 +35,7 @@ export interface TestInstance {
   containers(app?: string): Promise<readonly Container[]>;
   /** Writes a Compose file in a folder named like the app; returns the folder. */
   app(name: string, compose: string): string;
-  /** Pids of this instance's processes whose command line has the word. */
+  /** Pids of this instance's processes whose command line has the word; templates, which come and go in the background, are left out. */
   pidsOf(word: string): readonly number[];
   /** All that runs dies and the run folder is empty, as after a loss of power. */
   loseAll(): Promise<void>;
@@ -106,7 +106,7 @@ export function openTestInstance(short: string, subnet: number): TestInstance {
       writeFileSync(join(place, 'compose.yaml'), compose);
       return place;
     },
-    pidsOf: (word) => processesOf(instance).filter((one) => one.command.includes(word)).map((one) => one.pid),
+    pidsOf: (word) => processesOf(instance).filter((one) => one.command.includes(word) && !ofTemplate.test(one.command)).map((one) => one.pid),
     async loseAll() {
       opened?.close();
       opened = undefined;

@@ -24,7 +24,7 @@ export function showMachine({ spec, revision, status, hostName, app }: MachineVi
     app, wanted: spec.wanted, phase, why: status?.why ?? '', guest: status?.guest ?? null, pid: status?.process?.pid ?? null,
     restarts: status?.restarts ?? 0,
     exit: status?.exit === undefined || status.exit === null ? null : { code: status.exit.code, signal: status.exit.signal, at: timeOf(status.exit.at), stderr: status.exit.stderr },
-    bootMs: status?.bootMs ?? null, startedAt: timeOrNull(status?.startedAt), createdAt: timeOf(spec.createdAt),
+    bootMs: status?.bootMs ?? null, startedBy: status?.startedBy ?? null, startedAt: timeOrNull(status?.startedAt), createdAt: timeOf(spec.createdAt),
     actions: permissionsIn(phase), revision,
   };
 }

@@ -68,6 +68,25 @@ export async function openAgentConnection(line: Duplex, options: OpenAgentConnec
   }
 }
 
+/**
+ * One call to an agent that nobody has greeted: a greeting makes the guest choose its boot id, which a clone may do only
+ * after it has random numbers of its own. Afterwards the line is open, paused, and nobody's; where it throws it is closed.
+ * @throws StrataError `agent.timeout`, `agent.gone`, `agent.protocol`, or the agent's refusal
+ */
+export async function callUngreeted<M extends AgentMethod>(line: Duplex, method: M, params: AgentCalls[M]['params'], options: OpenAgentConnectionOptions & { readonly answerMs: number }): Promise<AgentCalls[M]['result']> {
+  line.on('error', () => undefined); // 'close' follows and tells
+  try {
+    const rest = await awaitReset(line, { clock: options.clock, dice: options.dice, limitMs: options.handshakeMs ?? 10_000, signal: options.signal });
+    const connection = new GuestLine(line, rest, options);
+    const result = await connection.call(method, params, { timeoutMs: options.answerMs, ...(options.signal === undefined ? {} : { signal: options.signal }) });
+    connection.letGo();
+    return result;
+  } catch (thrown) {
+    line.destroy();
+    throw thrown;
+  }
+}
+
 class GuestLine implements AgentConnection {
   hello: GuestHello | undefined;
   lostBecause: StrataError | undefined;
@@ -82,6 +101,8 @@ class GuestLine implements AgentConnection {
   readonly #frameToll;
   readonly #eventToll;
   readonly #end: () => void;
+  /** Forgets the line without closing it. */
+  readonly letGo: () => void;
   #nextRequest = 1;
   readonly #firstStream: number;
   #nextStream: number;
@@ -98,9 +119,14 @@ class GuestLine implements AgentConnection {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
     this.#end = resolve;
-    line.on('close', () => this.#lose(undefined)).on('end', () => this.#lose(undefined));
-    line.on('drain', () => { for (const stream of this.#streams.values()) stream.resume(); });
-    line.on('data', (chunk: Buffer) => this.#receive(chunk));
+    const lose = () => this.#lose(undefined);
+    const resume = () => { for (const stream of this.#streams.values()) stream.resume(); };
+    const receive = (chunk: Buffer) => this.#receive(chunk);
+    this.letGo = () => {
+      line.off('close', lose).off('end', lose).off('drain', resume).off('data', receive);
+      line.pause();
+    };
+    line.on('close', lose).on('end', lose).on('drain', resume).on('data', receive);
     if (rest.length > 0) this.#receive(rest);
     line.resume();
   }

@@ -1,7 +1,8 @@
 /*
  * The description of a launch: pairs of NUL-terminated strings, key and value, on stdin. launch-description.ts
- * writes it. Keys: uid, gid, processes, traces, cgroup, bind (source TAB target), link (target TAB path), device, memory
- * (bytes TAB path), disks (path), mount-ro and mount-rw (disk TAB path), listen, console, line, tap, plain-tap, disk-ro, disk-rw, inherit, program, argument. What the kernel of our own daemon says is still checked.
+ * writes it. Keys: uid, gid, processes, traces, idle, console-before (a ring's path), cgroup, bind (source TAB target), link (target TAB path), device, memory
+ * (bytes TAB path), own-fds (path), disks (path), mount-ro and mount-rw (disk TAB path), listen, console, line, tap, plain-tap, disk-ro, disk-rw,
+ * template-memory, sealed-memory and sealed-state (a holder's socket), inherit, program, argument. What the kernel of our own daemon says is still checked.
  */
 #include "launcher.h"
 #include <errno.h>
@@ -27,6 +28,8 @@ static void take(struct description *description, const char *key, char *value)
   else if (same(key, "gid")) description->gid = number(value);
   else if (same(key, "processes")) description->processes = number(value);
   else if (same(key, "traces")) description->traces = true;
+  else if (same(key, "console-before")) description->console_before = value;
+  else if (same(key, "idle")) description->idle = true;
   else if (same(key, "program")) description->program = value;
   else if (same(key, "argument")) {
     if (description->argument_count + 1 >= max_arguments) fail("too many arguments");

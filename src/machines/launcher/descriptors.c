@@ -67,6 +67,9 @@ static int open_one(const struct entry *entry, struct descriptors *all)
   if (same(entry->key, "plain-tap")) return open_tap(entry->value, 0);
   if (same(entry->key, "disk-ro")) return open_disk(entry->value, false);
   if (same(entry->key, "disk-rw")) return open_disk(entry->value, true);
+  if (same(entry->key, "template-memory")) return held_for_template(entry->value, held_memory);
+  if (same(entry->key, "sealed-memory")) return held_for_clone(entry->value, held_memory);
+  if (same(entry->key, "sealed-state")) return held_for_clone(entry->value, held_state);
   if (same(entry->key, "inherit")) return atoi(entry->value);
   return -1;
 }

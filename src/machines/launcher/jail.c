@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,21 @@ static void make_disks_folder(const char *path)
   if (mount("disks", target, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,nr_inodes=128,mode=755") != 0) fail("mount %s", path);
 }
 
+/*
+ * The VMM's own descriptors by name, and nothing else of /proc: QEMU opens a machine's memory by a path only. What it may
+ * open so is what it has, with the rights its uid has on each file.
+ */
+static void show_own_descriptors(const char *path)
+{
+  static const char whole[] = "root/.proc", own[] = "root/.proc/self/fd";
+  if (mkdir(whole, 0700) != 0 || mount("proc", whole, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0) fail("mount /proc");
+  const char *target = inside(path);
+  if (mkdir(target, 0755) != 0 && errno != EEXIST) fail("mkdir %s", target);
+  if (mount(own, target, NULL, MS_BIND, NULL) != 0) fail("bind %s", path);
+  if (mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0) fail("make %s read-only", path);
+  if (umount2(whole, MNT_DETACH) != 0 || rmdir(whole) != 0) fail("let go of /proc");
+}
+
 static void mount_disk(const char *value, int tree)
 {
   static char source[4096];
@@ -122,6 +138,7 @@ static void build_root(const struct description *description, const struct descr
     else if (same(entry->key, "link")) make_link(entry->value);
     else if (same(entry->key, "device")) make_device(entry->value, description->uid);
     else if (same(entry->key, "memory")) make_memory(entry->value, description->uid);
+    else if (same(entry->key, "own-fds")) show_own_descriptors(entry->value);
     else if (same(entry->key, "disks")) make_disks_folder(entry->value);
     else if (is_mount(entry)) mount_disk(entry->value, all->trees[tree++]);
   }
@@ -153,6 +170,11 @@ static void offer_to_the_oom_killer(void)
   if (fd < 0) return;
   if (write(fd, "500", 3) < 0) errno = 0;
   close(fd);
+}
+
+static void give_way(void)
+{
+  if (sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 }) != 0) fail("sched_setscheduler");
 }
 
 static int above(int fd)
@@ -238,6 +260,7 @@ void enter_jail(const struct description *description, const struct descriptors 
   lower_limit(RLIMIT_CORE, 0);
   lower_limit(RLIMIT_NOFILE, 1024);
   lower_limit(RLIMIT_NPROC, description->processes);
+  if (description->idle) give_way();
   become(description->uid, description->gid);
   end_with_keeper(go);
   for (int one = 1; one < 32; one += 1) signal(one, SIG_DFL);

@@ -237,7 +237,7 @@ void keep(const struct description *description, int report, int lock)
   unlink("exit.json");
   unlink("keeper.json");
   static struct descriptors all;
-  open_ring();
+  open_ring(description->console_before);
   open_descriptors(description, &all);
   int console_listener = listen_on("c"), watch_listener = listen_on("w");
   open_line(all.line);

@@ -19,6 +19,12 @@ export interface LaunchDescription {
   readonly traces?: boolean;
   /** A folder in memory that the VMM may write, and run code from: UML's guest memory. */
   readonly memory?: { readonly path: string; readonly bytes: number };
+  /** Runs only while nobody else wants the processor. */
+  readonly idle?: boolean;
+  /** A console's ring that the machine's own begins with: a clone's past is its template's. */
+  readonly consoleBefore?: string;
+  /** A folder in which the VMM sees its own descriptors by number, for what QEMU opens by a path only. */
+  readonly ownDescriptors?: string;
   /** Disks that the VMM opens by name: mounted as `<folder>/<name>`, later ones by `plugDisk`. */
   readonly mounted?: { readonly folder: string; readonly disks: readonly MountedDisk[] };
   readonly program: string;
@@ -32,7 +38,9 @@ export type VmmDescriptor =
   | { readonly kind: 'console' }
   | { readonly kind: 'line' } // a serial line to the agent; the keeper relays it to the socket `a` (line.c)
   | { readonly kind: 'tap' | 'plain-tap'; readonly name: string } // plain: without virtio's header before each packet
-  | { readonly kind: 'disk-ro' | 'disk-rw'; readonly path: string };
+  | { readonly kind: 'disk-ro' | 'disk-rw'; readonly path: string }
+  /** What a template's holder holds, by its socket: memory to be written, or memory and state that nobody can change. */
+  | { readonly kind: 'template-memory' | 'sealed-memory' | 'sealed-state'; readonly path: string };
 
 export const firstDescriptor = 3;
 
@@ -52,10 +60,13 @@ export function encodeLaunchDescription(description: LaunchDescription): Buffer 
   return Buffer.from(pairs.map(([key, value]) => `${key}\0${checked(value)}\0`).join(''));
 }
 
-function vmmRights({ processes, traces, memory, mounted }: LaunchDescription): (readonly [string, string])[] {
+function vmmRights({ processes, traces, idle, consoleBefore, memory, ownDescriptors, mounted }: LaunchDescription): (readonly [string, string])[] {
   return [
     ...(processes === undefined ? [] : [['processes', String(processes)] as const]),
     ...(traces === true ? [['traces', ''] as const] : []),
+    ...(idle === true ? [['idle', ''] as const] : []),
+    ...(consoleBefore === undefined ? [] : [['console-before', consoleBefore] as const]),
+    ...(ownDescriptors === undefined ? [] : [['own-fds', ownDescriptors] as const]),
     ...(memory === undefined ? [] : [['memory', twoParts(String(memory.bytes), memory.path)] as const]),
     ...(mounted === undefined ? [] : [['disks', mounted.folder] as const]),
     ...(mounted?.disks ?? []).map((disk) => [disk.readOnly ? 'mount-ro' : 'mount-rw', twoParts(disk.path, `${mounted?.folder}/${disk.name}`)] as const),

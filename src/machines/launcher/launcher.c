@@ -7,6 +7,11 @@
  *   launcher pass-disk <socket> <set> ro|rw <path>
  *                               opens a disk and hands it to a running QEMU over a QMP socket (pass-disk.c)
  *
+ *   launcher hold <folder> <bytes>    leaves a holder of a template's memory and state behind (hold.c), prints who it is
+ *   launcher save-state <socket> <holder>
+ *                               has a stopped QEMU write its device state into what the holder holds (pass-disk.c)
+ *   launcher seal <holder>      after that nobody can change them; prints their sizes
+ *
  *   launcher plug|unplug|mconsole …   disks and commands of a running UML (disk-tree.c, mconsole.c)
  *
  * The caller makes the folder (0700, root). Everything in it is written by the keeper alone; the VMM never sees it.
@@ -59,33 +64,50 @@ static void enter_folder(const char *folder)
   if (status.st_uid != 0 || (status.st_mode & 077) != 0) fail("the folder %s must belong to root alone (0700)", folder);
 }
 
-static int run(const char *folder)
+/* What the process we leave behind says of its start goes to our caller. */
+static int relay_answer(int from)
 {
-  static struct description description;
-  umask(077);
-  description.processes = 256;
-  read_description(0, &description);
-  enter_folder(folder);
-  int lock = open_lock();
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) { errno = 0; fail("already runs: a keeper holds %s", folder); }
-  int report[2];
-  if (pipe2(report, O_CLOEXEC) != 0) fail("pipe");
-  pid_t keeper = fork();
-  if (keeper < 0) fail("fork");
-  if (keeper == 0) {
-    close(report[0]);
-    keep(&description, report[1], lock);
-  }
-  close(report[1]);
-  close(lock);
   static char answer[8192];
   size_t have = 0;
-  for (ssize_t count; have < sizeof answer && (count = read(report[0], answer + have, sizeof answer - have)) > 0;) have += (size_t)count;
+  for (ssize_t count; have < sizeof answer && (count = read(from, answer + have, sizeof answer - have)) > 0;) have += (size_t)count;
   errno = 0;
   if (have == 0) fail("the keeper ended without a word");
   bool good = answer[0] == '{';
   if (write(good ? 1 : 2, answer, have) < 0) return 1;
   return good ? 0 : 1;
+}
+
+/* A process of our own that keeps the folder's lock and goes on when we end; zero in it. */
+static pid_t leave_behind(const char *folder, int report[2], int *lock)
+{
+  umask(077);
+  enter_folder(folder);
+  *lock = open_lock();
+  if (flock(*lock, LOCK_EX | LOCK_NB) != 0) { errno = 0; fail("already runs: a keeper holds %s", folder); }
+  if (pipe2(report, O_CLOEXEC) != 0) fail("pipe");
+  pid_t left = fork();
+  if (left < 0) fail("fork");
+  close(report[left == 0 ? 0 : 1]);
+  return left;
+}
+
+static int run(const char *folder)
+{
+  static struct description description;
+  description.processes = 256;
+  read_description(0, &description);
+  int report[2], lock;
+  if (leave_behind(folder, report, &lock) == 0) keep(&description, report[1], lock);
+  return relay_answer(report[0]);
+}
+
+static int start_holder(const char *folder, const char *bytes)
+{
+  errno = 0;
+  if (strlen(bytes) > 14 || strspn(bytes, "0123456789") != strlen(bytes) || *bytes == '\0') fail("'%s' is no size", bytes);
+  int report[2], lock;
+  if (leave_behind(folder, report, &lock) == 0) hold(atoll(bytes), report[1]);
+  return relay_answer(report[0]);
 }
 
 static int held(const char *folder)
@@ -101,9 +123,12 @@ int main(int count, char **arguments)
   if (count == 3 && same(arguments[1], "run")) return run(arguments[2]);
   if (count == 3 && same(arguments[1], "held")) return held(arguments[2]);
   if (count == 6 && same(arguments[1], "pass-disk")) return pass_disk(arguments[2], arguments[3], arguments[4], arguments[5]);
+  if (count == 4 && same(arguments[1], "hold")) return start_holder(arguments[2], arguments[3]);
+  if (count == 4 && same(arguments[1], "save-state")) return save_state(arguments[2], arguments[3]);
+  if (count == 3 && same(arguments[1], "seal")) return hold_seal(arguments[2]);
   if (count == 8 && same(arguments[1], "plug")) return plug(arguments + 2);
   if (count == 5 && same(arguments[1], "unplug")) return unplug(arguments + 2);
   if (count >= 7 && same(arguments[1], "mconsole")) return mconsole(arguments + 2, count - 2);
   errno = 0;
-  fail("usage: launcher run <folder> | held <folder> | pass-disk <socket> <set> ro|rw <path>");
+  fail("usage: launcher run <folder> | held <folder> | pass-disk <socket> <set> ro|rw <path> | hold <folder> <bytes> | save-state <socket> <holder> | seal <holder>");
 }

@@ -17,7 +17,9 @@ struct description {
   uid_t uid;
   gid_t gid;
   unsigned processes; /* limit of the VMM's processes */
+  bool idle;          /* runs only while nobody else wants the processor */
   bool traces;        /* its program runs guests' processes as its own children, with ptrace, and is no pid 1 (UML) */
+  const char *console_before; /* a ring that the console's begins with; NULL for none */
   const char *program;
   char *arguments[max_arguments];
   size_t argument_count;
@@ -74,7 +76,7 @@ void poll_line(struct pollfd *polled);
 void serve_line(const struct pollfd *polled);
 
 /* console.c */
-void open_ring(void);
+void open_ring(const char *before);
 void add_to_ring(const char *bytes, size_t count);
 
 /* records.c */
@@ -86,6 +88,14 @@ void escape_json(const char *from, size_t count, char *into, size_t size);
 
 /* pass-disk.c */
 int pass_disk(const char *socket_path, const char *set, const char *mode, const char *path);
+int save_state(const char *socket_path, const char *holder);
+
+/* hold.c: what a template's holder holds, and its verbs. `hold` never returns. */
+enum held { held_memory, held_state, held_count };
+_Noreturn void hold(long long bytes, int report);
+int held_for_template(const char *path, enum held which);
+int held_for_clone(const char *path, enum held which);
+int hold_seal(const char *path);
 
 /* launcher.c: prints 'launcher: <message>: <errno>' to stderr (or the report pipe once there is one), ends with 1. */
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

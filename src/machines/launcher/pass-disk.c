@@ -1,6 +1,6 @@
 /*
- * Hands a disk to a running QEMU as a descriptor (QMP add-fd with SCM_RIGHTS, which Node cannot do). So the VMM needs
- * no right on the file and the jail no folder. The answers come from a VMM that may be captured: little is read, in time.
+ * Hands a disk, or where to save its state, to a running QEMU as a descriptor (QMP add-fd and getfd with SCM_RIGHTS, which
+ * Node cannot do). So the VMM needs no right on the file and the jail no folder. The answers come from a VMM that may be captured: little is read, in time.
  */
 #include "launcher.h"
 #include <errno.h>
@@ -80,20 +80,39 @@ static void send_with(int monitor, const char *text, int fd)
   if (sendmsg(monitor, &message, MSG_NOSIGNAL) != (ssize_t)strlen(text)) fail("cannot talk to the monitor");
 }
 
+/* A monitor that takes commands. */
+static int enter_monitor(const char *path)
+{
+  int monitor = open_monitor(path);
+  size_t length;
+  next_line(monitor, &length); // the greeting
+  send_with(monitor, "{\"execute\":\"qmp_capabilities\"}\n", -1);
+  await_answer(monitor, "qmp_capabilities");
+  return monitor;
+}
+
 int pass_disk(const char *socket_path, const char *set, const char *mode, const char *path)
 {
   errno = 0;
   if (strlen(set) > 9 || strspn(set, "0123456789") != strlen(set) || *set == '\0') fail("'%s' is no number of a set", set);
   if (!same(mode, "ro") && !same(mode, "rw")) fail("the mode is ro or rw");
   int disk = open_disk(path, same(mode, "rw"));
-  int monitor = open_monitor(socket_path);
-  size_t length;
-  next_line(monitor, &length); // the greeting
-  send_with(monitor, "{\"execute\":\"qmp_capabilities\"}\n", -1);
-  await_answer(monitor, "qmp_capabilities");
+  int monitor = enter_monitor(socket_path);
   char command[120];
   snprintf(command, sizeof command, "{\"execute\":\"add-fd\",\"arguments\":{\"fdset-id\":%s}}\n", set);
   send_with(monitor, command, disk);
   await_answer(monitor, "add-fd");
+  return 0;
+}
+
+/* QEMU knows a descriptor by its name only on the connection it came over, so the migration is begun here. */
+int save_state(const char *socket_path, const char *holder)
+{
+  int state = held_for_template(holder, held_state);
+  int monitor = enter_monitor(socket_path);
+  send_with(monitor, "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"state\"}}\n", state);
+  await_answer(monitor, "getfd");
+  send_with(monitor, "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"fd:state\"}}\n", -1);
+  await_answer(monitor, "migrate");
   return 0;
 }

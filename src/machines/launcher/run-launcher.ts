@@ -64,7 +64,7 @@ export async function tellUml(launcher: string, record: KeeperRecord, socket: st
 const identity = (record: KeeperRecord): readonly [string, string] => [String(record.vmm.pid), String(record.vmm.startTicks)];
 
 /** The launcher's own words; the rest of the error repeats argv. */
-function wordsOf(cause: unknown): string {
+export function wordsOf(cause: unknown): string {
   const error = asStrataError(cause, 'launcher');
   const stderr = error.details?.['stderr'];
   return typeof stderr === 'string' && stderr !== '' ? stderr.trim() : error.message;

@@ -54,12 +54,12 @@ test('[Q9] the agent\'s port has the name the agent looks for; the card has the 
 test('[Q10] the accelerator decides processor and kernel\'s words; an architecture its machine', () => {
   const tcg = vmmCommand(testMachine(), facts).argv;
   match(valuesOf(tcg, '-accel')[0] ?? '', /^tcg,tb-size=\d+$/);
-  match(kernelCommandLine('x86_64', 'tcg', false), /console=ttyS0 .*mitigations=off/);
-  equal(kernelCommandLine('x86_64', 'kvm', false).includes('mitigations'), false);
+  match(kernelCommandLine('x86_64', 'tcg', { scratch: false, cardLater: false }), /console=ttyS0 .*mitigations=off/);
+  equal(kernelCommandLine('x86_64', 'kvm', { scratch: false, cardLater: false }).includes('mitigations'), false);
   deepEqual(valuesOf(vmmCommand(testMachine(), { ...facts, accelerator: 'kvm' }).argv, '-cpu'), ['host']);
   const arm = vmmCommand(testMachine({ architecture: 'aarch64' }), facts);
   deepEqual([arm.program, valuesOf(arm.argv, '-cpu')[0]], ['/usr/bin/qemu-system-aarch64', 'cortex-a72']);
-  match(kernelCommandLine('aarch64', 'tcg', true), /console=ttyAMA0/);
+  match(kernelCommandLine('aarch64', 'tcg', { scratch: true, cardLater: false }), /console=ttyAMA0/);
 });
 
 test('[Q11] what the engine cannot do is refused with the reason', () => {

@@ -7,7 +7,7 @@ import type { Architecture } from '#base';
 import { firstDescriptor, type VmmDescriptor } from '../launcher/index.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { deviceArguments, driveNode } from './drives.ts';
-import { kernelCommandLine } from './kernel-command-line.ts';
+import { kernelCommandLine, type KernelWords } from './kernel-command-line.ts';
 
 export interface VmmFacts {
   readonly accelerator: 'kvm' | 'tcg';
@@ -39,14 +39,47 @@ export const qemuProgram = (architecture: Architecture): string => `/usr/bin/qem
 
 const sandbox = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
 
+/** Takes descriptors in the order in which the command line names them; the answer is their number in the VMM. */
+export type AddDescriptor = (one: VmmDescriptor) => number;
+
 export function vmmCommand(spec: MachineSpec, facts: VmmFacts): VmmCommand {
-  const descriptors: VmmDescriptor[] = [];
-  const add = (one: VmmDescriptor): number => descriptors.push(one) - 1 + firstDescriptor;
+  const { descriptors, add } = descriptorList();
   const argv = [
-    qemuProgram(spec.architecture), '-name', spec.id, '-nodefaults', '-no-user-config', '-sandbox', sandbox, '-display', 'none', '-msg', 'timestamp=off',
-    ...platform(spec, facts.accelerator),
-    '-m', `${spec.memoryMiB}M`, '-smp', `cpus=${spec.processors},sockets=1,cores=${spec.processors},threads=1`, '-rtc', 'base=utc',
-    ...(facts.kernel === null ? [] : ['-no-reboot', '-kernel', jailKernel, '-initrd', jailInitramfs, '-append', kernelCommandLine(spec.architecture, facts.accelerator, facts.scratch !== null)]),
+    ...opening(spec.architecture, spec.id), ...platform(spec.architecture, facts.accelerator), ...size(spec),
+    ...(facts.kernel === null ? [] : bootArguments(spec.architecture, facts.accelerator, { scratch: facts.scratch !== null, cardLater: false })),
+    ...commonDevices(add),
+  ];
+  if (facts.tap !== null && spec.network !== null) {
+    argv.push('-netdev', `tap,id=net,fd=${add({ kind: 'tap', name: facts.tap })},vhost=off`);
+    argv.push('-device', `virtio-net-pci,netdev=net,mac=${checkedMac(spec.network.mac)},romfile=`);
+  }
+  disksAtStart(spec, facts).forEach((disk, index) => {
+    const fd = add(descriptorOf(disk));
+    argv.push('-add-fd', `fd=${fd},set=${fd}`, '-blockdev', JSON.stringify(driveNode(disk, fd)), '-device', JSON.stringify(deviceArguments(disk, facts.kernel === null ? index : undefined)));
+  });
+  return { program: qemuProgram(spec.architecture), argv, descriptors };
+}
+
+export function descriptorList(): { readonly descriptors: readonly VmmDescriptor[]; readonly add: AddDescriptor } {
+  const descriptors: VmmDescriptor[] = [];
+  return { descriptors, add: (one) => descriptors.push(one) - 1 + firstDescriptor };
+}
+
+export function opening(architecture: Architecture, name: string): string[] {
+  return [qemuProgram(architecture), '-name', name, '-nodefaults', '-no-user-config', '-sandbox', sandbox, '-display', 'none', '-msg', 'timestamp=off'];
+}
+
+export function size({ memoryMiB, processors }: Pick<MachineSpec, 'memoryMiB' | 'processors'>): string[] {
+  return ['-m', `${memoryMiB}M`, '-smp', `cpus=${processors},sockets=1,cores=${processors},threads=1`, '-rtc', 'base=utc'];
+}
+
+export function bootArguments(architecture: Architecture, accelerator: 'kvm' | 'tcg', words: KernelWords): string[] {
+  return ['-no-reboot', '-kernel', jailKernel, '-initrd', jailInitramfs, '-append', kernelCommandLine(architecture, accelerator, words)];
+}
+
+/** What every machine has: monitors, the agent's port, the console, entropy, a controller for disks. */
+export function commonDevices(add: AddDescriptor): string[] {
+  return [
     ...monitor('monitor', add({ kind: 'listen', name: 'm' })),
     ...monitor('passing', add({ kind: 'listen', name: 'p' })),
     '-chardev', `socket,id=agent,fd=${add({ kind: 'listen', name: 'a' })},server=on,wait=off`,
@@ -55,28 +88,21 @@ export function vmmCommand(spec: MachineSpec, facts: VmmFacts): VmmCommand {
     '-object', 'rng-builtin,id=rng', '-device', 'virtio-rng-pci,rng=rng',
     '-device', 'virtio-scsi-pci,id=scsi',
   ];
-  if (facts.tap !== null && spec.network !== null) {
-    argv.push('-netdev', `tap,id=net,fd=${add({ kind: 'tap', name: facts.tap })},vhost=off`);
-    argv.push('-device', `virtio-net-pci,netdev=net,mac=${checkedMac(spec.network.mac)},romfile=`);
-  }
-  disksAtStart(spec, facts).forEach((disk, index) => {
-    const fd = add({ kind: disk.readOnly ? 'disk-ro' : 'disk-rw', path: disk.path });
-    argv.push('-add-fd', `fd=${fd},set=${fd}`, '-blockdev', JSON.stringify(driveNode(disk, fd)), '-device', JSON.stringify(deviceArguments(disk, facts.kernel === null ? index : undefined)));
-  });
-  return { program: qemuProgram(spec.architecture), argv, descriptors };
 }
 
-function disksAtStart(spec: MachineSpec, facts: VmmFacts): readonly MachineDisk[] {
+export const descriptorOf = (disk: MachineDisk): VmmDescriptor => ({ kind: disk.readOnly ? 'disk-ro' : 'disk-rw', path: disk.path });
+
+export function disksAtStart(spec: MachineSpec, facts: VmmFacts): readonly MachineDisk[] {
   const scratch: MachineDisk[] = facts.scratch === null ? [] : [{ serial: 'scratch', path: facts.scratch, format: 'raw', readOnly: false }];
   return [...spec.disks, ...scratch, ...(facts.seed === null ? [] : [facts.seed])];
 }
 
-function platform(spec: MachineSpec, accelerator: 'kvm' | 'tcg'): string[] {
+export function platform(architecture: Architecture, accelerator: 'kvm' | 'tcg', memory = ''): string[] {
   const accel = accelerator === 'kvm' ? ['-accel', 'kvm'] : ['-accel', `tcg,tb-size=${translationCacheMiB}`];
-  if (spec.architecture === 'x86_64') {
-    return ['-machine', 'q35,usb=off,sata=off,smbus=off,hpet=off,vmport=off,graphics=off', ...accel, '-cpu', accelerator === 'kvm' ? 'host' : 'max'];
+  if (architecture === 'x86_64') {
+    return ['-machine', `q35,usb=off,sata=off,smbus=off,hpet=off,vmport=off,graphics=off${memory}`, ...accel, '-cpu', accelerator === 'kvm' ? 'host' : 'max'];
   }
-  return ['-machine', `virt,usb=off,gic-version=${accelerator === 'kvm' ? 'host' : '2'}`, ...accel, '-cpu', accelerator === 'kvm' ? 'host' : 'cortex-a72'];
+  return ['-machine', `virt,usb=off,gic-version=${accelerator === 'kvm' ? 'host' : '2'}${memory}`, ...accel, '-cpu', accelerator === 'kvm' ? 'host' : 'cortex-a72'];
 }
 
 function monitor(id: string, fd: number): string[] {
@@ -84,7 +110,7 @@ function monitor(id: string, fd: number): string[] {
 }
 
 /** A comma in it would start another option. */
-function checkedMac(mac: string): string {
+export function checkedMac(mac: string): string {
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac)) throw new RangeError(`'${mac}' is no MAC`);
   return mac;
 }

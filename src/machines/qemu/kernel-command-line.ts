@@ -8,11 +8,17 @@ import type { Architecture } from '#base';
 // loglevel=5: warnings reach the console, so that a guest that does not come up says why; `quiet` would hide them.
 const everywhere = ['loglevel=5', 'panic=-1', 'random.trust_cpu=on', 'cryptomgr.notests', 'rcupdate.rcu_expedited=1'];
 
-/** @param scratch whether the machine has a scratch disk: the agent waits for it, else it keeps layers and logs in memory */
-export function kernelCommandLine(architecture: Architecture, accelerator: 'kvm' | 'tcg', scratch: boolean): string {
+export interface KernelWords {
+  /** The machine has a scratch disk: the agent waits for it, else it keeps layers and logs in memory. */
+  readonly scratch: boolean;
+  /** The card is plugged in when the guest runs: the agent waits for it. */
+  readonly cardLater: boolean;
+}
+
+export function kernelCommandLine(architecture: Architecture, accelerator: 'kvm' | 'tcg', { scratch, cardLater }: KernelWords): string {
   const console = architecture === 'x86_64' ? 'console=ttyS0' : 'console=ttyAMA0';
   // Return trampolines protect nothing under translation: the guest's code never runs as it is.
   const emulated = accelerator === 'tcg' ? ['mitigations=off', 'nokaslr'] : [];
   const processor = architecture === 'x86_64' ? ['tsc=reliable', 'no_timer_check', 'i8042.noaux', 'i8042.nomux', 'i8042.nopnp', '8250.nr_uarts=1'] : [];
-  return [console, ...everywhere, ...emulated, ...processor, ...(scratch ? ['strata.scratch=disk'] : [])].join(' ');
+  return [console, ...everywhere, ...emulated, ...processor, ...(scratch ? ['strata.scratch=disk'] : []), ...(cardLater ? ['strata.card=later'] : [])].join(' ');
 }

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { hostArchitecture, runProcess, StrataError, systemClock, type Architecture, type Clock, type Instance, type Log } from '#base';
 import type { Engine, EngineCapabilities } from '../engine.ts';
 import { ensureLauncher, readConsoleRing } from '../launcher/index.ts';
+import type { MachineSpec } from '../machine.ts';
 import { adoptMachine } from './adopt-machine.ts';
 import { qemuProgram } from './command-line.ts';
 import { eraseMachine } from './erase-machine.ts';
@@ -10,7 +11,9 @@ import { installedArchitectures } from './installed-architectures.ts';
 import { isKvmProved, recordKvm } from './kvm-record.ts';
 import { machinePlaces } from './machine-places.ts';
 import { eraseProofs, proveAccelerators } from './prove-accelerators.ts';
-import { startMachine } from './start-machine.ts';
+import { shapeOfMachine, startMachine } from './start-machine.ts';
+import { dropTemplates } from './templates/drop-template.ts';
+import { openTemplates, type Templates, type TemplateSettings } from './templates/open-templates.ts';
 
 export interface QemuGuestOs { readonly kernel: string; readonly initramfs: string; readonly version: string; readonly kernelRelease: string }
 
@@ -22,6 +25,8 @@ export interface QemuEngineDeps {
   readonly network?: { ensureTap(machineId: string, options?: { readonly ownerUid?: number }): Promise<string>; removeTap(machineId: string): Promise<void> };
   /** What was proved to work for an architecture, from the caller's cache; default is what `prove` found since the host's boot, else TCG. */
   readonly accelerator?: (architecture: Architecture) => Promise<'kvm' | 'tcg'>;
+  /** Machines are cloned from templates where one fits; without it each one boots. */
+  readonly templates?: TemplateSettings;
   readonly clock?: Clock;
 }
 
@@ -30,6 +35,12 @@ export interface QemuEngine extends Engine {
   qemuVersion(): Promise<string>;
   /** Removes what an earlier daemon, ended at any moment, left without a record; called once, before anything runs. */
   sweep(): Promise<void>;
+  /** Makes the template for machines like this one now, where there is none. @throws StrataError `machine.templateFailed` */
+  ensureTemplate(spec: MachineSpec): Promise<void>;
+  /** Ends all templates, also an earlier daemon's; machines that were cloned from them go on. */
+  dropTemplates(): Promise<void>;
+  /** Ends what is done in the background; machines and templates stay. */
+  close(): Promise<void>;
 }
 
 /** What the parts of the driver share. */
@@ -41,6 +52,8 @@ export interface QemuContext {
   readonly network: QemuEngineDeps['network'];
   readonly accelerator: (architecture: Architecture) => Promise<'kvm' | 'tcg'>;
   readonly launcher: () => Promise<string>;
+  readonly qemuVersion: () => Promise<string>;
+  readonly templates: Templates | undefined;
 }
 
 /** One virtio-scsi controller has that many targets. */
@@ -50,16 +63,23 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
   const launcher = once(() => prepare(deps.instance));
   const version = once(readVersion);
   const proved = async (architecture: Architecture) => (await isKvmProved(deps.instance, await version(), architecture) ? 'kvm' : 'tcg');
-  const context: QemuContext = {
-    instance: deps.instance, log: deps.log, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network, accelerator: deps.accelerator ?? proved, launcher,
+  const plain: QemuContext = {
+    instance: deps.instance, log: deps.log, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network, accelerator: deps.accelerator ?? proved, launcher, qemuVersion: version, templates: undefined,
   };
+  const context: QemuContext = deps.templates === undefined ? plain : { ...plain, templates: openTemplates(plain, deps.templates) };
   return {
     name: 'qemu',
     capabilities: async () => capabilities(await version().catch(() => undefined)), // not installed: no architectures either
     qemuVersion: version,
-    sweep: () => eraseProofs(context),
+    sweep: async () => {
+      await eraseProofs(context);
+      await context.templates?.sweep();
+    },
+    ensureTemplate: async (spec) => { await context.templates?.ensure(await shapeOfMachine(context, spec)); },
+    dropTemplates: () => dropTemplates(deps.instance),
+    close: async () => { await context.templates?.close(); },
     prove: async (signal) => {
-      const proofs = await proveAccelerators(context, signal);
+      const proofs = await proveAccelerators(plain, signal); // a proof is a boot
       if (proofs.length > 0) await recordKvm(deps.instance, await version(), proofs);
       return proofs;
     },

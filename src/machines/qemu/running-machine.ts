@@ -3,20 +3,20 @@ import type { RunningMachine } from '../engine.ts';
 import { readConsoleRing, type KeeperRecord } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
 import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
-import { vmmSockets } from '../vmm/vmm-sockets.ts';
+import { vmmSockets, type VmmSockets } from '../vmm/vmm-sockets.ts';
 import { watchExit } from '../vmm/watch-exit.ts';
 import { machinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 import { openPluggedDisks } from './plugged-disks.ts';
 import type { Monitor } from './qmp/open-monitor.ts';
+import type { StartRecord } from './start-record.ts';
 
-export function openRunningMachine(context: QemuContext, spec: MachineSpec, record: KeeperRecord, accelerator: 'kvm' | 'tcg', monitor: Monitor): RunningMachine {
+export function openRunningMachine(context: QemuContext, spec: MachineSpec, record: KeeperRecord, { accelerator, startedBy }: StartRecord, monitor: Monitor, sockets = socketsOf(context, spec)): RunningMachine {
   const places = machinePlaces(context.instance, spec.id);
-  const sockets = vmmSockets(places, spec.name);
   const exit = watchExit(context, places, record);
   const disks = openPluggedDisks({ launcher: context.launcher, passing: places.passing, monitor });
   return {
-    id: spec.id, process: record.vmm, accelerator, isolation: accelerator === 'kvm' ? 'hardware' : 'emulated',
+    id: spec.id, process: record.vmm, startedBy, accelerator, isolation: accelerator === 'kvm' ? 'hardware' : 'emulated',
     openAgentLine: () => sockets.openAgentLine(),
     openConsole: () => sockets.openConsole(),
     consoleLog: () => readConsoleRing(places.runFolder),
@@ -36,3 +36,5 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
     },
   };
 }
+
+export const socketsOf = (context: QemuContext, spec: Pick<MachineSpec, 'id' | 'name'>): VmmSockets => vmmSockets(machinePlaces(context.instance, spec.id), spec.name);

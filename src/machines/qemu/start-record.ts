@@ -5,7 +5,11 @@ import { z } from 'zod';
 import { atomicWrite } from '#base';
 import type { MachinePlaces } from './machine-places.ts';
 
-const startRecordSchema = z.strictObject({ accelerator: z.enum(['kvm', 'tcg']), uid: z.int() });
+const startRecordSchema = z.strictObject({
+  accelerator: z.enum(['kvm', 'tcg']), uid: z.int(),
+  startedBy: z.strictObject({ way: z.enum(['template', 'cold']), why: z.string() }).default({ way: 'cold', why: '' }).describe('default: started by an earlier version'),
+  ready: z.boolean().default(true).describe('false while a clone lacks its identity, its card or its disks: then nobody may use it'),
+});
 export type StartRecord = z.infer<typeof startRecordSchema>;
 
 export async function writeStartRecord(places: MachinePlaces, record: StartRecord): Promise<void> {

@@ -5,6 +5,8 @@ import type { VmmPlaces } from './vmm-places.ts';
 
 export interface VmmSockets {
   openAgentLine(): Promise<Socket>;
+  /** A line that was opened here and is still open serves the next who asks: opening it again costs the guest time. */
+  handOn(line: Socket): void;
   openConsole(): Promise<Socket>;
   close(): void;
 }
@@ -12,13 +14,18 @@ export interface VmmSockets {
 export function vmmSockets(places: VmmPlaces, machineName: string): VmmSockets {
   const sockets = new Set<Socket>();
   let line: Socket | undefined;
+  let handedOn: Socket | undefined;
   const keepTrack = (socket: Socket): Socket => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     return socket;
   };
   return {
+    handOn: (open) => { handedOn = open; },
     openAgentLine: async () => {
+      const open = handedOn;
+      handedOn = undefined;
+      if (open !== undefined && !open.destroyed) return open.resume(); // what is read before anybody listens is nobody's
       if (line !== undefined && !line.destroyed) throw new StrataError(`the agent's line of machine ${machineName} is open already`, { code: 'machine.lineBusy', kind: 'conflict' });
       line = keepTrack(await openSocket(places.agent));
       return line;

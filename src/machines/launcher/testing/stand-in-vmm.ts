@@ -2,14 +2,14 @@
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isAlive, signalProcess, waitUntil, type Instance } from '#base';
-import { ensureLauncher, readExitRecord, startVmm, type ExitRecord, type KeeperRecord, type VmmDescriptor } from '../index.ts';
+import { ensureLauncher, readExitRecord, startVmm, type ExitRecord, type KeeperRecord, type LaunchDescription, type VmmDescriptor } from '../index.ts';
 
 export interface LaunchTest {
   readonly root: string;
   readonly folder: string;
   readonly launcher: string;
   /** Starts `sh -c script` as the VMM; descriptor 3 is the console. */
-  start(script: string, more?: { readonly descriptors?: readonly VmmDescriptor[]; readonly uid?: number }): Promise<KeeperRecord>;
+  start(script: string, more?: { readonly descriptors?: readonly VmmDescriptor[]; readonly uid?: number } & Pick<LaunchDescription, 'idle' | 'ownDescriptors' | 'consoleBefore'>): Promise<KeeperRecord>;
   /** Waits for the end and returns what the keeper wrote down. */
   ended(record: KeeperRecord): Promise<ExitRecord | undefined>;
   close(): Promise<void>;
@@ -31,8 +31,8 @@ export async function openLaunchTest(): Promise<LaunchTest> {
     root, folder, launcher,
     async start(script, more) {
       const record = await startVmm(launcher, folder, {
-        uid: more?.uid ?? standInUid, cgroups: [], readable: [{ source: '/bin/busybox' }], links: [], devices: ['/dev/null', '/dev/zero'],
-        descriptors: [{ kind: 'console' }, ...(more?.descriptors ?? [])], program: '/bin/busybox', argv: ['sh', '-c', script],
+        cgroups: [], readable: [{ source: '/bin/busybox' }], links: [], devices: ['/dev/null', '/dev/zero'],
+        ...more, uid: more?.uid ?? standInUid, descriptors: [{ kind: 'console' }, ...(more?.descriptors ?? [])], program: '/bin/busybox', argv: ['sh', '-c', script],
       });
       records.push(record);
       return record;

@@ -1,0 +1,381 @@
+/** Templates and clones with real guests: what they share, what they must not, and every way in which one is of no use. */
+import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, open, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { architectures, isAlive, runProcess, signalProcess, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
+import { openAgentConnection, type OpenedAgentConnection } from '../../agent/open-agent-connection.ts';
+import type { RunningMachine } from '../../engine.ts';
+import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
+import { guestMachineId } from '../../guest-identity.ts';
+import { ensureLauncher, holderOf, holdTemplate, readHolder, sealTemplate, startVmm } from '../../launcher/index.ts';
+import { statusField } from '../../launcher/testing/stand-in-vmm.ts';
+import type { MachineDisk, MachineSpec } from '../../machine.ts';
+import { testMachine } from '../../testing/test-daemon.ts';
+import { vmmTraces } from '../../testing/vmm-traces.ts';
+import { openQemuEngine, type QemuEngine } from '../index.ts';
+import { jailContents } from '../jail-contents.ts';
+import { machinePlaces } from '../machine-places.ts';
+import { connectQmp } from '../qmp/qmp-connection.ts';
+import { templateCommand } from './template-command.ts';
+import { templateMachineId, templatePlaces, templatesFolder, type TemplatePlaces } from './template-places.ts';
+import { jailDescriptors, templateKey } from './template-shape.ts';
+import { readTemplate, writeTemplateRecord, type TemplateRecord } from './template-record.ts';
+
+let root: string;
+let instance: Instance;
+let engine: QemuEngine;
+const engines: QemuEngine[] = [];
+const specs: MachineSpec[] = [];
+const machines: RunningMachine[] = [];
+const agents: OpenedAgentConnection[] = [];
+
+/** Taps of the tests' own, as the host's network makes them. */
+const network = {
+  async ensureTap(id: string): Promise<string> {
+    await runProcess(['ip', 'tuntap', 'add', 'dev', tapOf(id), 'mode', 'tap', 'vnet_hdr']);
+    await runProcess(['ip', 'link', 'set', 'dev', tapOf(id), 'up']);
+    return tapOf(id);
+  },
+  async removeTap(id: string): Promise<void> { await runProcess(['ip', 'link', 'delete', 'dev', tapOf(id)], { okCodes: [0, 1] }); },
+};
+const tapOf = (id: string): string => `qc${id.slice(0, 11)}`;
+
+before(async () => {
+  root = await mkdtemp('/tmp/strata-c-');
+  instance = { name: 'qclone', stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 215 };
+  engine = openEngine();
+});
+afterEach(async () => {
+  for (const agent of agents.splice(0)) agent.close();
+  for (const machine of machines.splice(0)) await machine.release();
+  for (const spec of specs.splice(0)) await engine.erase(spec.id);
+});
+after(async () => {
+  for (const one of engines) await one.close();
+  await engine.dropTemplates();
+  const left = await census();
+  await rm(root, { recursive: true, force: true });
+  deepEqual(left, [], 'nothing is left');
+});
+
+/** Makes templates at once, so that tests need not wait. */
+function openEngine(): QemuEngine {
+  const one = openQemuEngine({ instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', network, templates: { delayMs: 0 } });
+  engines.push(one);
+  return one;
+}
+
+/** Processes with our folders on their command line, and what lies in the run folder. */
+async function census(): Promise<readonly string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
+  const names = await Promise.all([join(instance.runDir, 'q'), templatesFolder(instance), join(instance.stateDir, 'qemu-uids')].map((folder) => readdir(folder).catch(() => [])));
+  return [...commands.filter((one) => one.includes(root)), ...names.flat()];
+}
+
+function specOf(changes: Partial<MachineSpec> = {}): MachineSpec {
+  const spec = testMachine({ engine: 'qemu', network: null, scratchMiB: 0, memoryMiB: 192, ...changes });
+  specs.push(spec);
+  return spec;
+}
+
+async function start(spec: MachineSpec, by: QemuEngine = engine): Promise<RunningMachine> {
+  const machine = await by.start(spec);
+  machines.push(machine);
+  return machine;
+}
+
+async function agentOf(machine: RunningMachine): Promise<OpenedAgentConnection> {
+  const agent = await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: 60_000 });
+  agents.push(agent);
+  return agent;
+}
+
+async function output(agent: OpenedAgentConnection, argv: readonly string[]): Promise<Buffer> {
+  const stream = agent.openStream();
+  stream.input.end();
+  stream.errors.resume();
+  await agent.call('exec', { container: '', stream: stream.id, argv, env: [], cwd: '', user: '', tty: null, stdin: true });
+  const parts: Buffer[] = [];
+  for await (const chunk of stream.output) parts.push(chunk as Buffer);
+  equal(await stream.done, 0);
+  return Buffer.concat(parts);
+}
+
+const textOf = async (agent: OpenedAgentConnection, path: string): Promise<string> => Buffer.from((await agent.call('fileRead', { container: '', path, offset: 0, length: 4096 })).content, 'base64').toString().trim();
+
+let disks = 0;
+async function newDisk(): Promise<MachineDisk> {
+  disks += 1;
+  const path = join(root, `${disks}.raw`);
+  const file = await open(path, 'wx', 0o600);
+  try { await file.truncate(1024 * 1024); } finally { await file.close(); }
+  return { serial: `v-${disks}`, path, format: 'raw', readOnly: false };
+}
+
+/** The one template there is, or undefined. */
+async function onlyTemplate(): Promise<(TemplatePlaces & { readonly key: string; readonly record: TemplateRecord }) | undefined> {
+  const keys = await readdir(templatesFolder(instance)).catch(() => []);
+  ok(keys.length <= 1, keys.join());
+  const places = templatePlaces(instance, keys[0] ?? '');
+  const record = await readTemplate(places);
+  return record === undefined ? undefined : { ...places, key: keys[0] ?? '', record };
+}
+async function template() {
+  await engine.ensureTemplate(specOf());
+  const one = await onlyTemplate();
+  ok(one !== undefined);
+  return one;
+}
+
+test('[Q30] the first machine boots and says why; its template is made in the background, once; the next is a clone', async () => {
+  deepEqual((await start(specOf())).startedBy, { way: 'cold', why: 'there is no template of its shape yet' });
+  deepEqual((await start(specOf())).startedBy?.way, 'cold');
+  const made = await waitUntil(onlyTemplate, { what: 'the template is made', limitMs: 240_000, everyMs: 100 });
+  ok(made.record.usedBytes > 10_000_000 && made.record.usedBytes <= 192 * 1024 * 1024 && made.record.stateBytes > 10_000, JSON.stringify(made.record));
+  const clone = await start(specOf());
+  deepEqual(clone.startedBy, { way: 'template', why: '' });
+  await clone.release();
+  const found = await openEngine().adopt(specs.at(-1) as MachineSpec);
+  ok(found.found === 'running', found.found);
+  machines.push(found.machine);
+  deepEqual(found.machine.startedBy, { way: 'template', why: '' }, 'a later daemon knows it too');
+  const plain = await start(specOf({ boot: { kind: 'disk' }, disks: [await newDisk()] }));
+  deepEqual(plain.startedBy, { way: 'cold', why: '' }, 'a disk of its own is booted');
+  await waitUntil(async () => !existsSync(machinePlaces(instance, templateMachineId(made.key)).runFolder), { what: 'the machine it was made from is gone', limitMs: 20_000 });
+  deepEqual(await vmmTraces(instance, templateMachineId(made.key)), []);
+  equal((await onlyTemplate())?.record.madeAt, made.record.madeAt);
+});
+
+for (const architecture of architectures) {
+  test(`[Q31] clones share no random number, no id, no name, no MAC, and their clock is right (${architecture})`, { timeout: 400_000 }, async () => {
+    const shape = { architecture, network: { mac: '02:00:0a:d7:00:05', address: '10.215.0.5' } };
+    await engine.ensureTemplate(specOf({ architecture }));
+    const seen = { uuid: new Set<string>(), random: new Set<string>(), bootId: new Set<string>(), machineId: new Set<string>(), name: new Set<string>(), mac: new Set<string>() };
+    const count = architecture === 'x86_64' ? 8 : 5;
+    for (let number = 0; number < count; number += 1) {
+      const mac = `02:00:0a:d7:00:${(16 + number).toString(16)}`;
+      const spec = specOf({ ...shape, network: { ...shape.network, mac } });
+      const machine = await start(spec);
+      equal(machine.startedBy?.way, 'template', machine.startedBy?.why ?? '');
+      const agent = await agentOf(machine);
+      ok(Math.abs(Number(String(await output(agent, ['/bin/date', '+%s']))) * 1000 - Date.now()) < 3000, 'the clock is right');
+      seen.bootId.add(agent.hello.bootId);
+      seen.uuid.add(await textOf(agent, '/proc/sys/kernel/random/uuid'));
+      seen.random.add((await output(agent, ['/bin/head', '-c', '32', '/dev/urandom'])).toString('hex'));
+      seen.name.add(await textOf(agent, '/proc/sys/kernel/hostname'));
+      equal(await textOf(agent, '/etc/machine-id'), guestMachineId(spec.id));
+      seen.machineId.add(guestMachineId(spec.id));
+      const card = await waitUntil(() => textOf(agent, '/sys/class/net/eth0/address').catch(() => undefined), { what: 'the card is there', limitMs: 20_000 });
+      equal(card, mac);
+      seen.mac.add(card);
+      agent.close();
+      await machine.release();
+      await machine.kill();
+      await engine.erase(spec.id);
+    }
+    deepEqual(Object.entries(seen).filter(([, values]) => values.size !== count).map(([what]) => what), [], 'each is different in each');
+    if (architecture === 'aarch64') await engine.dropTemplates();
+  });
+}
+
+test('[Q31] what a clone draws at random before its first word is not what its brother draws', async () => {
+  // Without the reseed both would go on from the one state of the template's generator: the guest's first boot id tells.
+  await template();
+  const pair = await Promise.all([start(specOf()), start(specOf())]);
+  const [one, other] = await Promise.all(pair.map(agentOf));
+  notEqual(one?.hello.bootId, other?.hello.bootId);
+});
+
+test('[Q32] a clone has its disks, its scratch disk and its card; disks come and go; it powers off', async () => {
+  const disk = await newDisk();
+  const spec = specOf({ scratchMiB: 32, disks: [disk], network: { mac: '02:00:0a:d7:00:07', address: '10.215.0.7' } });
+  await engine.ensureTemplate(spec);
+  const machine = await start(spec);
+  equal(machine.startedBy?.way, 'template', machine.startedBy?.why ?? '');
+  const agent = await agentOf(machine);
+  await agent.call('awaitDisks', { serials: [disk.serial, 'scratch'], timeoutMs: 20_000 }, { timeoutMs: 30_000 });
+  const later = await newDisk();
+  await machine.attachDisk(later);
+  await agent.call('awaitDisks', { serials: [later.serial], timeoutMs: 20_000 }, { timeoutMs: 30_000 });
+  await machine.detachDisk(later.serial);
+  await machine.detachDisk(disk.serial);
+  deepEqual(await machine.disks(), ['scratch']);
+  equal((await readFile(`/sys/class/net/${tapOf(spec.id)}/carrier`, 'utf8')).trim(), '1', 'the tap has its VMM');
+  await agent.call('powerOff', { graceMs: 1000 }, { timeoutMs: 20_000 }).catch(() => undefined); // the line may go first
+  deepEqual([(await machine.exited).code, (await machine.exited).signal], [0, null]);
+  await engine.dropTemplates(); // the tests below look at one only
+});
+
+interface Pristine { readonly state: Buffer; readonly record: TemplateRecord; readonly places: TemplatePlaces }
+let made: Pristine | undefined;
+/** A good template's state and record, made once; what is refused needs no memory. */
+async function pristine(): Promise<Pristine> {
+  if (made !== undefined) return made;
+  const one = await template();
+  made = { state: await readFile(await heldPath(one.folder, 'state')), record: one.record, places: one };
+  return made;
+}
+
+/** A template in the place of the one there is, with this as its state. */
+async function plant({ places, record }: Pristine, state: Buffer, seal = true): Promise<void> {
+  const launcher = await ensureLauncher(instance);
+  await engine.dropTemplates();
+  await mkdir(places.folder, { recursive: true, mode: 0o700 });
+  await holdTemplate(launcher, places.folder, record.shape.memoryMiB * 1024 * 1024);
+  await writeFile(await heldPath(places.folder, 'state'), state);
+  if (seal) await sealTemplate(launcher, places.folder);
+  await writeTemplateRecord(places, record);
+}
+async function heldPath(folder: string, what: 'memory' | 'state'): Promise<string> {
+  const holder = await readHolder(folder);
+  const paths = (await readdir(`/proc/${holder?.pid}/fd`)).map((fd) => `/proc/${holder?.pid}/fd/${fd}`);
+  const targets = await Promise.all(paths.map((path) => readlink(path)));
+  return paths[targets.findIndex((target) => target.startsWith(`/memfd:${what}`))] ?? '';
+}
+
+async function endHolder({ places }: Pristine): Promise<void> {
+  const holder = await readHolder(places.folder);
+  ok(holder !== undefined);
+  await signalProcess(holder, 'SIGKILL');
+  await waitUntil(async () => !(await isAlive(holder)), { what: 'the holder is gone', limitMs: 10_000 });
+}
+
+const useless: readonly (readonly [what: string, spoil: (one: Pristine) => Promise<unknown>, why: RegExp, dropped: boolean])[] = [
+  ['whose state is cut off', (one) => plant(one, one.state.subarray(0, one.state.length / 2)), /its template could not be used: /, true],
+  ['whose state is empty', (one) => plant(one, Buffer.alloc(0)), /its template could not be used: /, true],
+  ['whose state is noise', (one) => plant(one, Buffer.alloc(one.state.length, 'noise')), /its template could not be used: /, true],
+  ['that is not sealed', (one) => plant(one, one.state, false), /the template is not sealed/, true],
+  ['whose holder has ended', async (one) => { await plant(one, one.state); await endHolder(one); }, /there is no template/, false],
+  ['of another version of QEMU', async (one) => { await plant(one, one.state); await writeTemplateRecord(one.places, { ...one.record, shape: { ...one.record.shape, qemuVersion: '7.1.0' } }); }, /there is no template/, false],
+  ['whose record is damaged', async (one) => { await plant(one, one.state); await writeFile(one.places.recordFile, '{"shape":'); }, /there is no template/, false],
+];
+for (const [what, spoil, why, dropped] of useless) {
+  test(`[Q33] a template ${what} is not used: the machine boots and says why`, { timeout: 240_000 }, async () => {
+    const one = await pristine();
+    await spoil(one);
+    const by = openEngine();
+    const machine = await start(specOf(), by);
+    equal(machine.startedBy?.way, 'cold');
+    match(machine.startedBy?.why ?? '', why);
+    await by.close();
+    if (dropped) equal(existsSync(one.places.folder), false, 'it was dropped');
+    await engine.dropTemplates();
+  });
+}
+
+test('[Q34] a clone\'s VMM is confined as any, and cannot write its template', async () => {
+  const one = await template();
+  const spec = specOf();
+  const machine = await start(spec);
+  equal(machine.startedBy?.way, 'template', machine.startedBy?.why ?? '');
+  const { pid } = machine.process;
+  ok(Number((await statusField(pid, 'Uid')).split('\t')[0]) >= 100_000);
+  for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) equal(Number.parseInt(await statusField(pid, set), 16), 0, set);
+  deepEqual([await statusField(pid, 'NoNewPrivs'), await statusField(pid, 'Seccomp'), await statusField(pid, 'Seccomp_filters')], ['1', '2', '2']);
+  deepEqual((await readdir(`/proc/${pid}/root`)).filter((name) => !['lib', 'lib64'].includes(name)).sort(), ['dev', 'etc', 'fd', 'usr']);
+  const maps = (await readFile(`/proc/${pid}/smaps`, 'utf8')).split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/).filter((one_) => one_.includes('/memfd:memory'));
+  equal(maps.length, 1);
+  match(maps[0] ?? '', /^\S+ rw-p /, 'private: what it writes is its own');
+  const before = await readFile(await heldPath(one.folder, 'state'));
+  const qmp = await connectQmp(machinePlaces(instance, spec.id).passing);
+  try {
+    for (const [command, parameters] of [
+      ['migrate', { uri: 'fd:4' }], ['object-add', { 'qom-type': 'memory-backend-file', id: 'x', size: 4096, 'mem-path': '/fd/3', share: true }],
+      ['pmemsave', { val: 0, size: 4096, filename: '/fd/3' }], ['pmemsave', { val: 0, size: 4096, filename: '/fd/4' }],
+    ] as const) await rejects(qmp.execute(command, parameters), { code: 'qmp.refused' }, command);
+  } finally {
+    qmp.close();
+  }
+  deepEqual(await readFile(await heldPath(one.folder, 'state')), before);
+});
+
+test('[Q34] a template is not sealed while its VMM has the memory; when that has ended it is', async () => {
+  const { record } = await template();
+  const [launcher, guestOs] = [await ensureLauncher(instance), await ensureGuestOs(record.shape.architecture, { instance })];
+  const [held, places] = [join(root, 'held'), machinePlaces(instance, 'mwriter')];
+  await mkdir(held, { mode: 0o700 });
+  await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
+  const holder = await holdTemplate(launcher, held, record.shape.memoryMiB * 1024 * 1024);
+  try {
+    const vmm = await startVmm(launcher, places.runFolder, {
+      uid: 9_000_003, cgroups: [], ...jailContents(record.shape.architecture, guestOs), devices: ['/dev/null', '/dev/zero', '/dev/urandom'], ownDescriptors: jailDescriptors, ...templateCommand(record.shape, 'writer', holderOf(held)),
+    });
+    (await connectQmp(places.monitor)).close();
+    await rejects(sealTemplate(launcher, held), { code: 'machine.templateFailed', message: /cannot seal the template/ });
+    await signalProcess(vmm.vmm, 'SIGKILL');
+    await waitUntil(async () => !(await isAlive(vmm.keeper)), { what: 'it is gone', limitMs: 10_000 });
+    equal((await sealTemplate(launcher, held)).memoryBytes, record.shape.memoryMiB * 1024 * 1024);
+  } finally {
+    await signalProcess(holder, 'SIGKILL');
+    await rm(held, { recursive: true, force: true });
+    await engine.erase('mwriter');
+  }
+});
+
+test('[Q36] a template outlives its daemon; dropped, its clones go on and its memory is free', async () => {
+  const one = await template();
+  const clone = await start(specOf());
+  const agent = await agentOf(clone);
+  const later = openEngine();
+  await later.sweep();
+  equal((await onlyTemplate())?.record.madeAt, one.record.madeAt);
+  equal((await start(specOf(), later)).startedBy?.way, 'template');
+  await engine.dropTemplates();
+  equal(existsSync(templatesFolder(instance)), false);
+  match(String(await output(agent, ['/bin/uname', '-s'])), /^Linux/);
+});
+
+test('[Q36] what a daemon left half made is ended and removed by the next', async () => {
+  const key = templateKey({ architecture: 'x86_64', accelerator: 'tcg', processors: 1, memoryMiB: 192, scratch: false, qemuVersion: 'x', guestOsVersion: 'x' });
+  const places = templatePlaces(instance, key);
+  await mkdir(places.folder, { recursive: true, mode: 0o700 });
+  const holder = await holdTemplate(await ensureLauncher(instance), places.folder, 192 * 1024 * 1024);
+  const spec = specOf({ id: templateMachineId(key) });
+  const machine = await start(spec);
+  await openEngine().sweep();
+  deepEqual([await isAlive(holder), await isAlive(machine.process), existsSync(places.folder)], [false, false, false]);
+  deepEqual(await vmmTraces(instance, spec.id), []);
+});
+
+test('[Q38] a template\'s machine gives way to all others; a daemon that ends while it is made leaves nothing of it', async () => {
+  await engine.dropTemplates();
+  const by = openEngine();
+  await start(specOf(), by);
+  const [command] = await waitUntil(async () => {
+    const seen = (await processes()).filter((one) => one.command.includes('qemu-system') && /\0mt[0-9a-f]{12}\0/.test(one.command));
+    return seen.length > 0 && seen;
+  }, { what: 'the template boots', limitMs: 60_000 });
+  equal(Number((await readFile(`/proc/${command?.pid}/stat`, 'utf8')).replace(/^.*\) /, '').split(' ')[38]), 5, 'SCHED_IDLE');
+  await by.close();
+  equal(await onlyTemplate(), undefined);
+  deepEqual((await processes()).filter((one) => one.command.includes('mt') && one.command.includes(root)), []);
+});
+
+test('[Q39] a daemon killed at any step of cloning leaves nothing that is used; the next starts it again', { timeout: 240_000 }, async () => {
+  await template();
+  for (const point of ['beforeLaunch', 'afterLaunch', 'beforeIdentity', 'beforeReady']) {
+    const spec = specOf({ disks: [await newDisk()] });
+    const program = `
+      import { openQemuEngine } from '${import.meta.dirname}/../index.ts';
+      import { ensureGuestOs } from '${import.meta.dirname}/../../guest-os/ensure-guest-os.ts';
+      import { silentLog } from '${import.meta.dirname}/../../../base/index.ts';
+      const instance = ${JSON.stringify(instance)};
+      const engine = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg', templates: {} });
+      await engine.start(${JSON.stringify(spec)});`;
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program], { stdio: 'inherit', env: { ...process.env, STRATA_FAILPOINTS: `machines.qemu.${point}=kill` } });
+    equal((await once(child, 'exit'))[1], 'SIGKILL', point);
+    const by = openEngine();
+    equal((await by.adopt(spec)).found, 'gone', point);
+    equal((await start(spec, by)).startedBy?.way, 'template', point);
+  }
+});
+
+async function processes(): Promise<readonly { readonly pid: string; readonly command: string }[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  return Promise.all(pids.map(async (pid) => ({ pid, command: await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '') })));
+}

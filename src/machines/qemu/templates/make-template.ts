@@ -1,0 +1,94 @@
+/**
+ * Makes a template: boots a machine without card and disks on memory that a holder holds, waits until its guest has done
+ * all it does by itself, freezes it, has it write its device state down, ends it, seals both. On failure nothing is left.
+ */
+import { copyFile, mkdir } from 'node:fs/promises';
+import { z } from 'zod';
+import { failpoint, StrataError, systemDice, waitUntil } from '#base';
+import { callUngreeted } from '../../agent/open-agent-connection.ts';
+import { holderOf, holdTemplate, saveState, sealTemplate, startVmm } from '../../launcher/index.ts';
+import { allocateUid } from '../../vmm/allocate-uid.ts';
+import { makeCgroups } from '../../vmm/cgroups.ts';
+import { awaitExit, endVmm } from '../../vmm/end-vmm.ts';
+import { vmmSockets, type VmmSockets } from '../../vmm/vmm-sockets.ts';
+import { eraseMachine } from '../erase-machine.ts';
+import { jailContents } from '../jail-contents.ts';
+import { machineDevices, machineLimits } from '../launch-facts.ts';
+import { machinePlaces, type MachinePlaces } from '../machine-places.ts';
+import type { QemuContext } from '../open-qemu-engine.ts';
+import { openMonitor, type Monitor } from '../qmp/open-monitor.ts';
+import { dropTemplate } from './drop-template.ts';
+import { templateCommand } from './template-command.ts';
+import { templateMachineId, type TemplatePlaces } from './template-places.ts';
+import { writeTemplateRecord, type TemplateRecord } from './template-record.ts';
+import { jailDescriptors, templateKey, type TemplateShape } from './template-shape.ts';
+
+/** It runs only while nobody else wants the processor. */
+const bootLimitMs = 300_000;
+const saveLimitMs = 60_000;
+const migrationSchema = z.looseObject({ status: z.string().max(50).optional(), 'error-desc': z.string().max(2000).optional() });
+
+export async function makeTemplate(context: QemuContext, shape: TemplateShape, places: TemplatePlaces, signal: AbortSignal): Promise<TemplateRecord> {
+  const launcher = await context.launcher();
+  const began = context.clock.monotonic();
+  const id = templateMachineId(templateKey(shape));
+  await eraseMachine(context, id); // of an earlier daemon
+  await dropTemplate(places);
+  signal.throwIfAborted();
+  try {
+    await mkdir(places.folder, { recursive: true, mode: 0o700 });
+    await holdTemplate(launcher, places.folder, shape.memoryMiB * 1024 * 1024);
+    await bootAndFreeze(context, shape, id, places, signal);
+    failpoint('machines.qemu.beforeSeal');
+    const sizes = await sealTemplate(launcher, places.folder);
+    const record: TemplateRecord = { shape, usedBytes: sizes.usedBytes, stateBytes: sizes.stateBytes, madeAt: context.clock.now(), madeMs: Math.round(context.clock.monotonic() - began) };
+    await writeTemplateRecord(places, record);
+    return record;
+  } catch (error) {
+    await dropTemplate(places);
+    throw error;
+  } finally {
+    await eraseMachine(context, id);
+  }
+}
+
+async function bootAndFreeze(context: QemuContext, shape: TemplateShape, id: string, template: TemplatePlaces, signal: AbortSignal): Promise<void> {
+  const places = machinePlaces(context.instance, id);
+  const launcher = await context.launcher();
+  const guestOs = await context.guestOs(shape.architecture);
+  if (guestOs.version !== shape.guestOsVersion) throw new StrataError('the guest OS has changed', { code: 'machine.templateFailed', kind: 'conflict' });
+  const uid = await allocateUid(context.instance, id);
+  await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
+  const cgroups = await makeCgroups(context.instance, id, machineLimits(shape.memoryMiB));
+  const vmm = await startVmm(launcher, places.runFolder, {
+    uid, cgroups, ...jailContents(shape.architecture, guestOs), devices: machineDevices(shape.accelerator), idle: true, ownDescriptors: jailDescriptors, ...templateCommand(shape, id, holderOf(template.folder)),
+  }, signal);
+  const monitor = openMonitor(places.monitor);
+  const sockets = vmmSockets(places, id);
+  try {
+    await awaitReadiness(context, sockets, signal); // and the line stays open: so it is in every clone
+    await freeze(monitor, launcher, places, template, signal);
+    await copyFile(`${places.runFolder}/console`, template.console);
+  } finally {
+    monitor.close();
+    sockets.close();
+    await endVmm(vmm);
+    await awaitExit(context, places, vmm);
+  }
+}
+
+/** Its agent answers and has loaded every driver. Nobody greets it: a greeting would give all clones one boot id. */
+async function awaitReadiness(context: QemuContext, sockets: VmmSockets, signal: AbortSignal): Promise<void> {
+  await callUngreeted(await sockets.openAgentLine(), 'awaitDisks', { serials: [], timeoutMs: 1000 }, { clock: context.clock, dice: systemDice, log: context.log, handshakeMs: bootLimitMs, answerMs: bootLimitMs, signal });
+}
+
+async function freeze(monitor: Monitor, launcher: string, places: MachinePlaces, template: TemplatePlaces, signal: AbortSignal): Promise<void> {
+  await monitor.execute('stop');
+  await monitor.execute('migrate-set-capabilities', { capabilities: [{ capability: 'x-ignore-shared', state: true }] });
+  await saveState(launcher, places.passing, template.folder);
+  await waitUntil(async () => {
+    const migration = migrationSchema.parse(await monitor.execute('query-migrate'));
+    if (migration.status === 'failed') throw new StrataError(`QEMU could not write its state down: ${migration['error-desc'] ?? 'it does not say why'}`, { code: 'machine.templateFailed', kind: 'unavailable' });
+    return migration.status === 'completed';
+  }, { what: 'QEMU has written its state down', limitMs: saveLimitMs, everyMs: 10, signal });
+}

@@ -1,0 +1,160 @@
+/**
+ * The templates of this host: which there are, one that fits, and making those that were missed, one at a time, in the
+ * background. Nothing is remembered that a later daemon would need: a template is its folder and its holder.
+ */
+import { readdir } from 'node:fs/promises';
+import { freemem, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { asStrataError, StrataError } from '#base';
+import { eraseMachine } from '../erase-machine.ts';
+import type { QemuContext } from '../open-qemu-engine.ts';
+import { chooseDropped, templateBudget } from './choose-dropped.ts';
+import { dropTemplate, templateKeys } from './drop-template.ts';
+import { makeTemplate } from './make-template.ts';
+import { isTemplateMachineId, templatePlaces, type TemplatePlaces } from './template-places.ts';
+import { readTemplate, type TemplateRecord } from './template-record.ts';
+import { templateKey, type TemplateShape } from './template-shape.ts';
+
+export interface TemplateSettings {
+  /** Host memory all templates may take; default a sixteenth of the host's, at most 1 GiB. */
+  readonly budgetBytes?: number;
+  /** From a cold start until its template is begun, so that neither disturbs the other. */
+  readonly delayMs?: number;
+}
+
+export interface Template extends TemplatePlaces { readonly key: string; readonly record: TemplateRecord }
+
+export interface Templates {
+  /** One that fits; else why there is none. */
+  find(shape: TemplateShape): Promise<{ readonly template: Template } | { readonly why: string }>;
+  /** A machine of this shape had to boot: the next shall not. */
+  missed(shape: TemplateShape): void;
+  /** A clone of it could not be made to run: it goes, and is made again a few times at most. */
+  failed(template: Template, why: string): Promise<void>;
+  /** Made now where there is none; for tests and benches. */
+  ensure(shape: TemplateShape): Promise<Template>;
+  /** Removes what an earlier daemon left half made. */
+  sweep(): Promise<void>;
+  /** Nothing is made any more; those that are there stay for the next daemon. */
+  close(): Promise<void>;
+}
+
+const defaultDelayMs = 5000;
+const maxFailures = 2;
+const lookEveryMs = 30_000;
+
+export function openTemplates(context: QemuContext, settings: TemplateSettings): Templates {
+  const { log, clock } = context;
+  const end = new AbortController();
+  const wanted = new Map<string, TemplateShape>();
+  const failures = new Map<string, number>();
+  const usedAt = new Map<string, number>();
+  const placesOf = (key: string): TemplatePlaces => templatePlaces(context.instance, key);
+  let tail: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const mine = tail.then(work, work);
+    tail = mine.catch(() => undefined);
+    return mine;
+  };
+
+  async function list(): Promise<readonly Template[]> {
+    const keys = await templateKeys(context.instance);
+    return (await Promise.all(keys.map(lookUp))).filter((one) => one !== undefined);
+  }
+
+  /** One whose record does not fit its key belongs to another version of the program. */
+  async function lookUp(key: string): Promise<Template | undefined> {
+    const record = await readTemplate(placesOf(key));
+    return record === undefined || templateKey(record.shape) !== key ? undefined : { key, ...placesOf(key), record };
+  }
+
+  async function prune(made?: TemplateShape): Promise<void> {
+    const templates = (await list()).map((one) => ({ key: one.key, shape: one.record.shape, usedBytes: one.record.usedBytes, usedAt: usedAt.get(one.key) ?? one.record.madeAt }));
+    const dropped = chooseDropped({ templates, made, now: clock.now(), budgetBytes: settings.budgetBytes ?? templateBudget(totalmem()), freeBytes: freemem(), totalBytes: totalmem() });
+    for (const { key, why } of dropped) {
+      await dropTemplate(placesOf(key));
+      log.info({ template: key, why }, 'a template was dropped');
+    }
+  }
+
+  async function make(shape: TemplateShape): Promise<Template> {
+    const key = templateKey(shape);
+    const places = placesOf(key);
+    const there = await lookUp(key);
+    if (there !== undefined) return there;
+    try {
+      const record = await makeTemplate(context, shape, places, end.signal);
+      log.info({ template: key, ...record }, 'a template was made');
+      await prune(shape);
+      return { key, ...places, record };
+    } catch (thrown) {
+      if (!end.signal.aborted) failures.set(key, (failures.get(key) ?? 0) + 1);
+      throw thrown;
+    }
+  }
+
+  async function makeLater(shape: TemplateShape): Promise<void> {
+    const key = templateKey(shape);
+    try {
+      await clock.wait(settings.delayMs ?? defaultDelayMs, end.signal);
+      await inTurn(async () => {
+        if (end.signal.aborted) return;
+        const memoryBytes = shape.memoryMiB * 1024 * 1024;
+        if (freemem() < 2 * memoryBytes) log.info({ template: key }, 'no template is made: the host has little free memory');
+        else await make(shape);
+      });
+    } catch (thrown) {
+      if (!end.signal.aborted) log.warn({ template: key, error: asStrataError(thrown, 'making a template').message }, 'a template could not be made');
+    } finally {
+      wanted.delete(key);
+    }
+  }
+
+  const making = new Set<Promise<void>>();
+  const looked = keepLooking();
+  async function keepLooking(): Promise<void> {
+    for (;;) {
+      await clock.wait(lookEveryMs, end.signal).catch(() => undefined);
+      if (end.signal.aborted) return;
+      await inTurn(() => prune()).catch((thrown: unknown) => log.warn({ error: asStrataError(thrown, 'templates').message }, 'templates could not be looked at'));
+    }
+  }
+
+  return {
+    async find(shape) {
+      const key = templateKey(shape);
+      const template = await lookUp(key);
+      if (template === undefined) return { why: (failures.get(key) ?? 0) > 0 ? 'its template could not be made or used' : 'there is no template of its shape yet' };
+      usedAt.set(key, clock.now());
+      return { template };
+    },
+    missed(shape) {
+      const key = templateKey(shape);
+      if (wanted.has(key) || end.signal.aborted || (failures.get(key) ?? 0) >= maxFailures) return;
+      wanted.set(key, shape);
+      const work = makeLater(shape).finally(() => making.delete(work));
+      making.add(work);
+    },
+    failed: (template, why) => inTurn(async () => {
+      failures.set(template.key, (failures.get(template.key) ?? 0) + 1);
+      log.warn({ template: template.key, why }, 'a template could not be used and is dropped');
+      await dropTemplate(template);
+    }),
+    ensure: (shape) => inTurn(() => {
+      if (end.signal.aborted) throw new StrataError('the engine is closed', { code: 'machine.templateFailed', kind: 'unavailable' });
+      return make(shape);
+    }),
+    async sweep() {
+      const folders = [join(context.instance.runDir, 'q'), join(context.instance.stateDir, 'qemu')];
+      const ids = (await Promise.all(folders.map((folder) => readdir(folder).catch(() => [])))).flat();
+      for (const id of new Set(ids.filter(isTemplateMachineId))) await eraseMachine(context, id);
+      const whole = new Set((await list()).map((one) => one.key));
+      for (const key of await templateKeys(context.instance)) if (!whole.has(key)) await dropTemplate(placesOf(key));
+    },
+    async close() {
+      end.abort(new StrataError('the daemon ends', { code: 'machine.templateFailed', kind: 'unavailable' }));
+      await Promise.all([...making, looked]);
+      await tail;
+    },
+  };
+}

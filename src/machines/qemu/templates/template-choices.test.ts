@@ -1,0 +1,68 @@
+/** Keys of templates, and which are kept: pure. */
+import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { testMachine } from '../../testing/test-daemon.ts';
+import { firstDescriptor } from '../../launcher/index.ts';
+import { vmmCommand, type VmmFacts } from '../command-line.ts';
+import { chooseDropped, templateBudget, type KeptTemplate } from './choose-dropped.ts';
+import { cloneCommand, templateCommand } from './template-command.ts';
+import { shapeOf, templateKey, type TemplateShape } from './template-shape.ts';
+
+const shape: TemplateShape = { architecture: 'x86_64', accelerator: 'tcg', processors: 1, memoryMiB: 256, scratch: true, qemuVersion: '7.2.22', guestOsVersion: 'aa' };
+const gibibyte = 1024 ** 3;
+
+test('[Q35] whatever changes the guest or its devices changes the key; what a clone gets afterwards does not', () => {
+  const others: TemplateShape[] = [
+    { ...shape, architecture: 'aarch64' }, { ...shape, accelerator: 'kvm' }, { ...shape, processors: 2 }, { ...shape, memoryMiB: 257 }, { ...shape, scratch: false }, { ...shape, qemuVersion: '7.2.23' }, { ...shape, guestOsVersion: 'ab' },
+  ];
+  const keys = [shape, ...others].map(templateKey);
+  equal(new Set(keys).size, keys.length);
+  for (const key of keys) match(key, /^[0-9a-f]{12}$/);
+  const plain = testMachine({ scratchMiB: 64 });
+  const dressed = { ...plain, name: 'other', disks: [{ serial: 'v-a', path: '/d/a', format: 'raw', readOnly: false }], network: null } as const;
+  equal(templateKey(shapeOf(plain, 'tcg', '1', 'a')), templateKey(shapeOf(dressed, 'tcg', '1', 'a')));
+});
+
+test('[Q35] template and clone have the same devices in the same order; no card and no disk is among them', () => {
+  const facts: VmmFacts = { accelerator: 'tcg', kernel: { kernel: '/k', initramfs: '/i' }, tap: 'tap0', scratch: '/s', seed: null };
+  const spec = testMachine({ disks: [{ serial: 'v-a', path: '/d/a', format: 'raw', readOnly: true }] });
+  const devicesOf = (argv: readonly string[]) => argv.flatMap((one, at) => (one === '-device' || one === '-machine' || one === '-smp' || one === '-m' || one === '-cpu' ? [argv[at + 1] ?? ''] : []));
+  const [template, clone] = [templateCommand(shape, 'mt1', '/h'), cloneCommand(spec, facts, shape, '/h')];
+  deepEqual(devicesOf(template.argv), devicesOf(clone.argv));
+  equal(devicesOf(template.argv).some((one) => /virtio-net|scsi-hd/.test(one)), false);
+  deepEqual(devicesOf(vmmCommand(spec, facts).argv).filter((one) => /virtio-(serial|rng|scsi)/.test(one)), devicesOf(clone.argv).filter((one) => /virtio-(serial|rng|scsi)/.test(one)));
+  deepEqual(clone.plugs.map((plug) => plug.command), ['netdev_add', 'device_add', 'blockdev-add', 'device_add', 'blockdev-add', 'device_add']);
+  const named = [...clone.argv.flatMap((one) => [...one.matchAll(/(?:\bfd=|\/fd\/)(\d+)/g)].map((found) => Number(found[1]))), clone.state, Number(clone.plugs[0]?.parameters['fd'])];
+  deepEqual(named.sort((one, other) => one - other), clone.descriptors.map((_, at) => at + firstDescriptor));
+  equal(clone.argv.some((one) => one.includes('/d/') || one.includes('/s') && !one.includes('/fd/')), false, 'no path of the host');
+  ok(!clone.argv.includes('-kernel') && template.argv.includes('-kernel'));
+});
+
+const kept = (key: string, more: Partial<KeptTemplate> = {}): KeptTemplate => ({ key, shape: { ...shape, memoryMiB: 256 + Number(key) }, usedBytes: 100, usedAt: 1000 + Number(key), ...more });
+const facts = { made: undefined, now: 2000, budgetBytes: 250, freeBytes: 8 * gibibyte, totalBytes: 16 * gibibyte };
+
+test('[Q37] the last used are kept within the budget', () => {
+  deepEqual(chooseDropped({ ...facts, templates: [kept('1'), kept('2')] }), []);
+  deepEqual(chooseDropped({ ...facts, templates: [kept('1'), kept('3'), kept('2')] }).map((one) => one.key), ['1']);
+  deepEqual(chooseDropped({ ...facts, templates: [kept('1', { usedBytes: 300 })] }).map((one) => one.key), ['1']);
+});
+
+test('[Q37] with little free memory all go; unused ones go after a day', () => {
+  deepEqual(chooseDropped({ ...facts, freeBytes: gibibyte, templates: [kept('1'), kept('2')] }).map((one) => one.key), ['1', '2']);
+  const day = 24 * 3600_000;
+  deepEqual(chooseDropped({ ...facts, now: 2000 + day, templates: [kept('1'), kept('2', { usedAt: 2000 })] }).map((one) => one.key), ['1']);
+});
+
+test('[Q37] a newer one replaces those of its shape and no others', () => {
+  const old = kept('1', { shape: { ...shape, guestOsVersion: 'old' } });
+  const older = kept('2', { shape: { ...shape, qemuVersion: '7.2.1' } });
+  const other = kept('3', { shape: { ...shape, memoryMiB: 512, guestOsVersion: 'old' } });
+  const made = kept('4', { shape });
+  deepEqual(chooseDropped({ ...facts, budgetBytes: 1000, made: shape, templates: [old, older, other, made] }).map((one) => one.key).sort(), ['1', '2']);
+});
+
+test('[Q37] the budget is a sixteenth of the host\'s memory, at most 1 GiB', () => {
+  equal(templateBudget(4 * gibibyte), gibibyte / 4);
+  equal(templateBudget(256 * gibibyte), gibibyte);
+  notEqual(templateBudget(gibibyte), 0);
+});

@@ -1,0 +1,53 @@
+/**
+ * What a template and its clones must have in common, and the key made of it. Whatever changes it, changes the key, so
+ * that a template is used by machines it fits and by no others. Pure.
+ */
+import { createHash } from 'node:crypto';
+import type { Architecture } from '#base';
+import type { MachineSpec } from '../../machine.ts';
+import { bootArguments, commonDevices, descriptorList, platform, size } from '../command-line.ts';
+
+export interface TemplateShape {
+  readonly architecture: Architecture;
+  readonly accelerator: 'kvm' | 'tcg';
+  readonly processors: number;
+  readonly memoryMiB: number;
+  /** The guest is told of its scratch disk when it boots. */
+  readonly scratch: boolean;
+  readonly qemuVersion: string;
+  readonly guestOsVersion: string;
+}
+
+/** Port for the card: a card of the template's own would keep its MAC in every clone, so it is plugged in afterwards. */
+export const cardPort = 'port-card';
+/** Where a jailed VMM sees its own descriptors. */
+export const jailDescriptors = '/fd';
+
+/** @param kernelArguments only QEMU that boots the guest reads kernel and initramfs; a clone has them in its memory */
+export function shapeArguments(shape: TemplateShape, memory: { readonly descriptor: number; readonly share: boolean }, devices: readonly string[], kernelArguments: readonly string[]): string[] {
+  return [
+    ...platform(shape.architecture, shape.accelerator, ',memory-backend=memory'), ...size(shape),
+    '-object', `memory-backend-file,id=memory,size=${shape.memoryMiB}M,mem-path=${jailDescriptors}/${memory.descriptor},share=${memory.share ? 'on' : 'off'}`,
+    ...kernelArguments, ...devices,
+    '-device', `pcie-root-port,id=${cardPort},chassis=1,slot=1`,
+    // The guest's kernel draws a new key when the id changes; aarch64 has no such device, there the agent alone does it.
+    ...(shape.architecture === 'x86_64' ? ['-device', 'vmgenid,id=generation,guid=auto'] : []),
+  ];
+}
+
+export function shapeOf(spec: Pick<MachineSpec, 'architecture' | 'processors' | 'memoryMiB' | 'scratchMiB'>, accelerator: 'kvm' | 'tcg', qemuVersion: string, guestOsVersion: string): TemplateShape {
+  return { architecture: spec.architecture, accelerator, processors: spec.processors, memoryMiB: spec.memoryMiB, scratch: spec.scratchMiB > 0, qemuVersion, guestOsVersion };
+}
+
+export const bootWords = (shape: TemplateShape): string[] => bootArguments(shape.architecture, shape.accelerator, { scratch: shape.scratch, cardLater: true });
+
+/** Twelve hex digits: part of a folder, of an id, of a socket's path. */
+export function templateKey(shape: TemplateShape): string {
+  const words = [shape.qemuVersion, shape.guestOsVersion, shape.architecture, ...shapeArguments(shape, { descriptor: 0, share: true }, commonDevices(descriptorList().add), bootWords(shape))];
+  return createHash('sha256').update(JSON.stringify(words)).digest('hex').slice(0, 12);
+}
+
+/** Two shapes that differ in nothing but versions: the newer one's template replaces the older one's. */
+export function isSameButVersions(one: TemplateShape, other: TemplateShape): boolean {
+  return templateKey({ ...one, qemuVersion: '', guestOsVersion: '' }) === templateKey({ ...other, qemuVersion: '', guestOsVersion: '' });
+}
