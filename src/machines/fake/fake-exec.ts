@@ -1,4 +1,5 @@
 /** Programs of a fake guest's `exec`, by their first word; see README.md of this folder. */
+import { basename } from 'node:path';
 import type { GuestExec } from '#guest-protocol';
 import type { FakeLine } from './fake-line.ts';
 
@@ -8,8 +9,9 @@ export interface FakeProgram {
 
 /** @throws where the program is 'missing' or 'not-executable', with the words of the real agent. */
 export function startFakeProgram(line: FakeLine, request: GuestExec, onExit: (code: number) => void): FakeProgram {
-  const [verb = '', ...words] = request.argv[0] === 'sh' || request.argv[0] === '/bin/sh' ? (request.argv[2] ?? '').split(' ') : request.argv;
-  if (/^\/?missing/.test(verb)) throw new Error(`2 ${verb}`);
+  const [program = '', ...words] = request.argv[0] === 'sh' || request.argv[0] === '/bin/sh' ? (request.argv[2] ?? '').split(' ') : request.argv;
+  const verb = basename(program);
+  if (/^missing/.test(verb)) throw new Error(`2 ${verb}`);
   if (verb === 'not-executable') throw new Error(`13 ${verb}`);
   let timer: NodeJS.Timeout | undefined;
   let over = false;
