@@ -1,12 +1,10 @@
 /** Templates and clones with real guests: what they share, what they must not, and every way in which one is of no use. */
 import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { architectures, isAlive, runProcess, signalProcess, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
+import { architectures, childEnvironment, isAlive, runProcess, signalProcess, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
 import { openAgentConnection, type OpenedAgentConnection } from '../../agent/open-agent-connection.ts';
 import type { RunningMachine } from '../../engine.ts';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
@@ -367,8 +365,8 @@ test('[Q39] a daemon killed at any step of cloning leaves nothing that is used; 
       const instance = ${JSON.stringify(instance)};
       const engine = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg', templates: {} });
       await engine.start(${JSON.stringify(spec)});`;
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program], { stdio: 'inherit', env: { ...process.env, STRATA_FAILPOINTS: `machines.qemu.${point}=kill` } });
-    equal((await once(child, 'exit'))[1], 'SIGKILL', point);
+    const env = { ...childEnvironment, STRATA_FAILPOINTS: `machines.qemu.${point}=kill` };
+    await rejects(runProcess([process.execPath, '--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program], { env }), /SIGKILL/, point);
     const by = openEngine();
     equal((await by.adopt(spec)).found, 'gone', point);
     equal((await start(spec, by)).startedBy?.way, 'template', point);
