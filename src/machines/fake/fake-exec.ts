@@ -11,7 +11,7 @@ export interface FakeProgram {
 export function startFakeProgram(line: FakeLine, request: GuestExec, onExit: (code: number) => void): FakeProgram {
   const [program = '', ...words] = request.argv[0] === 'sh' || request.argv[0] === '/bin/sh' ? (request.argv[2] ?? '').split(' ') : request.argv;
   const verb = basename(program);
-  if (/^missing/.test(verb)) throw new Error(`2 ${verb}`);
+  if (verb.startsWith('missing')) throw new Error(`2 ${verb}`);
   if (verb === 'not-executable') throw new Error(`13 ${verb}`);
   let timer: NodeJS.Timeout | undefined;
   let over = false;
