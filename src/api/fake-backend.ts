@@ -53,7 +53,7 @@ const operationOf = (id: string, kind: string, subject: string): Operation => ({
 const ended = (operation: Operation): Operation => ({ ...operation, status: 'succeeded', steps: operation.steps.map((one) => step(one.summary, 'done')), progress: 1, result: { digests: [fakeImage.digest] }, finishedAt: at });
 const failedBy = (operation: Operation, detail: string): Operation => ({
   ...operation, status: 'failed', finishedAt: at,
-  error: { type: 'urn:strata:problem:service.unhealthy', title: '', status: 504, detail, instance: '', code: 'service.unhealthy', advice: 'see `strata logs web`', requestId: '', errors: [], diagnostics: [] },
+  error: { type: 'urn:strata:problem:service.failed', title: '', status: 503, detail, instance: '', code: 'service.failed', advice: 'see `strata logs web`', requestId: '', errors: [], diagnostics: [] },
 });
 
 const missing = (what: string): StrataError => new StrataError(`there is no ${what}`, { code: 'fake.notFound', kind: 'notFound', advice: 'list what there is' });

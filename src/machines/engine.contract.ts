@@ -156,6 +156,7 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
   test(`[M48] a death is noticed within a second, with how; then its last words are kept and it can be started again (${name})`, async () => {
     spec = it.spec();
     const first = keep(await it.engine.start(spec));
+    await waitUntil(async () => (await first.consoleLog()).length > 0 || undefined, { what: 'the guest has said something', limitMs: 20_000 });
     const killedAt = performance.now();
     await endFromOutside(first.process);
     const exit = await first.exited;
