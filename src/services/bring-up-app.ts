@@ -51,6 +51,7 @@ export interface BringUpRequest {
 
 /** Looked at anew so often in all. */
 const wishAttempts = 5;
+const [giveBackAttempts, giveBackPauseMs] = [5, 100];
 
 export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, steps: Steps): Promise<AppRecord> {
   const { record, chosen } = await wishApp(deps, request, steps);
@@ -71,7 +72,7 @@ async function wishApp(deps: BringUpDeps, request: BringUpRequest, steps: Steps)
     try {
       return await wishOnto(deps, existing, request, steps);
     } catch (thrown) {
-      await givePortsBack(deps, existing?.id ?? request.appId).catch(() => undefined); // the failure is what is told
+      await givePortsBack(deps, existing?.id ?? request.appId);
       if (!(thrown instanceof StrataError && thrown.code === 'store.conflict') || attempt === wishAttempts) throw thrown;
     }
   }
@@ -93,11 +94,18 @@ async function wishOnto(deps: BringUpDeps, entry: RecordEntry<AppRecord> | undef
   return { record: await writeRecord(deps, { entry, id, app: published, images, request, chosen }), chosen };
 }
 
-/** Ports that were taken for a record that was not written. */
+/** Ports that were taken for a record that was not written. What kept it from being written may last for a moment; what is left then, the next start gives back. */
 async function givePortsBack(deps: BringUpDeps, appId: string): Promise<void> {
-  const record = (await deps.apps.get(appId))?.value;
-  if (record === undefined) await deps.ports.release(appKey(appId));
-  else await releaseUnpublished(deps.ports, appId, record.spec);
+  for (let attempt = 1; attempt <= giveBackAttempts; attempt += 1) {
+    try {
+      const record = (await deps.apps.get(appId))?.value;
+      if (record === undefined) await deps.ports.release(appKey(appId));
+      else await releaseUnpublished(deps.ports, appId, record.spec);
+      return;
+    } catch {
+      await deps.clock.wait(giveBackPauseMs); // the first failure is what is told
+    }
+  }
 }
 
 /** What guests the services need, each once. */

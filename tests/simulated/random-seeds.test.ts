@@ -23,4 +23,4 @@ suite('whatever is asked for and whatever fails, what is wished comes about', { 
 
 after(() => threads.close());
 after(() => console.log(`${faults} faults came about, ${succeeded} operations ended well`));
-after(() => ok(last === first || (faults > last - first && succeeded > last - first), 'almost nothing happened'));
+after(() => ok(last === first || (faults > (last - first) / 2 && succeeded > last - first), 'almost nothing happened'));
