@@ -248,7 +248,7 @@ test('[K12] a machine\'s death brings its containers back, once', async () => {
   deepEqual(world.doubleStarts, []);
 });
 
-test('[K15] what is wished stopped and went with its machine is told as ended, also once the machine is back; wished again, it runs', async () => {
+test('[K16] what is wished stopped and went with its machine is told as ended, also once the machine is back; wished again, it runs', async () => {
   const one = await wish('one', ['serve']);
   const before = await statusOf(one.id, running, 'running');
   world.hang(machineId, true); // the wish to stop does not reach it

@@ -51,7 +51,7 @@ test('[P4] one given back is not used again while others are free, and rememberi
   equal(new Set(given).size, 4, 'those given back longest ago are used again, no new ones taken');
 });
 
-test('[P10] an address and what it is for are written at once, and end at once', async (t) => {
+test('[P11] an address and what it is for are written at once, and end at once', async (t) => {
   const store = await openStore(t);
   const addresses = openAddresses(store, { subnet: 91 });
   const record = (address: string) => [{ put: 'machine/a', value: { address } }];
@@ -67,7 +67,7 @@ test('[P10] an address and what it is for are written at once, and end at once',
   }
 });
 
-test('[P10] ports end with their record or not at all', async (t) => {
+test('[P11] ports end with their record or not at all', async (t) => {
   const store = await openStore(t);
   const ports = openPorts(store, () => Promise.resolve(true));
   for (const port of [8080, 8081]) await ports.take('app/a', port, 'tcp');

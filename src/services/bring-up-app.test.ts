@@ -10,6 +10,7 @@ import { openAddresses, openPorts } from '#pool';
 import { recordsOf, type Store } from '#store';
 import { openSqliteStore } from '#store/sqlite';
 import { appKey, appRecordSchema, appStatusSchema } from './app-record.ts';
+import type { AwaitServicesDeps } from './await-services.ts';
 import { bringUpApp, type BringUpDeps } from './bring-up-app.ts';
 import { performAppOperation, type AppPerformer } from './perform-app-plan.ts';
 import { sampleApp, sampleService } from './testing/sample-app.ts';
@@ -29,7 +30,8 @@ async function open(t: TestContext): Promise<Opened> {
   } };
   const images = { find: async () => ({ digest: 'sha256:1', config: { exposedPorts: [] } }) } as unknown as Images;
   const deps: BringUpDeps = {
-    apps: recordsOf(store, 'app', appRecordSchema), appStatuses: recordsOf(store, 'app-status', appStatusSchema), images, ports: openPorts(store, async () => true),
+    apps: recordsOf(store, 'app', appRecordSchema), images, ports: openPorts(store, async () => true),
+    awaiting: {} as AwaitServicesDeps, checkSize: async () => undefined, // nothing is waited for here
     prepareGuest: async () => undefined, admitApp: async () => { const { meanwhile } = opened; opened.meanwhile = async () => undefined; await meanwhile(); },
     reviveContainers: async () => false, syncTraffic: async () => undefined, clock: systemClock, dice: systemDice,
   };
@@ -41,7 +43,7 @@ async function open(t: TestContext): Promise<Opened> {
   return opened;
 }
 
-test('[V23] an app that has gone since `up` looked at it is not written over: it begins anew, with its ports', async (t) => {
+test('[V25] an app that has gone since `up` looked at it is not written over: it begins anew, with its ports', async (t) => {
   const opened = await open(t);
   await opened.up('aone');
   opened.meanwhile = async () => { await opened.deps.ports.release('app/aone', { compare: [], writes: [{ delete: 'app/aone' }] }); };
@@ -49,7 +51,7 @@ test('[V23] an app that has gone since `up` looked at it is not written over: it
   deepEqual([record.id, record.generation, (await opened.deps.apps.list()).map((one) => one.id), await opened.held()], ['atwo', 1, ['atwo'], ['app/atwo 8080']]);
 });
 
-test('[V23] a change made since `up` looked at it is not lost', async (t) => {
+test('[V25] a change made since `up` looked at it is not lost', async (t) => {
   const opened = await open(t);
   await opened.up('aone');
   opened.meanwhile = () => opened.deps.apps.update('aone', (before) => (before === undefined ? before : { ...before, wanted: 'down', removeVolumes: true, generation: before.generation + 1 }));
@@ -57,15 +59,16 @@ test('[V23] a change made since `up` looked at it is not lost', async (t) => {
   deepEqual([record.id, record.generation, record.wanted, record.removeVolumes], ['aone', 3, 'up', false]);
 });
 
-test('[V23] an app that was brought up again is not forgotten; one that is goes with its ports and its status', async (t) => {
+test('[V25] an app that was brought up again is not forgotten; one that is goes with its ports and its status', async (t) => {
   const opened = await open(t);
   const { deps, store } = opened;
+  const appStatuses = recordsOf(store, 'app-status', appStatusSchema);
   const first = await opened.up('aone');
   const down = { ...first, wanted: 'down' as const, generation: 2 };
   await deps.apps.put('aone', down);
-  await deps.appStatuses.put('aone', { id: 'aone', generation: 2, settled: false, services: [], waitingOn: [] });
+  await appStatuses.put('aone', { id: 'aone', generation: 2, settled: false, services: [], waitingOn: [] });
   await opened.up('aone');
-  const performer = { apps: deps.apps, appStatuses: deps.appStatuses, ports: deps.ports, addresses: openAddresses(store, { subnet: 93 }) } as unknown as AppPerformer;
+  const performer = { apps: deps.apps, appStatuses, ports: deps.ports, addresses: openAddresses(store, { subnet: 93 }) } as unknown as AppPerformer;
   const forget = { kind: 'app.forget', subject: appKey('aone'), summary: '' } as const;
   await performAppOperation(performer, down, forget);
   const again = (await deps.apps.get('aone'))?.value;
@@ -74,7 +77,7 @@ test('[V23] an app that was brought up again is not forgotten; one that is goes 
   deepEqual((await store.list('')).entries, []);
 });
 
-test('[V24] ports whose record cannot be written are given back, of a new app and of one that is there', async (t) => {
+test('[V26] ports whose record cannot be written are given back, of a new app and of one that is there', async (t) => {
   const opened = await open(t);
   opened.failing = 'app/';
   await rejects(opened.up('aone'), { code: 'store.diskFull' });

@@ -42,7 +42,7 @@ async function open(t: TestContext) {
   };
 }
 
-test('[V25] the start of a job that ends at once is done with its end, and not before', async (t) => {
+test('[V27] the start of a job that ends at once is done with its end, and not before', async (t) => {
   const { deps, add, become, wanted, steps, request } = await open(t);
   await add('job', 1, { phase: 'exited', exitCode: 143, stopped: true, startedAt: 5 }, { wanted: 'stopped' });
   let done = false;
@@ -54,7 +54,7 @@ test('[V25] the start of a job that ends at once is done with its end, and not b
   await started;
 });
 
-test('[V25] so is its restart; the end of the run before is none', async (t) => {
+test('[V27] so is its restart; the end of the run before is none', async (t) => {
   const { deps, add, become, whenRestarted, restarted, steps, request, end } = await open(t);
   await add('job', 1, { phase: 'exited', exitCode: 0, startedAt: 5 });
   whenRestarted((id) => become(id, { startedAt: 6 }));
@@ -64,7 +64,7 @@ test('[V25] so is its restart; the end of the run before is none', async (t) => 
   deepEqual(restarted, ['cjob1', 'cjob1']);
 });
 
-test('[V25] replicas are restarted one after the other, what was stopped is started, others are left alone', async (t) => {
+test('[V27] replicas are restarted one after the other, what was stopped is started, others are left alone', async (t) => {
   const { deps, add, become, wanted, whenRestarted, restarted, said, specs, steps, request } = await open(t);
   for (const index of [2, 1]) await add('web', index, {});
   await add('web', 3, { phase: 'exited', stopped: true }, { wanted: 'stopped' });
@@ -78,7 +78,7 @@ test('[V25] replicas are restarted one after the other, what was stopped is star
   deepEqual([restarted, said, (await specs.get('cdb1'))?.value.generation], [['cweb1', 'cweb2'], ['restart shop-web-1', 'restart shop-web-2', 'restart shop-web-3'], 1]);
 });
 
-test('[V25] a stop is done when it has ended, and wishes nothing twice', async (t) => {
+test('[V27] a stop is done when it has ended, and wishes nothing twice', async (t) => {
   const { deps, add, become, wanted, specs, steps, request } = await open(t);
   await add('web', 1, {});
   const stopped = stopContainers(deps, request(), steps);
@@ -89,13 +89,13 @@ test('[V25] a stop is done when it has ended, and wishes nothing twice', async (
   equal((await specs.get('cweb1'))?.value.generation, 2);
 });
 
-test('[V25] a service the app does not have is refused', () => {
+test('[V27] a service the app does not have is refused', () => {
   checkServices(app, ['web', 'db']);
   try { checkServices(app, ['nothing']); } catch (thrown) { equal((thrown as { code: string }).code, 'service.notFound'); return; }
   throw new Error('it was not refused');
 });
 
-test('[V28] what ended badly begins anew with another address, what was stopped runs again, all else stays', async (t) => {
+test('[V30] what ended badly begins anew with another address, what was stopped runs again, all else stays', async (t) => {
   const { deps, add, specs, addresses } = await open(t);
   await add('web', 1, { phase: 'exited', exitCode: 1 });
   await add('web', 2, { phase: 'waiting', restarts: 3, exitCode: 1 });

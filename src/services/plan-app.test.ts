@@ -81,7 +81,7 @@ test('[V17] a job that ended well counts as done', () => {
   assert.equal(plan.settled, true);
 });
 
-test('[V21] the successor that fits no machine gets one, and it stays until the successor has come', () => {
+test('[V23] the successor that fits no machine gets one, and it stays until the successor has come', () => {
   const app = sampleApp([sampleService('web', { isolation: 'dedicated' })]);
   const stale = { ...up('web', 1), spec: sampleContainer('web', 1, { configDigest: 'before' }) };
   const shared = { ...nothing, services: [place('web')], machines: [machine], containers: [stale] };
@@ -95,14 +95,14 @@ test('[V21] the successor that fits no machine gets one, and it stays until the 
   assert.deepEqual(kinds(planApp(app, { ...shared, machines: [machine, own], containers: [successor] }, 0)), ['machine.delete']);
 });
 
-test('[V21] the successor that finds no room beside what it replaces gets a machine', () => {
+test('[V23] the successor that finds no room beside what it replaces gets a machine', () => {
   const app = sampleApp([sampleService('web', { reservations: { memoryBytes: 700 * 2 ** 20 } })]);
   const spec = sampleContainer('web', 1, { configDigest: 'before', guest: { ...sampleContainer('web', 1).guest, limits: { memoryBytes: 700 * 2 ** 20 } } });
   const plan = planApp(app, { ...nothing, services: [place('web')], machines: [machine], containers: [{ spec, status: sampleStatus(spec) }] }, 0);
   assert.deepEqual(plan.operations.map((one) => one.kind === 'machine.create' && one.machine.name), ['shop-x86-64-2']);
 });
 
-test('[V22] a service is not ready while a replica is as it was wished before', () => {
+test('[V24] a service is not ready while a replica is as it was wished before', () => {
   const app = sampleApp([sampleService('web')]);
   const stale = { ...up('web', 1), spec: sampleContainer('web', 1, { id: 'cold', configDigest: 'before' }) };
   const fresh = (health: 'starting' | 'healthy') => up('web', 1, health);

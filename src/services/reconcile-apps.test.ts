@@ -15,7 +15,7 @@ import type { AppPerformer } from './perform-app-plan.ts';
 import { appsController } from './reconcile-apps.ts';
 import { sampleApp, sampleService } from './testing/sample-app.ts';
 
-test('[V23] a status does not outlive its forgotten app, also where the last look wrote it', async (t) => {
+test('[V25] a status does not outlive its forgotten app, also where the last look wrote it', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'strata-apps-'));
   const store = await openSqliteStore({ path: join(folder, 'store.db') });
   t.after(async () => { await store.close(); rmSync(folder, { recursive: true }); });

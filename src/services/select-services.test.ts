@@ -14,7 +14,7 @@ const select = (running: AppSpec | undefined, services: readonly string[] = [], 
   return { services: chosen.services.map((one) => `${one.name} ${one.image.reference}`), volumes: chosen.volumes.map((one) => one.name), orphans };
 };
 
-test('[V27] all of the file, or some with what they need; others are left as they run', () => {
+test('[V29] all of the file, or some with what they need; others are left as they run', () => {
   deepEqual(select(undefined), { services: ['db db:1', 'mail mail:1', 'web web:1'], volumes: ['data'], orphans: [] });
   deepEqual(select(undefined, ['web']), { services: ['db db:1', 'web web:1'], volumes: ['data'], orphans: [] });
   const mail = sampleService('mail', { image: { kind: 'reference', reference: 'mail:0', pullPolicy: 'missing' } });
@@ -22,12 +22,12 @@ test('[V27] all of the file, or some with what they need; others are left as the
   throws(() => select(undefined, ['nothing']), { code: 'service.notFound' });
 });
 
-test('[V27] a dependency that is not required and not in the file is not needed; a circle ends', () => {
+test('[V29] a dependency that is not required and not in the file is not needed; a circle ends', () => {
   const circle = app(sampleService('a', { dependsOn: [...needs('b'), ...needs('gone', false)] }), sampleService('b', { dependsOn: needs('a') }));
   deepEqual(selectServices(circle, undefined, { services: ['a'], removeOrphans: false }).app.services.map((one) => one.name), ['a', 'b']);
 });
 
-test('[V27] an orphan goes on with its volume and is named, until it is asked to go; `up` of some says nothing of it', () => {
+test('[V29] an orphan goes on with its volume and is named, until it is asked to go; `up` of some says nothing of it', () => {
   const running = app(sampleService('old', stores('archive')), sampleService('web'));
   deepEqual(select(running), { services: ['db db:1', 'mail mail:1', 'old old:1', 'web web:1'], volumes: ['data', 'archive'], orphans: ['old'] });
   deepEqual(select(running, [], true), { services: ['db db:1', 'mail mail:1', 'web web:1'], volumes: ['data'], orphans: [] });

@@ -40,12 +40,18 @@ function openTeller<Result>(module: URL) {
     if (problem === undefined) one?.resolve(told as Result);
     else one?.reject(new Error(problem));
   });
-  const lost = (why: Error): void => { for (const one of waiting.values()) one.reject(why); waiting.clear(); };
+  let end: Error | undefined;
+  const lost = (why: Error): void => {
+    end ??= why;
+    for (const one of waiting.values()) one.reject(end);
+    waiting.clear();
+  };
   worker.on('error', lost);
   worker.on('exit', () => lost(new Error('the thread of stories has ended')));
   return {
     worker, waiting,
-    ask(asked: Asked): Promise<Result> {
+    async ask(asked: Asked): Promise<Result> {
+      if (end !== undefined) throw end;
       const one = Promise.withResolvers<Result>();
       waiting.set(asked.id, one);
       worker.postMessage(asked);
