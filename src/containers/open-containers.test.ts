@@ -248,6 +248,18 @@ test('[K12] a machine\'s death brings its containers back, once', async () => {
   deepEqual(world.doubleStarts, []);
 });
 
+test('[K16] what is wished stopped and went with its machine is told as ended, also once the machine is back; wished again, it runs', async () => {
+  const one = await wish('one', ['serve']);
+  const before = await statusOf(one.id, running, 'running');
+  world.hang(machineId, true); // the wish to stop does not reach it
+  await containers.specs.put(one.id, { ...one, wanted: 'stopped', generation: 2 });
+  world.end(machineId, { signal: 'SIGKILL' });
+  const ended = await statusOf(one.id, ({ phase }) => phase === 'exited', 'told as ended');
+  deepEqual([ended.stopped, ended.pid, ended.why], [true, 0, 'it ended with its machine']);
+  await containers.specs.put(one.id, { ...one, wanted: 'running', generation: 3 });
+  await statusOf(one.id, (status) => running(status) && status.guestBootId !== before.guestBootId, 'running in the next boot');
+});
+
 test('[K7] a container of a machine that is gone is forgotten', async () => {
   const one = await wish('one', ['serve']);
   await statusOf(one.id, running, 'running');

@@ -101,9 +101,11 @@ async function noteWaiting(deps: ContainerControllerDeps, id: string, spec: Cont
   if (spec === undefined) return;
   const state = session?.state(id);
   if (session !== undefined && state !== undefined) return deps.recorder.record(spec.machineId, session.guestBootId, state, spec.wanted === 'stopped');
-  if (why === undefined) return;
-  const lost = status !== undefined && ['running', 'starting', 'waiting', 'stopping'].includes(status.phase);
+  const lost = status !== undefined && ['running', 'starting', 'waiting', 'stopping', 'unknown'].includes(status.phase);
   const machineGone = observed.machine === undefined || ['stopped', 'failed', 'defined', 'starting'].includes(observed.machine.phase);
+  // Wished stopped, it needs nothing; but what ran before its machine ended runs no more, also where the machine is back.
+  if (spec.wanted === 'stopped' && lost && (session !== undefined || machineGone)) return deps.recorder.ended(spec);
+  if (why === undefined) return;
   if (status === undefined || (lost && machineGone)) await deps.recorder.pending(spec, why);
   else if (lost) await deps.recorder.unknown(spec, why);
 }

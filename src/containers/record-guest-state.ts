@@ -19,6 +19,8 @@ export interface StatusRecorder {
   /** It ran when last seen and cannot be asked now. */
   unknown(spec: ContainerSpec, why: string): Promise<void>;
   failed(spec: ContainerSpec, why: string): Promise<void>;
+  /** Its machine ended under it, and it is not wished back. */
+  ended(spec: ContainerSpec): Promise<void>;
   forget(id: string): Promise<void>;
 }
 
@@ -65,6 +67,7 @@ export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecord
     pending: (spec, why) => write(spec.id, () => ({ ...blank(spec), why })),
     unknown: (spec, why) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), phase: 'unknown', why })),
     failed: (spec, why) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), why: why.slice(0, 1000) })),
+    ended: (spec) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), phase: 'exited', why: 'it ended with its machine', health: 'none', pid: 0, stopped: true })),
     forget: (id) => serially(id, async () => { await statuses.delete(id); }),
   };
 }

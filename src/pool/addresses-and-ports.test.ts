@@ -51,6 +51,35 @@ test('[P4] one given back is not used again while others are free, and rememberi
   equal(new Set(given).size, 4, 'those given back longest ago are used again, no new ones taken');
 });
 
+test('[P11] an address and what it is for are written at once, and end at once', async (t) => {
+  const store = await openStore(t);
+  const addresses = openAddresses(store, { subnet: 91 });
+  const record = (address: string) => [{ put: 'machine/a', value: { address } }];
+  equal(await addresses.allocate('endpoint', 'machine/a', record), '10.91.1.1');
+  deepEqual((await store.get('machine/a'))?.value, { address: '10.91.1.1' });
+  await rejects(addresses.allocate('endpoint', 'machine/b', () => [{ put: 'no key', value: 1 }]), { code: 'store.badKey' });
+  deepEqual((await addresses.list()).map((one) => one.owner), ['machine/a'], 'no record, no address');
+  await rejects(addresses.release('machine/a', [{ delete: 'no key' }]), { code: 'store.badKey' });
+  equal(await addresses.addressOf('machine/a'), '10.91.1.1');
+  for (let time = 1; time <= 2; time += 1) {
+    await addresses.release('machine/a', [{ delete: 'machine/a' }]);
+    deepEqual([await addresses.list(), await store.get('machine/a')], [[], undefined]);
+  }
+});
+
+test('[P11] ports end with their record or not at all', async (t) => {
+  const store = await openStore(t);
+  const ports = openPorts(store, () => Promise.resolve(true));
+  for (const port of [8080, 8081]) await ports.take('app/a', port, 'tcp');
+  const first = await store.transact({ writes: [{ put: 'app/a', value: 1 }] });
+  ok(first.committed);
+  const forget = (revision: number) => ports.release('app/a', { compare: [{ key: 'app/a', revision }], writes: [{ delete: 'app/a' }] });
+  equal(await forget(first.revision - 1), false);
+  equal((await ports.list()).length, 2);
+  equal(await forget(first.revision), true);
+  deepEqual([await ports.list(), await store.get('app/a')], [[], undefined]);
+});
+
 test('[P5] a port has one owner; the same owner may ask again; it is free after release', async (t) => {
   const ports = openPorts(await openStore(t), () => Promise.resolve(true));
   equal(await ports.take('service/web', 8080, 'tcp'), 8080);

@@ -5,16 +5,20 @@
  */
 import { z } from 'zod';
 import { StrataError, type Instance } from '#base';
-import { recordsOf, type Store } from '#store';
+import { recordsOf, type Store, type Write } from '#store';
 
 /** `endpoint`: machines and containers, 10.x.1–127; `service`: virtual addresses, 10.x.128–255. */
 export type AddressRange = 'endpoint' | 'service';
 
 export interface Addresses {
-  /** The owner's address, the same at each call. @throws StrataError `pool.addressesExhausted` */
-  allocate(range: AddressRange, owner: string): Promise<string>;
-  /** Gives back the owner's address; idempotent. */
-  release(owner: string): Promise<void>;
+  /**
+   * The owner's address, the same at each call.
+   * @param record writes what the address is for in the same transaction: none is ever taken for nothing
+   * @throws StrataError `pool.addressesExhausted`
+   */
+  allocate(range: AddressRange, owner: string, record?: (address: string) => readonly Write[]): Promise<string>;
+  /** Gives back the owner's address, in one transaction with writes such as the end of its record; idempotent. */
+  release(owner: string, record?: readonly Write[]): Promise<void>;
   ownerOf(address: string): Promise<string | undefined>;
   addressOf(owner: string): Promise<string | undefined>;
   list(): Promise<readonly { readonly address: string; readonly owner: string }[]>;
@@ -57,33 +61,43 @@ export function openAddresses(store: Store, instance: Pick<Instance, 'subnet'>, 
   }
 
   return {
-    async allocate(range, owner) {
+    async allocate(range, owner, record = () => []) {
       for (let attempt = 0; attempt < attempts; attempt += 1) {
-        const held = (await holdings.get(owner))?.value;
+        const held = await holdings.get(owner);
         if (held !== undefined) {
-          if (held.range === range) return held.address;
-          throw new StrataError(`${owner} has the ${held.range} address ${held.address} already`, { code: 'pool.addressRange', kind: 'conflict' });
+          const { range: heldRange, address } = held.value;
+          if (heldRange !== range) throw new StrataError(`${owner} has the ${heldRange} address ${address} already`, { code: 'pool.addressRange', kind: 'conflict' });
+          const result = await store.transact({ compare: [{ key: held.key, revision: held.revision }], writes: record(address) });
+          if (result.committed) return address;
+          continue;
         }
         const { address, revision } = await choose(range);
         const result = await store.transact({
           compare: [{ key: holdings.key(owner), absent: true }, revision === 0 ? { key: addresses.key(address), absent: true } : { key: addresses.key(address), revision }],
-          writes: [addresses.putWrite(address, { owner }), holdings.putWrite(owner, { address, range })],
+          writes: [addresses.putWrite(address, { owner }), holdings.putWrite(owner, { address, range }), ...record(address)],
         });
         if (result.committed) return address;
       }
-      throw new StrataError(`no address could be taken for ${owner}: others were always faster`, { code: 'pool.addressContention', kind: 'unavailable' });
+      throw contention(`no address could be taken for ${owner}`);
     },
-    async release(owner) {
-      const held = await holdings.get(owner);
-      if (held === undefined) return;
-      const result = await store.transact({
-        compare: [{ key: held.key, revision: held.revision }],
-        writes: [{ delete: held.key }, addresses.putWrite(held.value.address, { owner: null })],
-      });
-      if (result.committed) await forgetOldest();
+    async release(owner, record = []) {
+      for (let attempt = 0; attempt < attempts; attempt += 1) {
+        const held = await holdings.get(owner);
+        const result = await store.transact({
+          compare: held === undefined ? [{ key: holdings.key(owner), absent: true }] : [{ key: held.key, revision: held.revision }],
+          writes: [...(held === undefined ? [] : [{ delete: held.key }, addresses.putWrite(held.value.address, { owner: null })]), ...record],
+        });
+        if (!result.committed) continue;
+        return held === undefined ? undefined : forgetOldest();
+      }
+      throw contention(`the address of ${owner} could not be given back`);
     },
     ownerOf: async (address) => (await addresses.get(address))?.value.owner ?? undefined,
     addressOf: async (owner) => (await holdings.get(owner))?.value.address,
     list: async () => (await addresses.list()).flatMap((one) => (one.value.owner === null ? [] : [{ address: one.id, owner: one.value.owner }])),
   };
+}
+
+function contention(what: string): StrataError {
+  return new StrataError(`${what}: others were always faster`, { code: 'pool.addressContention', kind: 'unavailable' });
 }

@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import { z } from 'zod';
 import { StrataError } from '#base';
-import { recordsOf, type Store } from '#store';
+import { maxTransactionParts, recordsOf, type Compare, type Store, type Write } from '#store';
 
 export type PortProtocol = 'tcp' | 'udp';
 
@@ -13,8 +13,12 @@ export interface Ports {
    * @throws StrataError `pool.portTaken` naming the owner where it is ours; `pool.portsExhausted`
    */
   take(owner: string, port: number, protocol: PortProtocol): Promise<number>;
-  /** Gives back all ports of the owner; idempotent. */
-  release(owner: string): Promise<void>;
+  /**
+   * Gives back all ports of the owner; idempotent.
+   * @param record what ends with them in the same transaction: where its compare does not hold, they stay
+   * @returns whether it was done
+   */
+  release(owner: string, record?: { readonly compare: readonly Compare[]; readonly writes: readonly Write[] }): Promise<boolean>;
   /** Gives back one port where the owner has it; idempotent. */
   releasePort(owner: string, port: number, protocol: PortProtocol): Promise<void>;
   ownerOf(port: number, protocol: PortProtocol): Promise<string | undefined>;
@@ -23,6 +27,8 @@ export interface Ports {
 
 const portSchema = z.strictObject({ owner: z.string(), port: z.int().min(1).max(65535), protocol: z.enum(['tcp', 'udp']), chosen: z.boolean().describe('by us, for a wish of 0') });
 const [firstChosen, lastChosen] = [30_000, 32_767];
+/** A transaction has so much room, and the record that goes with them has its part. */
+const releasedAtOnce = maxTransactionParts - 16;
 
 /** `isFree` looks at the host; tests may hand in their own. */
 export function openPorts(store: Store, isFree: (port: number, protocol: PortProtocol) => Promise<boolean> = portIsFree): Ports {
@@ -55,8 +61,19 @@ export function openPorts(store: Store, isFree: (port: number, protocol: PortPro
     take(owner, port, protocol) {
       return port === 0 ? chooseAny(owner, protocol) : takeExactly(owner, port, protocol, false);
     },
-    async release(owner) {
-      for (const one of await ports.list()) if (one.value.owner === owner) await ports.delete(one.id);
+    async release(owner, record) {
+      for (let left = record; ;) {
+        const own = (await ports.list()).filter((one) => one.value.owner === owner);
+        const part = own.slice(0, releasedAtOnce);
+        const result = await store.transact({
+          compare: [...part.map(({ key, revision }) => ({ key, revision })), ...left?.compare ?? []],
+          writes: [...part.map(({ key }) => ({ delete: key })), ...left?.writes ?? []],
+        });
+        if (!result.committed && left?.compare.some((one) => result.conflicts.includes(one.key)) === true) return false;
+        if (!result.committed) continue; // one of them has gone meanwhile
+        if (part.length === own.length) return true;
+        left = undefined;
+      }
     },
     async releasePort(owner, port, protocol) {
       await ports.update(id(port, protocol), (before) => (before?.owner === owner ? undefined : before));

@@ -6,8 +6,8 @@
 import { asStrataError, newId, StrataError, type Architecture, type Clock, type Dice } from '#base';
 import { canonicalJson, type Image, type Images } from '#containers';
 import type { Ports } from '#pool';
-import type { Records } from '#store';
-import type { AppRecord } from './app-record.ts';
+import type { RecordEntry, Records } from '#store';
+import { appKey, type AppRecord } from './app-record.ts';
 import type { AppEngine, AppSpec, ServiceSpec } from './app.ts';
 import { awaitServices, type AwaitServicesDeps, type Steps } from './await-services.ts';
 import { publishFreedPorts, publishPorts, releaseUnpublished } from './publish-ports.ts';
@@ -49,8 +49,37 @@ export interface BringUpRequest {
   readonly signal: AbortSignal;
 }
 
+/** Looked at anew so often in all. */
+const wishAttempts = 5;
+const [giveBackAttempts, giveBackPauseMs] = [5, 100];
+
 export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, steps: Steps): Promise<AppRecord> {
-  const existing = (await deps.apps.list()).map((one) => one.value).find((one) => one.name === request.app.name);
+  const { record, chosen } = await wishApp(deps, request, steps);
+  await releaseUnpublished(deps.ports, record.id, record.spec);
+  if (request.waitMs > 0) {
+    await awaitServices(deps.awaiting, record, chosen, request, steps);
+    await deps.syncTraffic(); // whoever is told that it is up may connect at once, whatever becomes of this daemon
+  }
+  return record;
+}
+
+interface Wished { readonly record: AppRecord; readonly chosen: readonly ServiceSpec[] }
+
+/** Everything up to the record. Where the app has changed or gone meanwhile, as it does after an unfinished `down`, all is looked at anew. */
+async function wishApp(deps: BringUpDeps, request: BringUpRequest, steps: Steps): Promise<Wished> {
+  for (let attempt = 1; ; attempt += 1) {
+    const existing = (await deps.apps.list()).find((one) => one.value.name === request.app.name);
+    try {
+      return await wishOnto(deps, existing, request, steps);
+    } catch (thrown) {
+      await givePortsBack(deps, existing?.id ?? request.appId);
+      if (!(thrown instanceof StrataError && thrown.code === 'store.conflict') || attempt === wishAttempts) throw thrown;
+    }
+  }
+}
+
+async function wishOnto(deps: BringUpDeps, entry: RecordEntry<AppRecord> | undefined, request: BringUpRequest, steps: Steps): Promise<Wished> {
+  const existing = entry?.value;
   const { app, orphans } = selectServices(request.app, existing?.spec, request);
   await deps.checkSize(app); // before anything is begun: what is wrong with the file is told at once
   for (const name of orphans) steps.warn(`service ${name} is no longer in the Compose file and goes on; --remove-orphans removes it`);
@@ -62,13 +91,21 @@ export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, ste
   const id = existing?.id ?? request.appId;
   const complete = await withExposedPorts(deps.images, app, images);
   const published = await publishFreedPorts(() => publishPorts(deps.ports, id, complete, existing?.spec), () => deps.syncTraffic(), deps.clock).catch((thrown: unknown) => nameHolder(deps, thrown));
-  const record = await writeRecord(deps, { existing, id, app: published, images, request, chosen });
-  await releaseUnpublished(deps.ports, id, record.spec);
-  if (request.waitMs > 0) {
-    await awaitServices(deps.awaiting, record, chosen, request, steps);
-    await deps.syncTraffic(); // whoever is told that it is up may connect at once, whatever becomes of this daemon
+  return { record: await writeRecord(deps, { entry, id, app: published, images, request, chosen }), chosen };
+}
+
+/** Ports that were taken for a record that was not written. What kept it from being written may last for a moment; what is left then, the next start gives back. */
+async function givePortsBack(deps: BringUpDeps, appId: string): Promise<void> {
+  for (let attempt = 1; attempt <= giveBackAttempts; attempt += 1) {
+    try {
+      const record = (await deps.apps.get(appId))?.value;
+      if (record === undefined) await deps.ports.release(appKey(appId));
+      else await releaseUnpublished(deps.ports, appId, record.spec);
+      return;
+    } catch {
+      await deps.clock.wait(giveBackPauseMs); // the first failure is what is told
+    }
   }
-  return record;
 }
 
 /** What guests the services need, each once. */
@@ -143,7 +180,7 @@ async function bringImage(images: Images, service: ServiceSpec, request: BringUp
 }
 
 interface RecordWish {
-  readonly existing: AppRecord | undefined;
+  readonly entry: RecordEntry<AppRecord> | undefined;
   readonly id: string;
   readonly app: AppSpec;
   readonly images: AppRecord['images'];
@@ -151,11 +188,15 @@ interface RecordWish {
   readonly chosen: readonly ServiceSpec[];
 }
 
-/** Writes the record only where something differs, so that a second `up` changes nothing at all. */
+/**
+ * Writes the record only where something differs, so that a second `up` changes nothing at all.
+ * @throws StrataError `store.conflict` where it is not what it was when this `up` looked at it
+ */
 async function writeRecord(deps: BringUpDeps, wish: RecordWish): Promise<AppRecord> {
-  const { existing, id, images, request } = wish;
+  const { entry, id, images, request } = wish;
+  const existing = entry?.value;
   const now = deps.clock.now();
-  if (existing === undefined) {
+  if (entry === undefined || existing === undefined) {
     const record: AppRecord = { id, name: wish.app.name, spec: wish.app, images, wanted: 'up', removeVolumes: false, recreateToken: '', recreateServices: [], generation: 1, createdAt: now, updatedAt: now };
     await deps.apps.put(id, record, { ifRevision: 0 });
     return record;
@@ -165,7 +206,7 @@ async function writeRecord(deps: BringUpDeps, wish: RecordWish): Promise<AppReco
   const wished = { ...existing, spec: wish.app, images, wanted: 'up' as const, removeVolumes: false, ...recreated };
   if (!revived && canonicalJson(wished) === canonicalJson(existing)) return existing;
   const record: AppRecord = { ...wished, generation: existing.generation + 1, updatedAt: now };
-  await deps.apps.put(existing.id, record);
+  await deps.apps.put(entry.id, record, { ifRevision: entry.revision });
   return record;
 }
 

@@ -79,8 +79,7 @@ export async function reviveContainers(deps: ChangeDeps, appId: string, services
     const crashes = status?.phase === 'waiting' && status.restarts >= crashLoopRestarts;
     const failed = spec.wanted === 'running' && (ended || crashes);
     if (failed) {
-      await deps.containers.specs.delete(spec.id);
-      await deps.addresses.release(`container/${spec.id}`);
+      await deps.addresses.release(`container/${spec.id}`, [{ delete: deps.containers.specs.key(spec.id) }]);
     } else if (spec.wanted === 'stopped') await wish(deps, spec.id, 'running');
     else continue;
     revived = true;

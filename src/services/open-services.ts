@@ -146,10 +146,10 @@ export function openServices(deps: ServicesDeps): Services {
     async down(name, removeVolumes, graceMs) {
       const app = await findApp(name);
       if (graceMs !== undefined) await endContainers({ ...changes, syncTraffic: traffic.sync }, app.id, graceMs);
-      if (app.wanted === 'down' && (app.removeVolumes || !removeVolumes)) return app;
-      const record: AppRecord = { ...app, wanted: 'down', removeVolumes: app.removeVolumes || removeVolumes, generation: app.generation + 1, updatedAt: deps.clock.now() };
-      await apps.put(app.id, record);
-      return record;
+      const now = deps.clock.now();
+      // It may have gone meanwhile, and is not written anew then.
+      return await apps.update(app.id, (before) => (before === undefined || (before.wanted === 'down' && (before.removeVolumes || !removeVolumes)) ? before
+        : { ...before, wanted: 'down', removeVolumes: before.removeVolumes || removeVolumes, generation: before.generation + 1, updatedAt: now })) ?? app;
     },
     syncTraffic: traffic.sync,
   };

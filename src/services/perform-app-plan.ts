@@ -56,11 +56,10 @@ export async function performAppOperation(deps: AppPerformer, app: AppRecord, op
 async function placeService(deps: AppPerformer, app: AppRecord, name: string): Promise<void> {
   const service = serviceOf(app, name);
   const owner = serviceKey(app.id, name);
-  const virtualAddress = await deps.addresses.allocate('service', owner);
   const before = (await deps.services.get(`${app.id}.${name}`))?.value;
   const parking: Record<string, number> = { ...before?.parking };
   for (const { port, protocol } of portsOf(service)) if (protocol === 'tcp') parking[String(port)] ??= await freeParkingPort(deps, parking);
-  await deps.services.put(`${app.id}.${name}`, { appId: app.id, appName: app.name, name, virtualAddress, parking });
+  await deps.addresses.allocate('service', owner, (virtualAddress) => [deps.services.putWrite(`${app.id}.${name}`, { appId: app.id, appName: app.name, name, virtualAddress, parking })]);
 }
 
 /** Edge ports lie in 20000–29999; the lowest one no service holds. */
@@ -71,8 +70,7 @@ async function freeParkingPort(deps: AppPerformer, own: Readonly<Record<string, 
 }
 
 async function unplaceService(deps: AppPerformer, app: AppRecord, name: string): Promise<void> {
-  await deps.services.delete(`${app.id}.${name}`);
-  await deps.addresses.release(serviceKey(app.id, name));
+  await deps.addresses.release(serviceKey(app.id, name), [{ delete: deps.services.key(`${app.id}.${name}`) }]);
 }
 
 async function createVolume(deps: AppPerformer, app: AppRecord, key: string, sizeBytes: number): Promise<void> {
@@ -93,17 +91,15 @@ async function createMachine(deps: AppPerformer, app: AppRecord, wish: MachineWi
   if (named !== undefined) throw new StrataError(`machine ${wish.name} exists already and does not belong to app ${app.name}`, { code: 'service.machineNameTaken', kind: 'conflict', advice: `remove it with \`strata machine rm ${wish.name}\` or rename the app` });
   await deps.admit(wish);
   const id = newId('machine', deps.dice);
-  const address = await deps.addresses.allocate('endpoint', `machine/${id}`);
-  await deps.machineSpecs.put(id, {
+  await deps.addresses.allocate('endpoint', `machine/${id}`, (address) => [deps.machineSpecs.putWrite(id, {
     id, name: wish.name, architecture: wish.architecture, engine: wish.engine, processors: wish.processors, memoryMiB: wish.memoryMiB,
     boot: { kind: 'guest-os' }, scratchMiB: 16 * 1024, disks: [], network: { mac: macOfAddress(address), address },
     wanted: 'running', owner: appKey(app.id), createdAt: deps.clock.now(), generation: 1,
-  });
+  })]);
 }
 
 async function deleteMachine(deps: AppPerformer, id: string): Promise<void> {
-  await deps.machineSpecs.delete(id);
-  await deps.addresses.release(`machine/${id}`);
+  await deps.addresses.release(`machine/${id}`, [{ delete: deps.machineSpecs.key(id) }]);
 }
 
 async function createContainer(deps: AppPerformer, app: AppRecord, operation: Extract<AppOperation, { kind: 'container.create' }>): Promise<void> {
@@ -118,18 +114,17 @@ async function createContainer(deps: AppPerformer, app: AppRecord, operation: Ex
     throw new StrataError(`the image of service ${service.name} is not on this host`, { code: 'service.imageMissing', kind: 'unavailable', advice: 'run `strata up` again: it brings the image back' });
   }
   const id = newId('container', deps.dice);
-  const address = await deps.addresses.allocate('endpoint', `container/${id}`);
   const volumes = new Map((await deps.containers.volumes.list()).filter((one) => one.value.appName === app.name).map((one) => [one.value.key, one.value.id]));
-  const wish = containerWish(app, service, { id, index: operation.index, address, mac: macOfAddress(address), gateway: deps.gateway, volumes });
-  const record: ContainerSpec = {
+  const wishAt = (address: string) => containerWish(app, service, { id, index: operation.index, address, mac: macOfAddress(address), gateway: deps.gateway, volumes });
+  const recordAt = (address: string): ContainerSpec => ({
     id, name: `${app.name}-${service.name}-${operation.index}`, appId: app.id, appName: app.name, service: service.name, index: operation.index,
     machineId: operation.machineId,
     image: { digest: image.digest, architecture: image.architecture, reference: chosen.reference },
     volumeIds: [...new Set(service.mounts.flatMap((mount) => (mount.kind === 'volume' ? [volumes.get(mount.volume) ?? ''] : [])))].filter((one) => one !== ''),
-    address, configDigest, guest: buildGuestSpec(wish, image.config, sha256),
+    address, configDigest, guest: buildGuestSpec(wishAt(address), image.config, sha256),
     wanted: 'running', draining: false, drainingSince: null, createdAt: deps.clock.now(), generation: 1,
-  };
-  await deps.containers.specs.put(id, record);
+  });
+  await deps.addresses.allocate('endpoint', `container/${id}`, (address) => [deps.containers.specs.putWrite(id, recordAt(address))]);
 }
 
 /** Out of every balancer before anything else happens to it. */
@@ -140,14 +135,15 @@ async function drainContainer(deps: AppPerformer, id: string): Promise<void> {
 }
 
 async function deleteContainer(deps: AppPerformer, id: string): Promise<void> {
-  await deps.containers.specs.delete(id);
-  await deps.addresses.release(`container/${id}`);
+  await deps.addresses.release(`container/${id}`, [{ delete: deps.containers.specs.key(id) }]);
 }
 
+/** With its ports and its status or not at all; an app that was brought up again since this was planned stays. */
 async function forgetApp(deps: AppPerformer, app: AppRecord): Promise<void> {
-  await deps.ports.release(appKey(app.id));
-  await deps.appStatuses.delete(app.id);
-  await deps.apps.delete(app.id);
+  const there = await deps.apps.get(app.id);
+  if (there === undefined || there.value.generation !== app.generation) return;
+  const writes = [there.key, deps.appStatuses.key(app.id)].map((key) => ({ delete: key }));
+  await deps.ports.release(appKey(app.id), { compare: [{ key: there.key, revision: there.revision }], writes });
 }
 
 function serviceOf(app: AppRecord, name: string): ServiceSpec {

@@ -80,3 +80,36 @@ test('[V17] a job that ended well counts as done', () => {
   assert.equal(plan.services[0]?.state, 'completed');
   assert.equal(plan.settled, true);
 });
+
+test('[V23] the successor that fits no machine gets one, and it stays until the successor has come', () => {
+  const app = sampleApp([sampleService('web', { isolation: 'dedicated' })]);
+  const stale = { ...up('web', 1), spec: sampleContainer('web', 1, { configDigest: 'before' }) };
+  const shared = { ...nothing, services: [place('web')], machines: [machine], containers: [stale] };
+  const first = planApp(app, shared, 0);
+  assert.deepEqual(kinds(first), ['machine.create']);
+  assert.equal(first.settled, false);
+  const own = { spec: sampleMachine({ id: 'm2', name: 'shop-web-1' }), status: undefined };
+  const second = planApp(app, { ...shared, machines: [machine, own] }, 0);
+  assert.deepEqual(second.operations.map((one) => one.kind === 'container.create' && one.machineId), ['m2']);
+  const successor = { ...up('web', 1), spec: sampleContainer('web', 1, { id: 'cnew', machineId: 'm2' }) };
+  assert.deepEqual(kinds(planApp(app, { ...shared, machines: [machine, own], containers: [successor] }, 0)), ['machine.delete']);
+});
+
+test('[V23] the successor that finds no room beside what it replaces gets a machine', () => {
+  const app = sampleApp([sampleService('web', { reservations: { memoryBytes: 700 * 2 ** 20 } })]);
+  const spec = sampleContainer('web', 1, { configDigest: 'before', guest: { ...sampleContainer('web', 1).guest, limits: { memoryBytes: 700 * 2 ** 20 } } });
+  const plan = planApp(app, { ...nothing, services: [place('web')], machines: [machine], containers: [{ spec, status: sampleStatus(spec) }] }, 0);
+  assert.deepEqual(plan.operations.map((one) => one.kind === 'machine.create' && one.machine.name), ['shop-x86-64-2']);
+});
+
+test('[V24] a service is not ready while a replica is as it was wished before', () => {
+  const app = sampleApp([sampleService('web')]);
+  const stale = { ...up('web', 1), spec: sampleContainer('web', 1, { id: 'cold', configDigest: 'before' }) };
+  const fresh = (health: 'starting' | 'healthy') => up('web', 1, health);
+  const seen = (...containers: AppObserved['containers']) => planApp(app, { ...nothing, services: [place('web')], machines: [machine], containers }, 0);
+  for (const plan of [seen(stale), seen(stale, fresh('starting')), seen(stale, fresh('healthy'))]) {
+    assert.deepEqual([plan.settled, plan.services[0]?.state, plan.services[0]?.why], [false, 'starting', 'its replicas are being replaced']);
+  }
+  const draining = { ...stale, spec: { ...stale.spec, draining: true, drainingSince: 0 } };
+  assert.equal(seen(draining, fresh('healthy')).services[0]?.state, 'ready', 'what drains is not waited for');
+});

@@ -60,7 +60,7 @@ function planUp(app: AppRecord, observed: AppObserved, now: number): AppPlan {
     else creations.push(...indexes.map((index) => ({ service, index })));
   }
   operations.push(...placeContainers(app, creations, observed));
-  operations.push(...leftovers(app, observed, now));
+  operations.push(...leftovers(app, observed, now, creations.length > 0));
   const services = app.spec.services.map((service) => serviceState(service, containersOf(service.name, observed), observed, waitingOn));
   const settled = operations.length === 0 && services.every((service) => service.state === 'ready' || service.state === 'completed');
   return { operations, waitingOn, services, settled, ...(again === undefined ? {} : { againAfterMs: again }) };
@@ -73,9 +73,11 @@ function placeContainers(app: AppRecord, creations: readonly { service: ServiceS
   const possible = creations.filter(({ service }) => placedServices.has(service.name)
     && service.mounts.every((mount) => mount.kind !== 'volume' || volumes.has(mount.volume)));
   const { placed } = assignMachines(app.name, possible.map(needOf), machinesOf(app, observed), observed.host);
-  // Machines are made for everything that will come, so that they boot while dependencies are awaited.
-  const future = app.spec.services.flatMap((service) => missingIndexes(service, observed).map((index) => needOf({ service, index })));
-  const { make } = assignMachines(app.name, future, machinesOf(app, observed), observed.host);
+  // Machines are made for everything that will come, so that they boot while dependencies are awaited; and for the successor
+  // of a replica that is there, where it fits none of them.
+  const future = [...creations, ...app.spec.services.flatMap((service) => missingIndexes(service, observed).map((index) => ({ service, index })))].map(needOf);
+  const needs = new Map(future.map((need) => [replicaKey(need), need]));
+  const { make } = assignMachines(app.name, [...needs.values()], machinesOf(app, observed), observed.host);
   return [
     ...make.map((machine): AppOperation => ({ kind: 'machine.create', machine, subject: `app/${app.id}`, summary: `make machine ${machine.name} (${machine.architecture}, ${machine.processors} processors, ${machine.memoryMiB} MiB)` })),
     ...possible.flatMap(({ service, index }): AppOperation[] => {
@@ -99,11 +101,11 @@ function createVolumes(app: AppRecord, observed: AppObserved): AppOperation[] {
 }
 
 /** What the app no longer asks for: services gone from the file, machines without containers. Volumes stay. */
-function leftovers(app: AppRecord, observed: AppObserved, now: number): AppOperation[] {
+function leftovers(app: AppRecord, observed: AppObserved, now: number, creating: boolean): AppOperation[] {
   const wished = new Set(app.spec.services.map((service) => service.name));
   const gone = observed.containers.filter((one) => !wished.has(one.spec.service));
   const used = new Set(observed.containers.map((one) => one.spec.machineId));
-  const pending = app.spec.services.some((service) => missingIndexes(service, observed).length > 0);
+  const pending = creating || app.spec.services.some((service) => missingIndexes(service, observed).length > 0);
   const idle = pending ? [] : observed.machines.filter((machine) => !used.has(machine.spec.id));
   return [
     ...gone.map((one) => end(one, now)).filter((one) => one !== undefined),

@@ -65,7 +65,7 @@ async function reconcileApp(deps: AppControllerDeps, id: string, signal: AbortSi
     failure = asStrataError(thrown, `app ${app.name}`);
   }
   // An app that was forgotten has no status, also where that was the last thing to succeed.
-  const kept = !plan.operations.some((operation) => operation.kind === 'app.forget') || (failure !== undefined && await deps.performer.apps.get(id) !== undefined);
+  const kept = !plan.operations.some((operation) => operation.kind === 'app.forget') || await deps.performer.apps.get(id) !== undefined;
   if (kept) await writeStatus(deps, app, plan, failure);
   if (failure !== undefined) throw failure;
   const again = app.wanted === 'down' || plan.operations.length > 0 ? Math.min(plan.againAfterMs ?? 250, 250) : plan.againAfterMs;

@@ -17,10 +17,13 @@ export function serviceState(service: ServiceSpec, containers: readonly Member[]
   if (active.length > 0 && active.every((one) => one.spec.wanted === 'stopped')) return { ...base, state: 'stopping', why: 'it was stopped' };
   const failed = active.map((one) => failureOf(one, observed)).find((why) => why !== undefined);
   if (failed !== undefined) return { ...base, state: 'failed', why: failed };
+  const waits = waitingOn.find((one) => one.subject === service.name || one.subject.startsWith(`${service.name}-`));
+  // What still runs as it was wished before serves, but it is not what was asked for.
+  const stale = active.some((one) => one.spec.configDigest !== observed.configDigests.get(service.name));
+  if (stale) return { ...base, state: 'starting', why: waits?.why ?? 'its replicas are being replaced' };
   if (ready >= service.replicas) return { ...base, state: 'ready', why: '' };
   const done = active.filter((one) => one.status?.phase === 'exited' && one.status.exitCode === 0).length;
   if (active.length >= service.replicas && ready + done >= service.replicas) return { ...base, state: 'completed', why: 'it ended with exit code 0' };
-  const waits = waitingOn.find((one) => one.subject === service.name || one.subject.startsWith(`${service.name}-`));
   if (waits !== undefined) return { ...base, state: 'waiting', why: waits.why };
   return { ...base, state: 'starting', why: startingWhy(active, observed) };
 }

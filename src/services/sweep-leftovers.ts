@@ -1,6 +1,6 @@
 /**
- * Ports and addresses are taken before the record they are for is written, and given back after it is deleted. A daemon
- * that dies in between leaves them without an owner; the next one gives them back before it does anything else.
+ * Ports are taken before the record they are for is written. A daemon that dies in between leaves them without an owner;
+ * the next one gives them back before it does anything else, and addresses whose record went without them.
  */
 import type { Containers } from '#containers';
 import type { MachineSpec } from '#machines';

@@ -67,13 +67,12 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       await layers.host.refresh();
       await layers.host.admit(request);
       const id = newId('machine', layers.dice);
-      const address = await layers.addresses.allocate('endpoint', `machine/${id}`);
-      const spec: MachineSpec = {
+      const specAt = (address: string): MachineSpec => ({
         id, name: wish.name, architecture, engine: wish.engine, processors: wish.processors, memoryMiB: wish.memoryMiB, boot: { kind: 'guest-os' }, scratchMiB: wish.scratchMiB,
         disks: [], network: { mac: macOfAddress(address), address }, wanted: wish.start ? 'running' : 'stopped', owner: null, createdAt: layers.clock.now(), generation: 1,
-      };
-      const revision = await specs.put(id, spec, { ifRevision: 0 });
-      return view({ entry: { id, key: specs.key(id), value: spec, revision, created: revision }, status: undefined });
+      });
+      await layers.addresses.allocate('endpoint', `machine/${id}`, (address) => [specs.putWrite(id, specAt(address))]);
+      return view({ ...await find(id), status: undefined });
     },
     async remove(handle, options) {
       const found = await find(handle);

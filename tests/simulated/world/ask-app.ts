@@ -21,6 +21,7 @@ export function composeText(wish: AppWish): string {
   const worker = `  worker:
     image: worker:1
     environment: { VERSION: "${wish.version ?? '1'}" }
+    restart: unless-stopped
 ${wish.dedicated === true ? '    x-strata: { isolation: dedicated }\n' : ''}`;
   return `services:
   web:

@@ -8,9 +8,9 @@ import type { AppRecord } from '#services';
 import { imageSerial } from '#containers';
 import type { SimulatedHost } from './simulated-host.ts';
 
-/** Never two VMMs of one machine, never two writers of one volume. */
-export function alwaysFaults({ world }: SimulatedHost): string[] {
-  return [...world.doubleStarts.map((id) => `machine ${id} was started while it ran`), ...world.doubleWriters];
+/** Never two VMMs of one machine, never two writers of one volume, never a wish that goes back. */
+export function alwaysFaults({ world, generations }: SimulatedHost): string[] {
+  return [...world.doubleStarts.map((id) => `machine ${id} was started while it ran`), ...world.doubleWriters, ...generations.faults];
 }
 
 export async function restFaults(host: SimulatedHost): Promise<string[]> {

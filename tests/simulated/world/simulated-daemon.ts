@@ -11,12 +11,14 @@ import type { Backend } from '../../../src/api/backend.ts';
 import type { Layers } from '../../../src/api/layers/layers.ts';
 import { openBackend, operationReruns } from '../../../src/api/layers/open-backend.ts';
 import { daemonLife, mortalEngine, mortalStore, type AtPoint, type DaemonLife } from './daemon-life.ts';
+import type { NotedGenerations } from './note-generations.ts';
 import { simulatedPool } from './simulated-pool.ts';
 
 export interface DaemonSurroundings {
   readonly instance: Instance;
   readonly clock: Clock;
   readonly storePath: string;
+  readonly generations: NotedGenerations;
   readonly world: FakeWorld;
   readonly engine: Engine;
   readonly network: HostNetwork;
@@ -50,7 +52,7 @@ async function openAll(around: DaemonSurroundings, life: DaemonLife): Promise<Si
   await using closing = new AsyncDisposableStack();
   const file = await openSqliteStore({ path: around.storePath });
   closing.defer(() => file.close());
-  const store = mortalStore(life, file);
+  const store = mortalStore(life, around.generations.noted(file));
   const network = life.mortal('network', around.network);
   const machines = openMachines({
     instance, store, network, engines: [mortalEngine(life, around.engine)], clock, dice, log,

@@ -7,6 +7,7 @@ import { fakeNetwork, fakeWorld, openFakeEngine, type FakeNetwork, type FakeWorl
 import type { AtPoint } from './daemon-life.ts';
 import { fakeEdge, fakeGateway, fakeImages, type FakeEdge, type FakeGateway } from './fake-surroundings.ts';
 import { fastClock } from './fast-clock.ts';
+import { noteGenerations } from './note-generations.ts';
 import { startDaemon, type DaemonSurroundings, type SimulatedDaemon } from './simulated-daemon.ts';
 
 /** Pauses and limits of minutes become seconds; what a fake guest does in 5 ms takes a tenth of a second of it. */
@@ -41,7 +42,7 @@ export async function openSimulatedHost(options: { readonly memoryMiB?: number }
   const clock = fastClock(pace);
   const world = fakeWorld({ now: () => clock.now() });
   const around = {
-    instance, clock, world, storePath: join(folder, 'strata.db'), engine: openFakeEngine({ world }), network: fakeNetwork(), gateway: fakeGateway(), edge: fakeEdge(), images: fakeImages(),
+    instance, clock, world, storePath: join(folder, 'strata.db'), generations: noteGenerations(), engine: openFakeEngine({ world }), network: fakeNetwork(), gateway: fakeGateway(), edge: fakeEdge(), images: fakeImages(),
     memoryMiB: options.memoryMiB ?? 32 * 1024,
   };
   let watched: AtPoint = () => undefined;
