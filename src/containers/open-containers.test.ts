@@ -14,7 +14,7 @@ import type { Store } from '#store';
 import { openSqliteStore } from '#store/sqlite';
 import type { ContainerSpec, ContainerStatus } from './container.ts';
 import { openGuestSessions } from './guest-sessions.ts';
-import { ensureVolumeDisk, removeVolumeDisk } from './ensure-volume-disk.ts';
+import { deleteVolume, ensureVolume, ensureVolumeDisk, removeVolumeDisk } from './ensure-volume-disk.ts';
 import type { Image, Images } from './images/image.ts';
 import { openContainers, type Containers } from './open-containers.ts';
 import { imageSerial, volumePath } from './volume.ts';
@@ -266,6 +266,18 @@ test('[K7] a container of a machine that is gone is forgotten', async () => {
   await machines.specs.delete(machineId);
   await containers.specs.delete(one.id);
   await gone(one.id);
+});
+
+test('[K11] a disk that is being made while its volume is deleted is not left, whenever that comes', async () => {
+  for (let wait = 0; wait <= 10; wait += 2) {
+    const id = newId('volume', systemDice);
+    const { volumes } = containers;
+    await volumes.put(id, { id, name: 'shop_data', appId: 'a', appName: 'shop', key: 'data', sizeBytes: 32 * 1024 ** 2, createdAt: 0 });
+    const made = ensureVolume(instance, volumes, id, 32 * 1024 ** 2);
+    await systemClock.wait(wait);
+    await Promise.allSettled([deleteVolume(instance, volumes, id), made]); // what is being made may say that its file went
+    deepEqual([existsSync(volumePath(instance, id)), existsSync(`${volumePath(instance, id)}.new`), await volumes.get(id)], [false, false, undefined]);
+  }
 });
 
 test('[K11] a volume\'s disk is made once, whole, and removed for good', async () => {

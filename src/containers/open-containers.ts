@@ -107,7 +107,7 @@ export function openContainers(deps: ContainersDeps): Containers {
     specs, statuses, volumes,
     controller: containersController({
       containers: specs, statuses, machineSpecs, machineStatuses, sessions, recorder, clock: deps.clock, log: deps.log,
-      performer: { instance: deps.instance, machines: deps.machines, images: deps.images, turns: machineTurns(), clock: deps.clock, volumeBytes, serialsInUse },
+      performer: { instance: deps.instance, machines: deps.machines, images: deps.images, turns: machineTurns(), clock: deps.clock, volumes, volumeBytes, serialsInUse },
     }),
     connection: async (id) => (await sessionOf(id)).session.connection,
     async logs(id, options) {

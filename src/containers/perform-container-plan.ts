@@ -4,13 +4,14 @@
  */
 import { failpoint, StrataError, waitUntil, type Clock, type Instance } from '#base';
 import type { Machines } from '#machines';
+import type { Records } from '#store';
 import type { ContainerSpec } from './container.ts';
 import type { GuestSession } from './guest-sessions.ts';
 import type { Images } from './images/image.ts';
 import type { MachineTurns } from './machine-turns.ts';
 import type { ContainerOperation } from './plan-container.ts';
-import { ensureVolumeDisk } from './ensure-volume-disk.ts';
-import { imageSerial, volumeDisk } from './volume.ts';
+import { ensureVolume } from './ensure-volume-disk.ts';
+import { imageSerial, volumeDisk, type Volume } from './volume.ts';
 
 /** From the plugging of a disk to its being seen by a busy guest. */
 const diskLimitMs = 20_000;
@@ -24,6 +25,7 @@ export interface ContainerPerformer {
   readonly turns: MachineTurns;
   readonly clock: Clock;
   /** Size that a volume's record asks for. @throws StrataError `container.volumeMissing` */
+  readonly volumes: Records<Volume>;
   volumeBytes(id: string): Promise<number>;
   /** Serials of disks that other containers of the machine still use. */
   serialsInUse(machineId: string, exceptContainer: string): Promise<ReadonlySet<string>>;
@@ -57,7 +59,7 @@ async function start(deps: ContainerPerformer, context: PerformContext): Promise
   }
   const disks = [{ serial: imageSerial(image.digest), path: deps.images.squashfsPath(image), format: 'raw' as const, readOnly: true }];
   for (const id of spec.volumeIds) {
-    await ensureVolumeDisk(deps.instance, id, await deps.volumeBytes(id));
+    await ensureVolume(deps.instance, deps.volumes, id, await deps.volumeBytes(id));
     disks.push({ ...volumeDisk(deps.instance, id), format: 'raw' as const });
   }
   await deps.turns.inTurn(context.machineId, () => Promise.all(disks.map((disk) => deps.machines.attachDisk(context.machineId, disk))));

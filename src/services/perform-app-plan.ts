@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { failpoint, newId, StrataError, type Clock, type Dice, type Instance } from '#base';
-import { buildGuestSpec, removeVolumeDisk, type Containers, type ContainerSpec, type Images } from '#containers';
+import { buildGuestSpec, deleteVolume, type Containers, type ContainerSpec, type Images } from '#containers';
 import type { MachineSpec } from '#machines';
 import { macOfAddress, type Addresses, type Ports } from '#pool';
 import type { Records } from '#store';
@@ -42,7 +42,7 @@ export async function performAppOperation(deps: AppPerformer, app: AppRecord, op
     case 'service.place': await placeService(deps, app, operation.service); break;
     case 'service.unplace': await unplaceService(deps, app, operation.service); break;
     case 'volume.create': await createVolume(deps, app, operation.volume, operation.sizeBytes); break;
-    case 'volume.delete': await deleteVolume(deps, operation.id); break;
+    case 'volume.delete': await deleteVolume(deps.instance, deps.containers.volumes, operation.id); break;
     case 'machine.create': await createMachine(deps, app, operation.machine); break;
     case 'machine.delete': await deleteMachine(deps, operation.id); break;
     case 'container.create': await createContainer(deps, app, operation); break;
@@ -78,11 +78,6 @@ async function createVolume(deps: AppPerformer, app: AppRecord, key: string, siz
   if (there) return;
   const id = newId('volume', deps.dice);
   await deps.containers.volumes.put(id, { id, name: `${app.name}_${key}`, appId: app.id, appName: app.name, key, sizeBytes, createdAt: deps.clock.now() });
-}
-
-async function deleteVolume(deps: AppPerformer, id: string): Promise<void> {
-  await removeVolumeDisk(deps.instance, id);
-  await deps.containers.volumes.delete(id);
 }
 
 async function createMachine(deps: AppPerformer, app: AppRecord, wish: MachineWish): Promise<void> {

@@ -1,6 +1,6 @@
 /** The bodies of `app.up` and `app.down`, also as they are run again after the daemon died in the middle. */
 import { StrataError, waitUntil } from '#base';
-import { removeVolumeDisk } from '#containers';
+import { deleteVolume } from '#containers';
 import type { OperationRun } from '#reconcile';
 import type { BringUpRequest } from '#services';
 import type { Layers } from './layers.ts';
@@ -62,9 +62,6 @@ async function awaitGone(layers: Layers, id: string, signal: AbortSignal, say: (
 /** Data of an app that is down already. */
 async function removeVolumes(layers: Layers, name: string, run: OperationRun): Promise<void> {
   for (const { value } of (await layers.containers.volumes.list()).filter((one) => one.value.appName === name)) {
-    await run.step(`delete volume ${value.name}`, async () => {
-      await removeVolumeDisk(layers.instance, value.id);
-      await layers.containers.volumes.delete(value.id);
-    });
+    await run.step(`delete volume ${value.name}`, () => deleteVolume(layers.instance, layers.containers.volumes, value.id));
   }
 }
