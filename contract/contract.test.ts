@@ -69,6 +69,7 @@ test('[A12] the table of permitted actions answers for every action and phase, w
     for (const one of answered) equal(one.permitted, one.reason === '');
   }
   equal(permissionOf('start', 'running').reason, 'start needs a machine that is defined or stopped or failed; this one is running');
+  equal(permissionOf('exec', 'paused').reason, 'exec needs a machine that is running; this one is paused');
 });
 
 test('[A9] frames survive any cutting of the bytes', () => {

@@ -34,6 +34,8 @@ export const endpoints = {
   startMachine: { method: 'POST', path: '/v1/machines/{machine}/start', accepted: true, revisioned: true },
   stopMachine: { method: 'POST', path: '/v1/machines/{machine}/stop', accepted: true, revisioned: true },
   restartMachine: { method: 'POST', path: '/v1/machines/{machine}/restart', accepted: true, revisioned: true },
+  pauseMachine: { method: 'POST', path: '/v1/machines/{machine}/pause', accepted: true, revisioned: true },
+  resumeMachine: { method: 'POST', path: '/v1/machines/{machine}/resume', accepted: true, revisioned: true },
   getMachineLogs: { method: 'GET', path: '/v1/machines/{machine}/logs', stream: 'lines' },
   execInMachine: { method: 'GET', path: '/v1/machines/{machine}/exec', stream: 'upgrade' },
   openMachineConsole: { method: 'GET', path: '/v1/machines/{machine}/console', stream: 'upgrade' },

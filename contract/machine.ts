@@ -17,7 +17,7 @@ export const machineSchema = z.strictObject({
   memoryMiB: z.int(),
   address: z.string().nullable(),
   app: z.string().nullable().describe('the app it was made for; null for one made by hand'),
-  wanted: z.enum(['running', 'stopped']),
+  wanted: z.enum(['running', 'paused', 'stopped']),
   phase: z.enum(machinePhases),
   why: z.string().describe('why it is in this phase; empty when it is as wished'),
   guest: z.strictObject({ bootId: z.string(), kernel: z.string(), architecture: z.string() }).nullable(),

@@ -2,19 +2,21 @@
  * Which action a machine permits in which phase, and why not. The server refuses by this table, and
  * CLI and console explain by it, so that both say the same. Plain values, no imports.
  */
-export const machinePhases = ['defined', 'starting', 'running', 'stopping', 'stopped', 'failed', 'unknown'] as const;
+export const machinePhases = ['defined', 'starting', 'running', 'paused', 'stopping', 'stopped', 'failed', 'unknown'] as const;
 export type MachinePhase = (typeof machinePhases)[number];
 
-export const machineActions = ['start', 'stop', 'restart', 'remove', 'exec', 'console'] as const;
+export const machineActions = ['start', 'stop', 'restart', 'pause', 'resume', 'remove', 'exec', 'console'] as const;
 export type MachineAction = (typeof machineActions)[number];
 
 export const permittedIn = {
   start: ['defined', 'stopped', 'failed'],
-  stop: ['starting', 'running', 'unknown'],
-  restart: ['running', 'unknown'],
+  stop: ['starting', 'running', 'paused', 'unknown'],
+  restart: ['running', 'paused', 'unknown'],
+  pause: ['running'],
+  resume: ['paused'],
   remove: ['defined', 'stopped', 'failed'],
   exec: ['running'],
-  console: ['starting', 'running', 'stopping', 'unknown'],
+  console: ['starting', 'running', 'paused', 'stopping', 'unknown'],
 } as const satisfies Record<MachineAction, readonly MachinePhase[]>;
 
 /** `reason` is empty where the action is permitted. */

@@ -26,6 +26,8 @@ const requests = {
   startMachine: { body: empty },
   stopMachine: { body: machineStopSchema },
   restartMachine: { body: machineStopSchema },
+  pauseMachine: { body: empty },
+  resumeMachine: { body: empty },
   getMachineLogs: { query: machineLogsQuery },
   execInMachine: { start: execRequestSchema },
   openMachineConsole: { start: consoleRequestSchema },

@@ -34,6 +34,8 @@ export const answers = {
   startMachine: { tag: 'machines', summary: 'Wish a machine running', answer: machine.machineSchema },
   stopMachine: { tag: 'machines', summary: 'Wish a machine stopped', answer: machine.machineSchema },
   restartMachine: { tag: 'machines', summary: 'Restart a machine once', answer: machine.machineSchema },
+  pauseMachine: { tag: 'machines', summary: 'Wish a machine paused: its processors stand still, its memory stays', answer: machine.machineSchema },
+  resumeMachine: { tag: 'machines', summary: 'Let a paused machine go on', answer: machine.machineSchema },
   getMachineLogs: { tag: 'machines', summary: 'What its serial console printed last', answer: machine.consoleLineSchema },
   execInMachine: { tag: 'machines', summary: 'Run a program in the guest' },
   openMachineConsole: { tag: 'machines', summary: 'The serial console, both ways' },

@@ -105,6 +105,8 @@ export function openFakeBackend(): FakeBackend {
       start: async (name, options) => change('start', name, options.ifMatch, 'starting'),
       stop: async (name, options) => change('stop', name, options.ifMatch, 'stopping'),
       restart: async (name, options) => change('restart', name, options.ifMatch, 'starting'),
+      pause: async (name, options) => change('pause', name, options.ifMatch, 'paused'),
+      resume: async (name, options) => change('resume', name, options.ifMatch, 'running'),
       logs: async (name) => { machineNamed(name); return from([{ text: 'booting' }, { text: 'booted' }]); },
       exec: async (name, request, session) => { machineNamed(name); return runFake(request.argv, session, heard, changes); },
       console: async (name, session) => { machineNamed(name); session.output.write('login: '); for await (const chunk of session.input) session.output.write(chunk as Buffer); },

@@ -51,6 +51,10 @@ export interface RunningMachine {
   attachDisk(disk: MachineDisk): Promise<void>; // idempotent by serial
   detachDisk(serial: string): Promise<void>; // idempotent
   disks(): Promise<readonly string[]>; // serials plugged in
+  /** Its processors stand still; memory, disks and lines stay. Idempotent, as `resume` is; what is pending goes on at `resume`. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  isPaused(): Promise<boolean>;
   /** Power button; the guest decides. */
   pressPowerButton(): Promise<void>;
   /** Ends the VMM at once and waits until it is gone. */

@@ -5,6 +5,7 @@
  *   nothing runs, wish deleted        ─► erase ─► remove tap ─► forget
  *   runs, to be gone or restarted     ─► power off (grace) ─► kill; the next round sees the end and goes on
  *   runs, silent for too long         ─► kill; never a start beside it
+ *   runs, wished paused, or back      ─► pause, resume; a paused one is resumed before it is powered off, and its silence is nothing
  *   lives but cannot be reached       ─► look again; end the process when the policy's time is over
  */
 import type { MachinePhase, MachineSpec, MachineStatus } from './machine.ts';
@@ -22,6 +23,7 @@ export interface VmmRunning {
   readonly state: 'running';
   /** 'none': a guest without our agent. */
   readonly agent: 'awaited' | 'ready' | 'none';
+  readonly paused: boolean;
   readonly trouble: { readonly what: 'vmm' | 'agent'; readonly forMs: number; readonly why: string } | null;
   /** Since this daemon started or found it. */
   readonly knownMs: number;
@@ -39,7 +41,7 @@ export interface MachineSeen {
   readonly now: number;
 }
 
-export type MachineOperationKind = 'machine.ensureTap' | 'machine.start' | 'machine.powerOff' | 'machine.kill' | 'machine.endProcess' | 'machine.erase' | 'machine.removeTap' | 'machine.forget';
+export type MachineOperationKind = 'machine.ensureTap' | 'machine.start' | 'machine.pause' | 'machine.resume' | 'machine.powerOff' | 'machine.kill' | 'machine.endProcess' | 'machine.erase' | 'machine.removeTap' | 'machine.forget';
 export interface MachineOperation { readonly kind: MachineOperationKind; readonly subject: string; readonly summary: string }
 
 export interface MachinePlan {
@@ -65,6 +67,8 @@ export function planMachine(id: string, seen: MachineSeen, policy: MachinePolicy
 function planStart(id: string, { spec, status, run, engine, now }: MachineSeen, policy: MachinePolicy): MachinePlan {
   if (spec === undefined) return planRemoval(id, status, run);
   if (spec.wanted === 'stopped') return { ...idle, settle: { phase: run === undefined ? 'defined' : 'stopped', why: '' } };
+  // Its memory is gone. What it was paused in cannot come back, and to boot it is another wish.
+  if (spec.wanted === 'paused') return { ...idle, settle: { phase: status?.phase === 'failed' ? 'failed' : 'stopped', why: status?.why ?? '' } };
   if (engine.chosen === null) {
     const why = engine.refusals.map((one) => `${one.engine}: ${one.why}`).join('; ') || 'this host has no engine';
     return { operations: [], waitingOn: [{ kind: 'engine', subject: `machine/${id}`, why }], againAfterMs: 30_000, settle: { phase: 'failed', why: `no engine can run it: ${why}` } };
@@ -87,6 +91,7 @@ function planRunning(id: string, seen: MachineSeen, vmm: VmmRunning, policy: Mac
   const { spec, run } = seen;
   const name = spec?.name ?? run?.spec.name ?? id;
   if (spec === undefined || spec.wanted === 'stopped' || restartAsked(spec, run)) return planStop(id, name, run, vmm, policy);
+  if (vmm.paused) return spec.wanted === 'paused' ? { ...idle, settle: { phase: 'paused', why: '' } } : one('machine.resume', id, `let machine ${name} go on`);
   if (vmm.trouble !== null) {
     const limit = vmm.trouble.what === 'vmm' ? policy.hungLimitMs : policy.silentLimitMs;
     if (vmm.trouble.forMs >= limit) return one('machine.kill', id, `kill machine ${name}, silent for ${Math.round(vmm.trouble.forMs / 1000)} s`);
@@ -97,6 +102,14 @@ function planRunning(id: string, seen: MachineSeen, vmm: VmmRunning, policy: Mac
     if (left <= 0) return one('machine.kill', id, `kill machine ${name}, whose guest did not answer within ${Math.round(policy.bootLimitMs / 1000)} s of its start`);
     return { operations: [], waitingOn: [{ kind: 'guest', subject: `machine/${id}`, why: 'it boots' }], againAfterMs: left, settle: null };
   }
+  return planReady(id, spec, seen.status, vmm);
+}
+
+/** Its guest is up. */
+function planReady(id: string, spec: MachineSpec, status: MachineStatus | undefined, vmm: VmmRunning): MachinePlan {
+  if (spec.wanted === 'paused') return one('machine.pause', id, `pause machine ${spec.name}`);
+  // A daemon that ended right after it had let it go on did not say so.
+  if (status?.phase === 'paused' && vmm.agent !== 'awaited') return { ...idle, settle: { phase: 'running', why: '' } };
   return idle;
 }
 
@@ -107,6 +120,7 @@ function planStop(id: string, name: string, run: MachineRun | undefined, vmm: Vm
     return { operations: [], waitingOn: [{ kind: 'guest', subject: `machine/${id}`, why: 'it powers off' }], againAfterMs: policy.stopGraceMs - vmm.stoppingMs, settle: null };
   }
   if (vmm.trouble !== null) return kill(', which does not answer');
+  if (vmm.paused) return { ...one('machine.resume', id, `let machine ${name} go on, to be powered off`), againAfterMs: 0 };
   if (vmm.agent === 'awaited') {
     if (run === undefined || run.answeredAt === null) return kill(', which still boots');
     return { operations: [], waitingOn: [{ kind: 'guest', subject: `machine/${id}`, why: 'the line to its agent is being opened' }], againAfterMs: lookAgainMs, settle: null };
@@ -115,7 +129,7 @@ function planStop(id: string, name: string, run: MachineRun | undefined, vmm: Vm
 }
 
 function planUnreachable(id: string, { spec, run }: MachineSeen, vmm: Extract<VmmSeen, { state: 'unknown' }>, policy: MachinePolicy): MachinePlan {
-  const keep = spec !== undefined && spec.wanted === 'running' && !restartAsked(spec, run);
+  const keep = spec !== undefined && spec.wanted !== 'stopped' && !restartAsked(spec, run);
   const limit = keep ? policy.hungLimitMs : policy.unreachableGraceMs;
   const settle = { phase: 'unknown' as const, why: vmm.why };
   if (vmm.canEnd && vmm.forMs >= limit) return { operations: [operation('machine.endProcess', id, `end the process of machine ${spec?.name ?? id}, which cannot be reached`)], waitingOn: [], againAfterMs: lookAgainMs, settle };

@@ -14,6 +14,11 @@ import { showMachine } from './show-machine.ts';
 
 interface Found { readonly entry: RecordEntry<MachineSpec>; readonly status: MachineStatus | undefined }
 
+function adviceFor(action: MachineAction, { entry, status }: Found): string {
+  const { name } = entry.value;
+  return status?.phase === 'paused' && action !== 'remove' ? `let it go on with \`strata machine resume ${name}\`` : `see \`strata machine inspect ${name}\``;
+}
+
 /** What a machine's disks may take at once; they grow as they are written. */
 const diskBytesNow = 1024 ** 3;
 /** Less than a client waits for an answer. */
@@ -40,7 +45,7 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
 
   function permit(action: MachineAction, found: Found): void {
     const permission = permissionOf(action, found.status?.phase ?? 'defined');
-    if (!permission.permitted) throw new StrataError(`machine ${found.entry.value.name}: ${permission.reason}`, { code: 'machine.notPermitted', kind: 'refused', advice: `see \`strata machine inspect ${found.entry.value.name}\`` });
+    if (!permission.permitted) throw new StrataError(`machine ${found.entry.value.name}: ${permission.reason}`, { code: 'machine.notPermitted', kind: 'refused', advice: adviceFor(action, found) });
   }
 
   /** The wish as changed, unless somebody changed it since the caller looked. */
@@ -107,6 +112,18 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       const changed = await change(found, options, { wanted: 'running', restartToken: newId('operation', layers.dice) });
       if (options.force) await layers.machines.kill(found.entry.id);
       return changed;
+    },
+    async pause(handle, options) {
+      const found = await find(handle);
+      if (found.entry.value.wanted === 'paused' && found.status?.phase === 'paused') return view(found);
+      permit('pause', found);
+      return change(found, options, { wanted: 'paused' });
+    },
+    async resume(handle, options) {
+      const found = await find(handle);
+      if (found.entry.value.wanted === 'running' && found.status?.phase === 'running') return view(found);
+      permit('resume', found);
+      return change(found, options, { wanted: 'running' });
     },
     async logs(handle, query, signal): Promise<AsyncIterable<ConsoleLine>> {
       const { entry } = await find(handle);

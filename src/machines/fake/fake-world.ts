@@ -20,6 +20,7 @@ export interface FakeVmm {
   readonly leaving: Set<string>;
   console: Buffer;
   hung: boolean;
+  paused: boolean;
   exit: VmmExit | undefined;
   readonly exited: Promise<VmmExit>;
   /** Open lines of daemons. */
@@ -42,6 +43,8 @@ export interface FakeWorld {
   endProcess(process: ProcessIdentity): boolean;
   /** A stopped or stuck VMM: alive, answering nothing. */
   hang(id: string, hung: boolean): void;
+  /** The guest's processors stand still; the VMM answers. */
+  pause(id: string, paused: boolean): void;
   /** All that runs is gone, and the host's boot id is another. */
   reboot(): void;
   erase(id: string): void;
@@ -118,7 +121,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       const { promise, resolve } = Promise.withResolvers<VmmExit>();
       const vmm: FakeVmm = {
         spec, process: { bootId, pid: lastPid, startTicks: lastPid }, guest: undefined, disks: new Map(spec.disks.map((disk) => [disk.serial, disk])), leaving: new Set(),
-        console: Buffer.alloc(0), hung: spec.name.startsWith('hangs'), exit: undefined, exited: promise, wires: new Set(),
+        console: Buffer.alloc(0), hung: spec.name.startsWith('hangs'), paused: false, exit: undefined, exited: promise, wires: new Set(),
       };
       settle.set(vmm, resolve);
       vmms.set(spec.id, vmm);
@@ -135,6 +138,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       vmm.wires.add(theirs);
       if (vmm.hung) theirs.pause();
       else vmm.guest?.connect(theirs);
+      if (vmm.paused) theirs.pause();
       return ours;
     },
     endProcess(process) {
@@ -147,7 +151,13 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       const vmm = vmms.get(id);
       if (vmm === undefined) return;
       vmm.hung = hung;
-      for (const wire of vmm.wires) { if (hung) wire.pause(); else wire.resume(); }
+      quieten(vmm);
+    },
+    pause(id, paused) {
+      const vmm = vmms.get(id);
+      if (vmm === undefined) return;
+      vmm.paused = paused;
+      quieten(vmm);
     },
     reboot() {
       for (const vmm of vmms.values()) finish(vmm, { signal: 'SIGKILL' });
@@ -160,6 +170,10 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       vmms.delete(id);
     },
   };
+}
+
+function quieten(vmm: FakeVmm): void {
+  for (const wire of vmm.wires) { if (vmm.hung || vmm.paused) wire.pause(); else wire.resume(); }
 }
 
 function writtenVolumes(spec: GuestContainerSpec): string[] {

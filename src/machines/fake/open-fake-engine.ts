@@ -21,7 +21,7 @@ export interface OpenFakeEngineOptions {
   readonly unplugMs?: number;
 }
 
-const capabilities: EngineCapabilities = { name: 'fake', architectures, hotplugDisks: true, maxDisks: 64, maxProcessors: 64, ownDisks: true, pause: false, snapshot: false, version: 'fake 1' };
+const capabilities: EngineCapabilities = { name: 'fake', architectures, hotplugDisks: true, maxDisks: 64, maxProcessors: 64, ownDisks: true, pause: true, snapshot: false, version: 'fake 1' };
 
 export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { readonly world: FakeWorld } {
   const world = options.world ?? fakeWorld();
@@ -94,6 +94,9 @@ function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: Machin
       setTimeout(() => vmm.leaving.delete(serial), unplugMs).unref();
     },
     async disks() { await alive(); return [...vmm.disks.keys()]; },
+    async pause() { await alive(); world.pause(vmm.spec.id, true); },
+    async resume() { await alive(); world.pause(vmm.spec.id, false); },
+    async isPaused() { return vmm.paused; },
     async pressPowerButton() { await alive(); if (!vmm.spec.name.startsWith('stubborn')) setTimeout(() => world.end(vmm.spec.id, { code: 0 }), 5); },
     async kill() { if (world.vmms.get(vmm.spec.id) === vmm) world.end(vmm.spec.id, { signal: 'SIGKILL' }); return vmm.exited; },
     exited: vmm.exited,

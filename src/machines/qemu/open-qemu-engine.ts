@@ -102,7 +102,7 @@ function once<T>(find: () => Promise<T>): () => Promise<T> {
 function capabilities(version: string | undefined): EngineCapabilities {
   const present = installedArchitectures();
   return {
-    name: 'qemu', architectures: present, hotplugDisks: true, maxDisks, maxProcessors: 64, ownDisks: present.includes('x86_64'), pause: false, snapshot: false,
+    name: 'qemu', architectures: present, hotplugDisks: true, maxDisks, maxProcessors: 64, ownDisks: present.includes('x86_64'), pause: true, snapshot: false,
     ...(version === undefined ? {} : { version: `qemu ${version}` }),
   };
 }

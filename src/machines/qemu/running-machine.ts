@@ -1,4 +1,5 @@
 /** A machine whose VMM runs, as the port wants it. */
+import { z } from 'zod';
 import type { RunningMachine } from '../engine.ts';
 import { readConsoleRing, type KeeperRecord } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
@@ -23,6 +24,9 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
     attachDisk: (disk) => disks.attach(disk),
     detachDisk: (serial) => disks.detach(serial),
     disks: () => disks.list(),
+    pause: async () => { await monitor.execute('stop'); },
+    resume: async () => { await monitor.execute('cont'); },
+    isPaused: async () => standsStill(await monitor.execute('query-status')),
     pressPowerButton: async () => { await monitor.execute('system_powerdown'); },
     kill: async () => {
       await endVmm(record);
@@ -35,6 +39,14 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
       sockets.close();
     },
   };
+}
+
+/** Also one that was stopped for its state to be written down. */
+const stopped = ['paused', 'finish-migrate', 'postmigrate'];
+
+function standsStill(answer: unknown): boolean {
+  const { status } = z.looseObject({ status: z.string().max(50) }).parse(answer);
+  return stopped.includes(status);
 }
 
 export const socketsOf = (context: QemuContext, spec: Pick<MachineSpec, 'id' | 'name'>): VmmSockets => vmmSockets(machinePlaces(context.instance, spec.id), spec.name);
