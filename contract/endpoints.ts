@@ -35,6 +35,7 @@ export const endpoints = {
   stopMachine: { method: 'POST', path: '/v1/machines/{machine}/stop', accepted: true, revisioned: true },
   restartMachine: { method: 'POST', path: '/v1/machines/{machine}/restart', accepted: true, revisioned: true },
   pauseMachine: { method: 'POST', path: '/v1/machines/{machine}/pause', accepted: true, revisioned: true },
+  suspendMachine: { method: 'POST', path: '/v1/machines/{machine}/suspend', accepted: true, revisioned: true },
   resumeMachine: { method: 'POST', path: '/v1/machines/{machine}/resume', accepted: true, revisioned: true },
   getMachineLogs: { method: 'GET', path: '/v1/machines/{machine}/logs', stream: 'lines' },
   execInMachine: { method: 'GET', path: '/v1/machines/{machine}/exec', stream: 'upgrade' },

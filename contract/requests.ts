@@ -27,6 +27,7 @@ const requests = {
   stopMachine: { body: machineStopSchema },
   restartMachine: { body: machineStopSchema },
   pauseMachine: { body: empty },
+  suspendMachine: { body: empty },
   resumeMachine: { body: empty },
   getMachineLogs: { query: machineLogsQuery },
   execInMachine: { start: execRequestSchema },

@@ -40,6 +40,7 @@ export const plainAnswers: Plain = {
   startMachine: (call) => call.backend.machines.start(handle(call), change(call)),
   stopMachine: (call) => call.backend.machines.stop(handle(call), { ...change(call), force: call.body.force }),
   pauseMachine: (call) => call.backend.machines.pause(handle(call), change(call)),
+  suspendMachine: (call) => call.backend.machines.suspend(handle(call), change(call)),
   resumeMachine: (call) => call.backend.machines.resume(handle(call), change(call)),
   restartMachine: (call) => call.backend.machines.restart(handle(call), { ...change(call), force: call.body.force }),
   listImages: ({ backend }) => items(backend.images.list()),

@@ -64,6 +64,8 @@ export interface Backend {
     stop(handle: string, options: ChangeOptions & { readonly force: boolean }): Promise<Machine>;
     restart(handle: string, options: ChangeOptions & { readonly force: boolean }): Promise<Machine>;
     pause(handle: string, options: ChangeOptions): Promise<Machine>;
+    suspend(handle: string, options: ChangeOptions): Promise<Machine>;
+    /** @throws `machine.suspendedLost` where what is kept of it cannot be used */
     resume(handle: string, options: ChangeOptions): Promise<Machine>;
     logs(handle: string, query: { readonly follow: boolean; readonly tail: number | undefined }, signal: AbortSignal): Promise<AsyncIterable<ConsoleLine>>;
     /** Resolves with the program's exit code. @throws `exec.commandNotFound` (CLI 127), `exec.notExecutable` and `exec.noWorkingFolder` (CLI 126) */

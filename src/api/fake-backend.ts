@@ -106,6 +106,7 @@ export function openFakeBackend(): FakeBackend {
       stop: async (name, options) => change('stop', name, options.ifMatch, 'stopping'),
       restart: async (name, options) => change('restart', name, options.ifMatch, 'starting'),
       pause: async (name, options) => change('pause', name, options.ifMatch, 'paused'),
+      suspend: async (name, options) => change('suspend', name, options.ifMatch, 'suspended'),
       resume: async (name, options) => change('resume', name, options.ifMatch, 'running'),
       logs: async (name) => { machineNamed(name); return from([{ text: 'booting' }, { text: 'booted' }]); },
       exec: async (name, request, session) => { machineNamed(name); return runFake(request.argv, session, heard, changes); },

@@ -23,6 +23,7 @@ function whyBad(kinds: readonly MachineOperationKind[], seen: MachineSeen): stri
 
 function whyBadForRunning(kinds: readonly MachineOperationKind[], seen: MachineSeen): string | undefined {
   if ((kinds.includes('machine.pause') || kinds.includes('machine.resume')) && seen.vmm.state !== 'running') return 'pause or resume what does not run';
+  if (kinds.includes('machine.suspend') && (seen.vmm.state !== 'running' || seen.spec?.wanted !== 'suspended')) return 'suspend what does not run, or what nobody wishes suspended';
   if (kinds.includes('machine.pause') && seen.spec?.wanted !== 'paused') return 'pause what nobody wishes paused';
   return undefined;
 }

@@ -45,6 +45,8 @@ export interface MachineSession {
   /** Its silence is nothing from here on, until `resume`, which returns when the guest's clock is right. Both are idempotent. */
   pause(): Promise<void>;
   resume(): Promise<void>;
+  /** Its end is seen like any. Where it cannot be written down it goes on. */
+  suspend(): Promise<void>;
   /** Asks the guest to power off, once; what comes of it is seen later. */
   powerOff(): void;
   /** Disk changes of one machine, one after the other. */
@@ -195,6 +197,15 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
     wakeWaiting();
   }
 
+  async function suspendVmm(): Promise<void> {
+    if (machine.suspend === undefined) throw new StrataError(`the engine of machine ${spec.name} cannot suspend it`, { code: 'machine.engineCannot', kind: 'refused' });
+    await pauseVmm();
+    try { await machine.suspend(); } catch (thrown) {
+      if (!over()) await resumeVmm();
+      throw thrown;
+    }
+  }
+
   const agentKept = hasAgent ? keepAgent() : Promise.resolve();
   const looked = keepLooking();
   void machine.exited.then(async (how) => {
@@ -233,6 +244,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
     },
     pause: () => inTurn(pauseVmm),
     resume: () => inTurn(resumeVmm),
+    suspend: () => inTurn(suspendVmm),
     powerOff() {
       if (stoppingSince !== undefined) return;
       stoppingSince = clock.monotonic();

@@ -3,7 +3,7 @@
  * Nothing else makes a status.
  *
  *   defined ─► starting ─► running ─► stopping ─► stopped ─► starting …
- *                 │  ▲        │ ▲ silence, answer                      running ◄─► paused
+ *                 │  ▲        │ ▲ silence, answer                      running ◄─► paused; stopping ─► suspended ─► starting
  *                 ▼  │        ▼ │
  *               failed      unknown          any of them ─► failed or stopped when the VMM's end is proved
  */
@@ -87,6 +87,12 @@ export function resumed(before: MachineRecords): MachineRecords {
   return status?.phase !== 'paused' ? before : { ...before, status: { ...status, phase: status.guest === null && before.run?.spec.boot.kind !== 'disk' ? 'starting' : 'running', why: '' } };
 }
 
+/** It could not be written down, and goes on. */
+export function notSuspended(before: MachineRecords, why: string): MachineRecords {
+  const { status } = before;
+  return status?.phase !== 'stopping' ? before : { ...before, status: { ...status, phase: 'running', why: why.slice(0, 1000) } };
+}
+
 export function stopping(before: MachineRecords, why: string): MachineRecords {
   const status = before.status;
   return status === undefined ? before : { ...before, status: { ...status, phase: 'stopping', why } };
@@ -121,7 +127,7 @@ export function ended(before: MachineRecords, end: EndOfRun): MachineRecords {
 
 function wayOfEnding(phase: MachinePhase, end: EndOfRun): NonNullable<MachineRun['end']> {
   if (end.hostRebooted) return 'hostReboot';
-  if (end.spec === undefined || end.spec.wanted === 'stopped') return 'wished';
+  if (end.spec === undefined || end.spec.wanted === 'stopped' || (end.spec.wanted === 'suspended' && phase === 'stopping')) return 'wished';
   return phase === 'stopping' ? 'restart' : 'failure';
 }
 

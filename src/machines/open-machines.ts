@@ -40,6 +40,8 @@ export interface OpenedMachines {
   knownProofs(): Promise<readonly EngineProof[]>;
   /** Sums over the machines wished running or paused, for the pool. */
   promised(): Promise<Promised>;
+  /** What is kept of a suspended machine: `why` it cannot go on, empty where it can; undefined where nothing is. */
+  suspended(machineId: string): Promise<{ readonly why: string } | undefined>;
   /** Ends the VMM at once, for `--force`; the controller does what the wish then says. Fine where none runs. */
   kill(machineId: string): Promise<void>;
   /** Lets go of everything; machines run on. Call after the controllers have stopped. */
@@ -123,6 +125,10 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
       const all = (await recorder.specs.list()).map((one) => one.value).filter(keepsMemory);
       const sum = (of: (spec: MachineSpec) => number) => all.reduce((total, spec) => total + of(spec), 0);
       return { machines: all.length, processors: sum((spec) => spec.processors), memoryMiB: sum((spec) => spec.memoryMiB), diskBytes: sum((spec) => spec.scratchMiB * 1024 ** 2) };
+    },
+    async suspended(machineId) {
+      const { run } = await recorder.read(machineId);
+      return run === undefined ? undefined : engines.get(run.engine)?.suspended?.(run.spec);
     },
     async kill(machineId) {
       const session = sessions.get(machineId);

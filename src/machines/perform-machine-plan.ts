@@ -75,6 +75,19 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
         await recorder.change(id, states.resumed);
       },
     },
+    'machine.suspend': {
+      async perform() {
+        const session = sessions.get(id);
+        if (session === undefined || spec === undefined) return;
+        await deps.guard.admit(recorder.specs.key(id), spec.generation);
+        await recorder.change(id, (before) => states.stopping(before, 'it is being suspended'));
+        await session.suspend().catch(async (thrown: unknown) => {
+          const error = asStrataError(thrown, `suspending machine ${spec.name}`);
+          await recorder.change(id, (before) => states.notSuspended(before, error.message));
+          throw error;
+        });
+      },
+    },
     'machine.powerOff': {
       async perform() {
         await stopAndRecord();

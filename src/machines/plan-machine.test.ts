@@ -28,7 +28,9 @@ const up = (change: Partial<VmmRunning> = {}): VmmSeen => ({ state: 'running', a
 const seen = (change: Partial<MachineSeen>): MachineSeen => ({ spec, status: undefined, run: undefined, vmm: { state: 'none' }, engine, now: 10_000, ...change });
 const stopped = { ...spec, wanted: 'stopped' as const };
 const paused = { ...spec, wanted: 'paused' as const };
+const suspended = { ...spec, wanted: 'suspended' as const };
 const still = states.paused(running);
+const writtenDown = states.ended(states.stopping(running, 'it is being suspended'), { exit: { ...exit, code: 0, signal: null }, spec: suspended, hostRebooted: false, now: 5000, policy });
 
 test('[M17] the status says how its machine came to run, and why so, as long as it runs', () => {
   deepEqual([started.status?.startedBy, running.status?.startedBy], [{ way: 'cold', why: '' }, { way: 'cold', why: '' }]);
@@ -65,6 +67,12 @@ const table: readonly (readonly [string, MachineSeen, readonly string[]])[] = [
   ['paused, deleted', seen({ ...still, spec: undefined, vmm: up({ paused: true }) }), ['resume']],
   ['paused, restart asked', seen({ ...still, spec: { ...spec, restartToken: 'a' }, vmm: up({ paused: true }) }), ['resume']],
   ['paused, and its VMM is gone', seen({ ...dead, spec: paused, now: 6000 }), []],
+  ['to be suspended', seen({ ...running, spec: suspended, vmm: up() }), ['suspend']],
+  ['to be suspended while it boots', seen({ ...started, spec: suspended, vmm: up({ agent: 'awaited' }) }), []],
+  ['to be suspended while it is paused', seen({ ...still, spec: suspended, vmm: up({ paused: true }) }), ['suspend']],
+  ['suspended', seen({ ...writtenDown, spec: suspended, suspended: { why: '' } }), []],
+  ['suspended, to go on', seen({ ...writtenDown }), ['ensureTap', 'start']],
+  ['suspended, deleted', seen({ ...writtenDown, spec: undefined }), ['erase', 'removeTap', 'forget']],
   ['restart asked', seen({ ...running, spec: { ...spec, restartToken: 'a' }, vmm: up() }), ['powerOff']],
   ['restart asked while its pause is not over', seen({ ...dead, now: 5500, spec: { ...spec, restartToken: 'a' } }), ['ensureTap', 'start']],
   ['hung', seen({ ...running, vmm: up({ trouble: { what: 'vmm', forMs: 1000, why: 'silent' } }) }), []],
@@ -98,6 +106,20 @@ test('[M18] a machine that is paused is settled as such, whatever its last daemo
   deepEqual(settled, { phase: 'failed', why: 'its VMM was ended by SIGKILL' }, 'to boot it is another wish');
 });
 
+test('[M29] one wished suspended is settled by what is kept of it, and a wish to run starts it without a pause', () => {
+  const settled = (kept: MachineSeen['suspended'], records: states.MachineRecords = writtenDown) => planMachine(id, seen({ ...records, spec: suspended, suspended: kept }), policy).settle;
+  deepEqual(settled({ why: '' }), { phase: 'suspended', why: '' });
+  deepEqual(settled({ why: 'its disk is gone' }), { phase: 'suspended', why: 'its disk is gone' });
+  deepEqual(settled(undefined), { phase: 'failed', why: 'its VMM ended before its memory was written down' });
+  const crashed = states.ended(running, { exit, spec: suspended, hostRebooted: false, now: 5000, policy });
+  deepEqual(settled(undefined, crashed), { phase: 'failed', why: 'its VMM was ended by SIGKILL' });
+  deepEqual([writtenDown.run?.end, writtenDown.run?.failures, states.starting(writtenDown, spec, 'qemu', 6000).run?.restarts], ['wished', 0, 0]);
+  const goesOn = states.notSuspended(states.stopping(running, 'it is being suspended'), 'the disk is full');
+  deepEqual([goesOn.status?.phase, goesOn.status?.why], ['running', 'the disk is full']);
+  const suspend = planMachine(id, seen({ ...running, spec: suspended, vmm: up() }), policy);
+  throws(() => checkMachinePlan(suspend, seen({ ...running, vmm: up() })), { code: 'machine.badPlan' });
+});
+
 test('[M11] a plan that would break an invariant is refused before anything is done', () => {
   const start = planMachine(id, seen({}), policy);
   throws(() => checkMachinePlan(start, seen({ ...running, vmm: up() })), { code: 'machine.badPlan' });
@@ -128,7 +150,7 @@ test('[M12] the pause doubles from one second to five minutes, and is forgotten 
 });
 
 test('[M13] auto takes the first engine that can; a refusal names each engine and why', () => {
-  const qemu: EngineCapabilities = { name: 'qemu', architectures: ['x86_64', 'aarch64'], hotplugDisks: true, maxDisks: 20, maxProcessors: 8, ownDisks: true, pause: false, snapshot: false };
+  const qemu: EngineCapabilities = { name: 'qemu', architectures: ['x86_64', 'aarch64'], hotplugDisks: true, maxDisks: 20, maxProcessors: 8, ownDisks: true, pause: false, suspend: false, snapshot: false };
   const uml: EngineCapabilities = { ...qemu, name: 'uml', architectures: ['x86_64'], maxProcessors: 1, ownDisks: false };
   const both = [{ capabilities: qemu, proofs: undefined }, { capabilities: uml, proofs: undefined }];
   equal(chooseEngine(spec, both).chosen, 'qemu');

@@ -21,7 +21,7 @@ export interface OpenFakeEngineOptions {
   readonly unplugMs?: number;
 }
 
-const capabilities: EngineCapabilities = { name: 'fake', architectures, hotplugDisks: true, maxDisks: 64, maxProcessors: 64, ownDisks: true, pause: true, snapshot: false, version: 'fake 1' };
+const capabilities: EngineCapabilities = { name: 'fake', architectures, hotplugDisks: true, maxDisks: 64, maxProcessors: 64, ownDisks: true, pause: true, suspend: false, snapshot: false, version: 'fake 1' };
 
 export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { readonly world: FakeWorld } {
   const world = options.world ?? fakeWorld();

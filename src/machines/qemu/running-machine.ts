@@ -10,9 +10,12 @@ import { machinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 import { openPluggedDisks } from './plugged-disks.ts';
 import type { Monitor } from './qmp/open-monitor.ts';
+import { suspendMachine } from './suspended/suspend-machine.ts';
+import { dropSuspended } from './suspended/suspended-record.ts';
 import type { StartRecord } from './start-record.ts';
 
-export function openRunningMachine(context: QemuContext, spec: MachineSpec, record: KeeperRecord, { accelerator, startedBy }: StartRecord, monitor: Monitor, sockets = socketsOf(context, spec)): RunningMachine {
+export function openRunningMachine(context: QemuContext, spec: MachineSpec, record: KeeperRecord, start: StartRecord, monitor: Monitor, sockets = socketsOf(context, spec)): RunningMachine {
+  const { accelerator, startedBy } = start;
   const places = machinePlaces(context.instance, spec.id);
   const exit = watchExit(context, places, record);
   const disks = openPluggedDisks({ launcher: context.launcher, passing: places.passing, monitor });
@@ -25,7 +28,11 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
     detachDisk: (serial) => disks.detach(serial),
     disks: () => disks.list(),
     pause: async () => { await monitor.execute('stop'); },
-    resume: async () => { await monitor.execute('cont'); },
+    resume: async () => {
+      await dropSuspended(places); // of a suspension that was cut off: what runs on makes it old
+      await monitor.execute('cont');
+    },
+    suspend: () => suspendMachine({ context, spec, places, vmm: record, start, monitor, serials: () => disks.list() }),
     isPaused: async () => standsStill(await monitor.execute('query-status')),
     pressPowerButton: async () => { await monitor.execute('system_powerdown'); },
     kill: async () => {
