@@ -22,7 +22,7 @@ export const permittedIn = {
 
 /** What an engine cannot do, with the reason. */
 const cannot: Partial<Record<MachineAction, Readonly<Record<string, string>>>> = {
-  suspend: { uml: 'the engine uml cannot write a machine\'s memory down: its guest\'s processes are processes of the host; qemu can', fake: 'the engine fake only pretends, and keeps nothing' },
+  suspend: { uml: 'the engine uml cannot write a machine\'s memory down: its guest\'s processes are processes of the host; qemu can' },
 };
 
 /** `reason` is empty where the action is permitted. */

@@ -77,12 +77,6 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
   const wakeWaiting = () => { for (const wake of waiting) wake(); waiting.clear(); };
   const over = () => end.signal.aborted || exit !== undefined;
   const pause = (milliseconds: number) => clock.wait(milliseconds, end.signal).catch(() => undefined);
-  const limited = async <T>(work: Promise<T>, milliseconds: number, what: string): Promise<T> => {
-    const limit = new AbortController();
-    const late = clock.wait(milliseconds, AbortSignal.any([limit.signal, end.signal])).then(() => { throw new StrataError(`${what} within ${milliseconds} ms`, { code: 'machine.silent', kind: 'timeout' }); });
-    late.catch(() => undefined);
-    try { return await Promise.race([work, late]); } finally { limit.abort(); }
-  };
 
   async function connect(): Promise<void> {
     const line = await machine.openAgentLine();
@@ -152,7 +146,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
 
   /** Asked once the guest was silent for its time; a VMM answers much sooner than a guest that is busy. */
   async function vmmSilence(): Promise<string | undefined> {
-    return limited(machine.disks(), policy.answerLimitMs * 0.4, 'no answer').then(() => undefined, () => (over() ? undefined : 'its VMM does not answer'));
+    return limited(clock, end.signal, machine.disks(), policy.answerLimitMs * 0.4).then(() => undefined, () => (over() ? undefined : 'its VMM does not answer'));
   }
 
   async function keepLooking(): Promise<void> {
@@ -234,12 +228,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
         if (!hasAgent) throw new StrataError(`machine ${spec.name} boots a disk of its own and has no agent`, { code: 'machine.noAgent', kind: 'refused' });
         const left = until - clock.monotonic();
         if (left <= 0) throw new StrataError(`the agent of machine ${spec.name} did not answer within ${timeoutMs} ms`, { code: 'agent.timeout', kind: 'timeout', advice: 'see `strata machine logs`' });
-        const { promise, resolve } = Promise.withResolvers<void>();
-        waiting.add(resolve);
-        const limit = new AbortController();
-        await Promise.race([promise, clock.wait(left, limit.signal).catch(() => undefined)]);
-        limit.abort();
-        waiting.delete(resolve);
+        await awaitWaking(clock, waiting, left);
       }
     },
     pause: () => inTurn(pauseVmm),
@@ -261,6 +250,23 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
       await machine.release();
     },
   };
+}
+
+/** @throws StrataError `machine.silent` */
+async function limited<T>(clock: Clock, end: AbortSignal, work: Promise<T>, milliseconds: number): Promise<T> {
+  const limit = new AbortController();
+  const late = clock.wait(milliseconds, AbortSignal.any([limit.signal, end])).then(() => { throw new StrataError(`no answer within ${milliseconds} ms`, { code: 'machine.silent', kind: 'timeout' }); });
+  late.catch(() => undefined);
+  try { return await Promise.race([work, late]); } finally { limit.abort(); }
+}
+
+async function awaitWaking(clock: Clock, waiting: Set<() => void>, limitMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  waiting.add(resolve);
+  const limit = new AbortController();
+  await Promise.race([promise, clock.wait(limitMs, limit.signal).catch(() => undefined)]);
+  limit.abort();
+  waiting.delete(resolve);
 }
 
 /** Runs one work after the other. */

@@ -155,6 +155,45 @@ test('[M19] a paused machine is stopped, restarted and removed; one that died is
   await statusOf(daemon, dies.id, 'running');
 });
 
+test('[M29] suspended it has no VMM and no promise of memory, also for a later daemon, and goes on as the guest it was', async () => {
+  const spec = testMachine();
+  await daemon.specs.put(spec.id, spec);
+  const first = await statusOf(daemon, spec.id, 'running');
+  const promised = await daemon.promised();
+  await daemon.specs.put(spec.id, { ...spec, wanted: 'suspended', generation: 2 });
+  const suspended = await statusOf(daemon, spec.id, 'suspended');
+  deepEqual([suspended.why, suspended.process, suspended.exit?.code], ['', null, 0]);
+  equal(promised.memoryMiB - (await daemon.promised()).memoryMiB, spec.memoryMiB);
+  deepEqual(await daemon.suspended(spec.id), { why: '' });
+  await rejects(daemon.machines.agent(spec.id, { timeoutMs: 1000 }), { code: 'machine.notRunning' });
+  await daemon.specs.put(spec.id, { ...spec, generation: 3 });
+  const again = await statusOf(daemon, spec.id, 'running');
+  deepEqual([again.guest, again.startedBy, again.restarts], [first.guest, { way: 'suspended', why: '' }, 0]);
+  equal(host.world.vmms.get(spec.id)?.guest?.configured.length, 2, 'its clock was set');
+  equal(await daemon.suspended(spec.id), undefined);
+  ok((await (await daemon.machines.agent(spec.id)).call('ping', {})).uptimeMs >= 0);
+  await daemon.specs.put(spec.id, { ...spec, wanted: 'paused', generation: 4 });
+  await statusOf(daemon, spec.id, 'paused');
+  await daemon.specs.put(spec.id, { ...spec, wanted: 'suspended', generation: 5 });
+  await statusOf(daemon, spec.id, 'suspended');
+  await daemon.specs.delete(spec.id);
+  await statusOf(daemon, spec.id, (status) => status === undefined);
+  equal(host.world.isSuspended(spec.id), false);
+});
+
+test('[M29] one that cannot be written down runs on, and says why', async () => {
+  const spec = testMachine({ name: 'full-disk-one' });
+  await daemon.specs.put(spec.id, spec);
+  const first = await statusOf(daemon, spec.id, 'running');
+  await daemon.specs.put(spec.id, { ...spec, wanted: 'suspended', generation: 2 });
+  const told = await statusOf(daemon, spec.id, (status) => status?.phase === 'running' && status.why.includes('no space'));
+  deepEqual(told.process, first.process);
+  await daemon.specs.put(spec.id, { ...spec, generation: 3 });
+  await statusOf(daemon, spec.id, 'running');
+  ok((await (await daemon.machines.agent(spec.id)).call('ping', {})).uptimeMs >= 0);
+  equal(host.world.vmms.get(spec.id)?.paused, false);
+});
+
 test('[M7] a hung VMM is unknown with its reason, never doubled, and goes on where it answers in time', async () => {
   const spec = testMachine();
   await daemon.specs.put(spec.id, spec);

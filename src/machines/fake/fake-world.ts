@@ -45,6 +45,9 @@ export interface FakeWorld {
   hang(id: string, hung: boolean): void;
   /** The guest's processors stand still; the VMM answers. */
   pause(id: string, paused: boolean): void;
+  /** Ends a VMM and keeps its guest, which goes on at the next boot, also of the host. */
+  suspend(id: string): void;
+  isSuspended(id: string): boolean;
   /** All that runs is gone, and the host's boot id is another. */
   reboot(): void;
   erase(id: string): void;
@@ -67,6 +70,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   const doubleStarts: string[] = [];
   const doubleWriters: string[] = [];
   const now = options.now ?? Date.now;
+  const suspended = new Map<string, FakeGuest>();
   const settle = new WeakMap<FakeVmm, (exit: VmmExit) => void>();
   let bootId = options.bootId ?? randomUUID();
 
@@ -95,6 +99,10 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   /** The guest comes up after a while, unless the machine's name says otherwise. */
   function bootGuest(vmm: FakeVmm): void {
     const { spec } = vmm;
+    const kept = suspended.get(spec.id);
+    suspended.delete(spec.id);
+    if (kept !== undefined) { vmm.guest = kept; return; }
+    const current = () => vmms.get(spec.id) ?? vmm; // another, once it was suspended
     const print = (text: string) => { vmm.console = Buffer.concat([vmm.console, Buffer.from(text)]).subarray(-1024 * 1024); };
     print(`[    0.000000] Linux version 6.12.0-fake (${spec.architecture})\n`);
     setTimeout(() => {
@@ -102,7 +110,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       if (spec.name.startsWith('panics')) return finish(vmm, { code: 1, stderr: 'fake: the guest panicked' });
       if (spec.boot.kind !== 'guest-os' || spec.name.startsWith('mute')) return;
       print('[    0.100000] strata agent: ready\n');
-      vmm.guest = fakeGuest({ architecture: spec.architecture, disks: () => [...new Set([...vmm.disks.keys(), ...vmm.leaving])], leaving: () => vmm.leaving, starting: noteWriters, powerOff: () => { if (!spec.name.startsWith('stubborn')) finish(vmm, { code: 0 }); } });
+      vmm.guest = fakeGuest({ architecture: spec.architecture, disks: () => [...new Set([...current().disks.keys(), ...current().leaving])], leaving: () => current().leaving, starting: noteWriters, powerOff: () => { if (!spec.name.startsWith('stubborn')) finish(current(), { code: 0 }); } });
       for (const wire of vmm.wires) if (!wire.destroyed) vmm.guest.connect(wire);
     }, options.bootMs ?? 5).unref();
   }
@@ -159,6 +167,14 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       vmm.paused = paused;
       quieten(vmm);
     },
+    suspend(id) {
+      const vmm = vmms.get(id);
+      if (vmm?.guest === undefined) return;
+      suspended.set(id, vmm.guest);
+      vmm.guest = undefined; // its end is not the guest's
+      finish(vmm, { code: 0 });
+    },
+    isSuspended: (id) => suspended.has(id),
     reboot() {
       for (const vmm of vmms.values()) finish(vmm, { signal: 'SIGKILL' });
       vmms.clear(); // the run folder is a tmpfs
@@ -168,6 +184,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       const vmm = vmms.get(id);
       if (vmm !== undefined && vmm.exit === undefined) throw new StrataError(`machine ${vmm.spec.name} runs`, { code: 'engine.stillRuns', kind: 'refused' });
       vmms.delete(id);
+      suspended.delete(id);
     },
   };
 }

@@ -12,7 +12,7 @@ import { isKvmProved, recordKvm } from './kvm-record.ts';
 import { machinePlaces } from './machine-places.ts';
 import { eraseProofs, proveAccelerators } from './prove-accelerators.ts';
 import { shapeOfMachine, startMachine } from './start-machine.ts';
-import { checkSuspended } from './suspended/check-suspended.ts';
+import { findSuspended } from './suspended/find-suspended.ts';
 import { dropTemplates } from './templates/drop-template.ts';
 import { openTemplates, type Templates, type TemplateSettings } from './templates/open-templates.ts';
 
@@ -87,7 +87,7 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
     start: (spec, signal) => startMachine(context, spec, signal),
     adopt: (spec) => adoptMachine(context, spec),
     suspended: async (spec) => {
-      const kept = await checkSuspended(context, spec, machinePlaces(context.instance, spec.id));
+      const kept = await findSuspended(context, spec, machinePlaces(context.instance, spec.id));
       return kept === undefined ? undefined : { why: 'why' in kept ? kept.why : '' };
     },
     consoleLog: (id) => readConsoleRing(machinePlaces(context.instance, id).runFolder),

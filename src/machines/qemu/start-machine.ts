@@ -15,7 +15,7 @@ import { machinePlaces, type MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 import { openRunningMachine } from './running-machine.ts';
 import { openMonitor } from './qmp/open-monitor.ts';
-import { checkSuspended } from './suspended/check-suspended.ts';
+import { findSuspended } from './suspended/find-suspended.ts';
 import { startSuspended } from './suspended/start-suspended.ts';
 import { dropSuspended } from './suspended/suspended-record.ts';
 import { startClone } from './start-clone.ts';
@@ -42,7 +42,7 @@ export async function startMachine(context: QemuContext, spec: MachineSpec, sign
 
 /** From what is kept of it, where it was suspended; what cannot be used is dropped. */
 async function goOn(context: QemuContext, spec: MachineSpec, places: MachinePlaces, signal: AbortSignal | undefined): Promise<{ readonly machine: RunningMachine } | { readonly why: string } | undefined> {
-  const kept = await checkSuspended(context, spec, places);
+  const kept = await findSuspended(context, spec, places);
   const gone = kept === undefined || 'why' in kept ? kept : await startSuspended(context, spec, places, kept.record, signal);
   if (gone === undefined || 'machine' in gone) return gone;
   context.log.warn({ machineId: spec.id, why: gone.why }, 'the suspended state of a machine cannot be used and is dropped');

@@ -12,7 +12,7 @@ import type { MachinePlaces } from '../machine-places.ts';
 import type { QemuContext } from '../open-qemu-engine.ts';
 import type { Monitor } from '../qmp/open-monitor.ts';
 import type { StartRecord } from '../start-record.ts';
-import { checkSuspended } from './check-suspended.ts';
+import { findSuspended } from './find-suspended.ts';
 import { listDisks } from './list-disks.ts';
 import { devicesKey, type SuspendedDevices } from './suspended-command.ts';
 import { dropSuspended, lookAtDisk, suspendedState, writeSuspended } from './suspended-record.ts';
@@ -50,7 +50,7 @@ export async function suspendMachine(it: Suspending): Promise<void> {
 /** By a daemon that ended right after. */
 async function isWritten({ context, spec, places, monitor }: Suspending): Promise<boolean> {
   if (statusSchema.parse(await monitor.execute('query-status')).status !== 'postmigrate') return false;
-  const kept = await checkSuspended(context, spec, places);
+  const kept = await findSuspended(context, spec, places);
   if (kept !== undefined && 'record' in kept) return true;
   // QEMU takes no second migration before it has gone on: for a moment, with nothing kept that would be old then.
   await dropSuspended(places);
