@@ -198,6 +198,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
       if (!over()) await resumeVmm();
       throw thrown;
     }
+    await machine.exited; // so that nobody takes it for running any more
   }
 
   const agentKept = hasAgent ? keepAgent() : Promise.resolve();

@@ -163,6 +163,7 @@ test('[M29] suspended it has no VMM and no promise of memory, also for a later d
   await daemon.specs.put(spec.id, { ...spec, wanted: 'suspended', generation: 2 });
   const suspended = await statusOf(daemon, spec.id, 'suspended');
   deepEqual([suspended.why, suspended.process, suspended.exit?.code], ['', null, 0]);
+  equal(host.world.suspensions.get(spec.id), 1, 'not again before its end is noticed');
   equal(promised.memoryMiB - (await daemon.promised()).memoryMiB, spec.memoryMiB);
   deepEqual(await daemon.suspended(spec.id), { why: '' });
   await rejects(daemon.machines.agent(spec.id, { timeoutMs: 1000 }), { code: 'machine.notRunning' });

@@ -48,6 +48,8 @@ export interface FakeWorld {
   /** Ends a VMM and keeps its guest, which goes on at the next boot, also of the host. */
   suspend(id: string): void;
   isSuspended(id: string): boolean;
+  /** Times a machine's VMM was asked to suspend it. */
+  readonly suspensions: Map<string, number>;
   /** All that runs is gone, and the host's boot id is another. */
   reboot(): void;
   erase(id: string): void;
@@ -74,12 +76,15 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   const settle = new WeakMap<FakeVmm, (exit: VmmExit) => void>();
   let bootId = options.bootId ?? randomUUID();
 
-  function finish(vmm: FakeVmm, how: { readonly code?: number; readonly signal?: string; readonly stderr?: string }): void {
+  function finish(vmm: FakeVmm, how: { readonly code?: number; readonly signal?: string; readonly stderr?: string }, toldAfterMs = 0): void {
     if (vmm.exit !== undefined) return;
     vmm.exit = { code: how.signal === undefined ? how.code ?? 0 : null, signal: how.signal ?? null, stderr: how.stderr ?? '', at: now() };
     vmm.guest?.end();
     for (const wire of vmm.wires) wire.destroy();
-    settle.get(vmm)?.(vmm.exit);
+    const { exit } = vmm;
+    const tell = () => settle.get(vmm)?.(exit);
+    if (toldAfterMs === 0) tell();
+    else setTimeout(tell, toldAfterMs);
   }
   function end(id: string, how: { readonly code?: number; readonly signal?: string; readonly stderr?: string } = { signal: 'SIGKILL' }): void {
     const vmm = vmms.get(id);
@@ -116,7 +121,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   }
 
   return {
-    vmms, starts, doubleStarts, doubleWriters, end,
+    vmms, starts, suspensions: new Map(), doubleStarts, doubleWriters, end,
     get bootId() { return bootId; },
     boot(spec) {
       const before = vmms.get(spec.id);
@@ -172,7 +177,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       if (vmm?.guest === undefined) return;
       suspended.set(id, vmm.guest);
       vmm.guest = undefined; // its end is not the guest's
-      finish(vmm, { code: 0 });
+      finish(vmm, { code: 0 }, 50); // a real one is gone before its end is noticed, too
     },
     isSuspended: (id) => suspended.has(id),
     reboot() {

@@ -99,6 +99,7 @@ function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: Machin
     async pause() { await alive(); world.pause(vmm.spec.id, true); },
     async resume() { await alive(); world.pause(vmm.spec.id, false); },
     async suspend() {
+      world.suspensions.set(vmm.spec.id, (world.suspensions.get(vmm.spec.id) ?? 0) + 1);
       await alive();
       if (vmm.spec.name.startsWith('full-disk')) throw new StrataError('fake: no space is left', { code: 'engine.suspendFailed', kind: 'unavailable' });
       world.suspend(vmm.spec.id);

@@ -29,7 +29,9 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
     disks: () => disks.list(),
     pause: async () => { await monitor.execute('stop'); },
     resume: async () => {
-      await dropSuspended(places); // of a suspension that was cut off: what runs on makes it old
+      // Of a suspension that was cut off: what runs on makes it old. But where QEMU is gone it is all there is.
+      await monitor.execute('query-status');
+      await dropSuspended(places);
       await monitor.execute('cont');
     },
     suspend: () => suspendMachine({ context, spec, places, vmm: record, start, monitor, serials: () => disks.list() }),
