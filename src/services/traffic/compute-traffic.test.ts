@@ -15,7 +15,7 @@ function told(second: Partial<ContainerStatus>) {
   return { backends: network.virtualAddresses.map((address) => address.backends), servers: gateway.backends.map((backend) => backend.servers.map((server) => server.address)), ready: edge.parking.map((place) => place.ready.map((target) => target.address)) };
 }
 
-test('[V30] a replica that is not known to run, as in a paused machine, gets no traffic from anybody', () => {
+test('[V31] a replica that is not known to run, as in a paused machine, gets no traffic from anybody', () => {
   const both = ['10.88.1.1', '10.88.1.2'];
   deepEqual(told({}), { backends: [both], servers: [both], ready: [both] });
   const left = [['10.88.1.1']];
