@@ -23,6 +23,15 @@ export const machineVerbs = (outputOptions: readonly Option[], execOptions: read
   { name: 'machine start', args: '<machine...>', completion: 'machine', summary: 'start machines', options: wait, operations: ['startMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('startMachine') })) },
   { name: 'machine stop', args: '<machine...>', completion: 'machine', summary: 'stop machines', options: [force, ...wait], operations: ['stopMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('stopMachine') })) },
   { name: 'machine restart', args: '<machine...>', completion: 'machine', summary: 'restart machines', options: [force, ...wait], operations: ['restartMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('restartMachine') })) },
+  {
+    name: 'machine pause', args: '<machine...>', completion: 'machine', summary: 'let machines stand still, with all they have in memory', options: wait, operations: ['pauseMachine'],
+    load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('pauseMachine') })),
+  },
+  {
+    name: 'machine suspend', args: '<machine...>', completion: 'machine', summary: 'write machines\' memory to disk and give the host its own back', options: wait, operations: ['suspendMachine'],
+    load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('suspendMachine') })),
+  },
+  { name: 'machine resume', args: '<machine...>', completion: 'machine', summary: 'let paused or suspended machines go on', options: wait, operations: ['resumeMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('resumeMachine') })) },
   { name: 'machine rm', alias: 'delete', args: '<machine...>', completion: 'machine', summary: 'remove machines and their disks', options: [{ flags: '-f, --force', summary: 'also one that runs' }, ...wait], operations: ['removeMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('removeMachine') })) },
   { name: 'machine exec', args: '<machine> <command...>', completion: 'machine', passThrough: true, summary: 'run a command in the guest', options: execOptions, operations: ['execInMachine'], examples: ['strata machine exec box uname -a'], load: () => import('./verbs/machine-exec.ts') },
   { name: 'machine console', args: '<machine>', completion: 'machine', summary: 'the serial console; Ctrl-] leaves', operations: ['openMachineConsole'], load: () => import('./verbs/machine-console.ts') },

@@ -68,7 +68,10 @@ test('[A12] the table of permitted actions answers for every action and phase, w
     ok(answered.some((one) => one.permitted), action);
     for (const one of answered) equal(one.permitted, one.reason === '');
   }
-  equal(permissionOf('start', 'running').reason, 'start needs a machine that is defined or stopped or failed; this one is running');
+  equal(permissionOf('start', 'running').reason, 'start needs a machine that is defined or suspended or stopped or failed; this one is running');
+  equal(permissionOf('exec', 'paused').reason, 'exec needs a machine that is running; this one is paused');
+  equal(permissionOf('suspend', 'running', 'qemu').permitted, true);
+  equal(permissionOf('suspend', 'running', 'uml').permitted, false);
 });
 
 test('[A9] frames survive any cutting of the bytes', () => {

@@ -2,34 +2,44 @@
  * Which action a machine permits in which phase, and why not. The server refuses by this table, and
  * CLI and console explain by it, so that both say the same. Plain values, no imports.
  */
-export const machinePhases = ['defined', 'starting', 'running', 'stopping', 'stopped', 'failed', 'unknown'] as const;
+export const machinePhases = ['defined', 'starting', 'running', 'paused', 'stopping', 'suspended', 'stopped', 'failed', 'unknown'] as const;
 export type MachinePhase = (typeof machinePhases)[number];
 
-export const machineActions = ['start', 'stop', 'restart', 'remove', 'exec', 'console'] as const;
+export const machineActions = ['start', 'stop', 'restart', 'pause', 'suspend', 'resume', 'remove', 'exec', 'console'] as const;
 export type MachineAction = (typeof machineActions)[number];
 
 export const permittedIn = {
-  start: ['defined', 'stopped', 'failed'],
-  stop: ['starting', 'running', 'unknown'],
-  restart: ['running', 'unknown'],
-  remove: ['defined', 'stopped', 'failed'],
+  start: ['defined', 'suspended', 'stopped', 'failed'],
+  stop: ['starting', 'running', 'paused', 'unknown'],
+  restart: ['running', 'paused', 'unknown'],
+  pause: ['running'],
+  suspend: ['running', 'paused'],
+  resume: ['paused', 'suspended'],
+  remove: ['defined', 'suspended', 'stopped', 'failed'],
   exec: ['running'],
-  console: ['starting', 'running', 'stopping', 'unknown'],
+  console: ['starting', 'running', 'paused', 'stopping', 'unknown'],
 } as const satisfies Record<MachineAction, readonly MachinePhase[]>;
+
+/** What an engine cannot do, with the reason. */
+const cannot: Partial<Record<MachineAction, Readonly<Record<string, string>>>> = {
+  suspend: { uml: 'the engine uml cannot write a machine\'s memory down: its guest\'s processes are processes of the host; qemu can' },
+};
 
 /** `reason` is empty where the action is permitted. */
 export interface Permission { readonly permitted: boolean; readonly reason: string }
 
-/** Whether a machine in that phase permits the action; the reason names the phases that do. */
-export function permissionOf(action: MachineAction, phase: MachinePhase): Permission {
+/** Whether a machine in that phase, on that engine (null: not chosen yet), permits the action; the reason names the phases that do. */
+export function permissionOf(action: MachineAction, phase: MachinePhase, engine: string | null = null): Permission {
+  const unable = engine === null ? undefined : cannot[action]?.[engine];
+  if (unable !== undefined) return { permitted: false, reason: unable };
   const phases: readonly MachinePhase[] = permittedIn[action];
   if (phases.includes(phase)) return { permitted: true, reason: '' };
   return { permitted: false, reason: `${action} needs a machine that is ${phases.join(' or ')}; this one is ${phase}` };
 }
 
-/** The whole table for one phase, as the API shows it with each machine. */
-export function permissionsIn(phase: MachinePhase): Record<MachineAction, Permission> {
+/** The whole table for one phase and engine, as the API shows it with each machine. */
+export function permissionsIn(phase: MachinePhase, engine: string | null = null): Record<MachineAction, Permission> {
   const all = {} as Record<MachineAction, Permission>;
-  for (const action of machineActions) all[action] = permissionOf(action, phase);
+  for (const action of machineActions) all[action] = permissionOf(action, phase, engine);
   return all;
 }

@@ -1,12 +1,12 @@
-/** `strata machine start|stop|restart|rm`: one call for each machine named, then waits for its phase. */
+/** `strata machine start|stop|restart|pause|suspend|resume|rm`: one call for each machine named, then waits for its phase. */
 import type { Client } from '#client';
 import type { Machine } from '#client';
 import { awaitMachine, type MachineWait } from '../await-machine.ts';
 import { exitCodes, type Invocation, type Options } from '../verb.ts';
 
-export type MachineChange = 'startMachine' | 'stopMachine' | 'restartMachine' | 'removeMachine';
+export type MachineChange = 'startMachine' | 'stopMachine' | 'restartMachine' | 'pauseMachine' | 'suspendMachine' | 'resumeMachine' | 'removeMachine';
 
-const wanted = { startMachine: ['running'], stopMachine: ['stopped', 'failed'], restartMachine: ['running'], removeMachine: ['gone'] } as const satisfies Record<MachineChange, MachineWait['wanted']>;
+const wanted = { startMachine: ['running'], stopMachine: ['stopped', 'failed'], restartMachine: ['running'], pauseMachine: ['paused'], suspendMachine: ['suspended'], resumeMachine: ['running'], removeMachine: ['gone'] } as const satisfies Record<MachineChange, MachineWait['wanted']>;
 
 export function changeMachines(change: MachineChange): (invocation: Invocation) => Promise<number> {
   return async ({ context, args, options }) => {
@@ -25,7 +25,7 @@ export function changeMachines(change: MachineChange): (invocation: Invocation) 
 function request(client: Client, change: MachineChange, name: string, options: Options): Promise<Machine> {
   const params = { machine: name };
   const force = options.flag('force');
-  if (change === 'startMachine') return client.call(change, { params, body: {} });
+  if (change === 'startMachine' || change === 'pauseMachine' || change === 'suspendMachine' || change === 'resumeMachine') return client.call(change, { params, body: {} });
   if (change === 'removeMachine') return client.call(change, { params, query: { force: force || undefined } });
   return client.call(change, { params, body: { force } });
 }

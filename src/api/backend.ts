@@ -57,12 +57,16 @@ export interface Backend {
   readonly machines: {
     list(): Promise<readonly Machine[]>;
     get(handle: string): Promise<Machine>;
-    /** Writes the wish and returns at once; the phase tells how it goes. So do start, stop, restart and remove. */
+    /** Writes the wish and returns at once; the phase tells how it goes. So do all that change a machine. */
     create(wish: MachineCreate): Promise<Machine>;
     remove(handle: string, options: ChangeOptions & { readonly force: boolean }): Promise<Machine>;
     start(handle: string, options: ChangeOptions): Promise<Machine>;
     stop(handle: string, options: ChangeOptions & { readonly force: boolean }): Promise<Machine>;
     restart(handle: string, options: ChangeOptions & { readonly force: boolean }): Promise<Machine>;
+    pause(handle: string, options: ChangeOptions): Promise<Machine>;
+    suspend(handle: string, options: ChangeOptions): Promise<Machine>;
+    /** @throws `machine.suspendedLost` where what is kept of it cannot be used */
+    resume(handle: string, options: ChangeOptions): Promise<Machine>;
     logs(handle: string, query: { readonly follow: boolean; readonly tail: number | undefined }, signal: AbortSignal): Promise<AsyncIterable<ConsoleLine>>;
     /** Resolves with the program's exit code. @throws `exec.commandNotFound` (CLI 127), `exec.notExecutable` and `exec.noWorkingFolder` (CLI 126) */
     exec(handle: string, request: ExecRequest, session: TerminalSession): Promise<number>;

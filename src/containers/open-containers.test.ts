@@ -145,6 +145,24 @@ test('[K15] an image that is being unplugged for one container is plugged in ane
   }
 });
 
+test('[K17] containers of a paused machine are unknown with the reason, and what they were once it goes on', async () => {
+  const one = await wish('one', ['serve']);
+  const before = await statusOf(one.id, running, 'running');
+  const machine = async (wanted: 'running' | 'paused') => { await machines.specs.update(machineId, (spec) => (spec === undefined ? spec : { ...spec, wanted, generation: spec.generation + 1 })); };
+  await machine('paused');
+  const paused = await statusOf(one.id, (status) => status.phase === 'unknown', 'unknown');
+  equal(paused.why, 'its machine is paused');
+  await rejects(containers.connection(one.id), { code: 'container.notRunning', message: /its machine is paused/, advice: /machine resume/ });
+  await machine('running');
+  const after = await statusOf(one.id, running, 'running again');
+  deepEqual([after.pid, after.startedAt, after.restarts, after.why], [before.pid, before.startedAt, before.restarts, before.why]);
+  await machine('paused');
+  await statusOf(one.id, (status) => status.phase === 'unknown', 'unknown');
+  await containers.specs.delete(one.id);
+  await machines.specs.delete(machineId);
+  await gone(one.id);
+});
+
 test('[K5] stop and start by wish; a missing image is told and mended later', async () => {
   const one = await wish('one', ['serve']);
   await statusOf(one.id, running, 'running');

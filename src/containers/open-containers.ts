@@ -98,7 +98,7 @@ export function openContainers(deps: ContainersDeps): Containers {
     if (spec === undefined) throw new StrataError(`there is no container ${id}`, { code: 'container.notFound', kind: 'notFound' });
     const machine = (await machineStatuses.get(spec.machineId))?.value;
     if (machine?.phase !== 'running' || machine.guest === null) {
-      throw new StrataError(`container ${spec.name} cannot be reached: its machine is ${machine?.phase ?? 'not there'}`, { code: 'container.notRunning', kind: 'unavailable', advice: 'see `strata ps` and `strata machine ls`' });
+      throw new StrataError(`container ${spec.name} cannot be reached: its machine is ${machine?.phase ?? 'not there'}`, { code: 'container.notRunning', kind: 'unavailable', advice: machine?.phase === 'paused' ? 'let it go on with `strata machine resume`' : 'see `strata ps` and `strata machine ls`' });
     }
     return { session: await sessions.ensure(spec.machineId, machine.guest.bootId), spec };
   }

@@ -28,6 +28,60 @@ test('[M20] a later daemon finds running machines by identity: same process, sam
   await second.end();
 });
 
+test('[M28] a later daemon finds a paused machine paused, and lets it go on with its clock right', async () => {
+  const first = host.start();
+  const spec = testMachine();
+  await first.specs.put(spec.id, spec);
+  const before = await statusOf(first, spec.id, 'running');
+  await first.specs.put(spec.id, { ...spec, wanted: 'paused', generation: 2 });
+  await statusOf(first, spec.id, 'paused');
+  await first.end();
+  const second = host.start();
+  await rejects(second.machines.agent(spec.id, { timeoutMs: 2000 }), { code: 'machine.paused' });
+  const until = performance.now() + 1500;
+  await waitUntil(async () => {
+    equal((await second.statuses.get(spec.id))?.value.phase, 'paused', 'it is not called silent');
+    return performance.now() > until;
+  }, { what: 'time passes', limitMs: 5000, everyMs: 50 });
+  await second.specs.put(spec.id, { ...spec, generation: 3 });
+  const after = await statusOf(second, spec.id, 'running');
+  ok((await (await second.machines.agent(spec.id)).call('ping', {})).uptimeMs >= 0);
+  deepEqual([after.process, after.guest, after.restarts], [before.process, before.guest, 0]);
+  await waitUntil(() => host.world.vmms.get(spec.id)?.guest?.configured.length === 2, { what: 'its clock is set', limitMs: 2000 });
+  await second.specs.delete(spec.id);
+  await statusOf(second, spec.id, (status) => status === undefined);
+  await second.end();
+});
+
+for (const [point, wanted] of [['machines.afterPause', 'paused'], ['machines.afterResume', 'running']] as const) {
+  test(`[M28] a daemon that ends at ${point}: the next one finds what is, and makes it as wished`, async () => {
+    const first = host.start();
+    const spec = testMachine();
+    await first.specs.put(spec.id, spec);
+    await statusOf(first, spec.id, 'running');
+    if (wanted === 'running') {
+      await first.specs.put(spec.id, { ...spec, wanted: 'paused', generation: 2 });
+      await statusOf(first, spec.id, 'paused');
+    }
+    armFailpoints(`${point}=error`);
+    await first.specs.put(spec.id, { ...spec, wanted, generation: 3 });
+    const world = () => host.world.vmms.get(spec.id);
+    await waitUntil(() => world()?.paused === (wanted === 'paused'), { what: 'it came to the point', limitMs: 5000 });
+    await first.end();
+    armFailpoints('');
+    const second = host.start();
+    await statusOf(second, spec.id, (status) => status?.phase === wanted);
+    equal(world()?.paused, wanted === 'paused');
+    if (wanted === 'running') {
+      ok((await (await second.machines.agent(spec.id)).call('ping', {})).uptimeMs >= 0);
+      ok((world()?.guest?.configured.length ?? 0) >= 2, 'its clock was set');
+    }
+    await second.specs.delete(spec.id);
+    await statusOf(second, spec.id, (status) => status === undefined);
+    await second.end();
+  });
+}
+
 test('[M27] what a stopped machine\'s console printed last is told by a later daemon too; of one that never ran there is nothing', async () => {
   const first = host.start();
   const spec = testMachine();

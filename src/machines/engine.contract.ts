@@ -133,6 +133,33 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
     equal(ended, undefined, 'being let go of is not an end');
   });
 
+  test(`[M52] paused it stands still, is found so by a later daemon, and goes on with what it was asked; twice is as once (${name})`, async () => {
+    equal(await machine.isPaused(), false);
+    await machine.resume();
+    await machine.pause();
+    await machine.pause();
+    equal(await machine.isPaused(), true);
+    let answered = false;
+    const asked = agent.call('ping', {}, { timeoutMs: 60_000 }).then(({ uptimeMs }) => { answered = true; return uptimeMs; });
+    await rejects(agent.call('ping', {}, { timeoutMs: 1000 }), { code: 'agent.timeout' });
+    equal(answered, false);
+    ok(await alive(machine.process));
+    await machine.resume();
+    ok(await asked > 0);
+    await machine.pause();
+    agent.close();
+    await machine.release();
+    left.delete(machine);
+    const found = await (await it.laterEngine()).adopt(spec);
+    ok(found.found === 'running', `it was ${found.found}`);
+    machine = keep(found.machine);
+    equal(await machine.isPaused(), true);
+    await machine.resume();
+    await machine.resume();
+    equal(await machine.isPaused(), false);
+    agent = await agentOf(machine);
+  });
+
   test(`[M46] an end nobody watched is proved and told to a later daemon (${name})`, async () => {
     agent.close();
     await machine.release();
@@ -184,7 +211,8 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
 
   test(`[M50] kill returns when the VMM is gone, also twice (${name})`, async () => {
     machine = keep(await it.engine.start(spec));
-    const exit = await machine.kill();
+    await machine.pause();
+    const exit = await machine.kill(); // paused: it can be ended as any
     equal(await alive(machine.process), false);
     equal(exit.signal, 'SIGKILL');
     await machine.kill();

@@ -15,6 +15,8 @@ export interface EngineCapabilities {
   readonly maxProcessors: number;
   readonly ownDisks: boolean; // boots disks of users by firmware
   readonly pause: boolean;
+  /** Writes memory and devices down, ends its VMM, and goes on later. */
+  readonly suspend: boolean;
   readonly snapshot: boolean;
   /** Of the program that runs guests ('qemu 7.2.22'); proofs of another version are made again. */
   readonly version?: string;
@@ -29,8 +31,8 @@ export interface AcceleratorProof {
   readonly evidence: string;
 }
 
-/** How a machine came to run: by a boot, or from a template; and why by a boot where a template was wanted. */
-export interface StartedBy { readonly way: 'cold' | 'template'; readonly why: string }
+/** How a machine came to run: by a boot, from a template, or from where it was suspended; and why by a boot where a template was wanted. */
+export interface StartedBy { readonly way: 'cold' | 'template' | 'suspended'; readonly why: string }
 
 export interface VmmExit { readonly code: number | null; readonly signal: string | null; readonly stderr: string; readonly at: number }
 
@@ -51,6 +53,15 @@ export interface RunningMachine {
   attachDisk(disk: MachineDisk): Promise<void>; // idempotent by serial
   detachDisk(serial: string): Promise<void>; // idempotent
   disks(): Promise<readonly string[]>; // serials plugged in
+  /** Its processors stand still; memory, disks and lines stay. Idempotent, as `resume` is; what is pending goes on at `resume`. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  isPaused(): Promise<boolean>;
+  /**
+   * Writes memory and devices to the machine's own folder and ends the VMM; the next `start` goes on from there. Again where
+   * an earlier attempt was cut off. Where it fails the machine is paused, and `resume` lets it go on.
+   */
+  suspend?(): Promise<void>;
   /** Power button; the guest decides. */
   pressPowerButton(): Promise<void>;
   /** Ends the VMM at once and waits until it is gone. */
@@ -76,6 +87,8 @@ export interface Engine {
    * 'gone' only where its death is proved (`exit` says how, as kept by the launcher); 'unknown' where it lives but does not answer.
    */
   adopt(spec: MachineSpec): Promise<{ readonly found: 'running'; readonly machine: RunningMachine } | { readonly found: 'gone'; readonly exit: VmmExit | null } | { readonly found: 'unknown'; readonly why: string }>;
+  /** What is kept of a machine that was suspended: `why` it cannot be used, empty where it can; undefined where nothing is. */
+  suspended?(spec: MachineSpec): Promise<{ readonly why: string } | undefined>;
   /** What the console of a machine without a running VMM printed last; empty where none is kept. */
   consoleLog(id: string): Promise<Buffer>;
   /** Removes every trace of a machine that does not run: folder, sockets, cgroup. Idempotent. */

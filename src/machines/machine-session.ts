@@ -25,6 +25,10 @@ export interface MachineSessionDeps {
   readonly spec: MachineSpec;
   /** Boot of the guest that has its identity already, as an earlier daemon recorded. */
   readonly knownGuestBootId: string | null;
+  /** As it was found. */
+  readonly paused: boolean;
+  /** The guest's clock stood still, and nobody has said yet that it was set. */
+  readonly clockStale: boolean;
   readonly listener: SessionListener;
   readonly policy: MachinePolicy;
   readonly clock: Clock;
@@ -38,6 +42,11 @@ export interface MachineSession {
   seen(): VmmRunning;
   /** @throws StrataError `agent.timeout`, `machine.notRunning` */
   agent(timeoutMs: number): Promise<AgentConnection>;
+  /** Its silence is nothing from here on, until `resume`, which returns when the guest's clock is right. Both are idempotent. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Its end is seen like any. Where it cannot be written down it goes on. */
+  suspend(): Promise<void>;
   /** Asks the guest to power off, once; what comes of it is seen later. */
   powerOff(): void;
   /** Disk changes of one machine, one after the other. */
@@ -59,24 +68,21 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
   let awaitedSince = began;
   let trouble: { what: 'vmm' | 'agent'; readonly since: number; why: string } | null = null;
   let stoppingSince: number | undefined;
+  let { paused, clockStale } = deps;
+  /** What was asked before a pause may be answered after it, or never: it proves nothing. */
+  let pauses = 0;
   let exit: VmmExit | undefined;
-  let tail: Promise<unknown> = Promise.resolve();
+  const inTurn = turns();
 
   const wakeWaiting = () => { for (const wake of waiting) wake(); waiting.clear(); };
   const over = () => end.signal.aborted || exit !== undefined;
   const pause = (milliseconds: number) => clock.wait(milliseconds, end.signal).catch(() => undefined);
-  const limited = async <T>(work: Promise<T>, milliseconds: number, what: string): Promise<T> => {
-    const limit = new AbortController();
-    const late = clock.wait(milliseconds, AbortSignal.any([limit.signal, end.signal])).then(() => { throw new StrataError(`${what} within ${milliseconds} ms`, { code: 'machine.silent', kind: 'timeout' }); });
-    late.catch(() => undefined);
-    try { return await Promise.race([work, late]); } finally { limit.abort(); }
-  };
 
   async function connect(): Promise<void> {
     const line = await machine.openAgentLine();
     const opened = await openAgentConnection(line, { clock, dice: deps.dice, log, signal: end.signal });
     try {
-      if (opened.hello.bootId !== identified) {
+      if (opened.hello.bootId !== identified || clockStale) {
         await opened.call('configure', guestIdentity(spec, clock, deps.dice));
       }
       await listener.answered(opened.hello);
@@ -85,6 +91,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
       throw thrown;
     }
     identified = opened.hello.bootId;
+    clockStale = false;
     connection = opened;
     trouble = null;
     wakeWaiting();
@@ -92,6 +99,8 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
 
   async function keepAgent(): Promise<void> {
     for (let failures = 0; !over();) {
+      while (paused && !over()) await toGoOn();
+      if (over()) return;
       try {
         await connect();
         failures = 0;
@@ -108,9 +117,11 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
   }
 
   async function look(): Promise<void> {
+    if (paused) return;
+    const pausesBefore = pauses;
     const silent = await agentSilence();
     const stuck = silent !== undefined || connection === undefined ? await vmmSilence() : undefined;
-    if (over()) return;
+    if (over() || pauses !== pausesBefore) return;
     const why = stuck ?? silent;
     if (why === undefined) {
       if (trouble === null) return;
@@ -135,7 +146,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
 
   /** Asked once the guest was silent for its time; a VMM answers much sooner than a guest that is busy. */
   async function vmmSilence(): Promise<string | undefined> {
-    return limited(machine.disks(), policy.answerLimitMs * 0.4, 'no answer').then(() => undefined, () => (over() ? undefined : 'its VMM does not answer'));
+    return limited(clock, end.signal, machine.disks(), policy.answerLimitMs * 0.4).then(() => undefined, () => (over() ? undefined : 'its VMM does not answer'));
   }
 
   async function keepLooking(): Promise<void> {
@@ -143,6 +154,51 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
       await pause(policy.lookEveryMs);
       if (!over()) await look().catch((thrown: unknown) => log.warn({ machineId: machine.id, error: asStrataError(thrown, 'health').message }, 'the health of a machine could not be recorded'));
     }
+  }
+
+  /** Resolves when it goes on, or is over. */
+  function toGoOn(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    waiting.add(resolve);
+    return promise;
+  }
+
+  async function pauseVmm(): Promise<void> {
+    if (paused) return;
+    paused = true;
+    pauses += 1;
+    trouble = null;
+    wakeWaiting(); // who waits for the agent is told
+    try { await machine.pause(); } catch (thrown) {
+      paused = false;
+      wakeWaiting();
+      throw thrown;
+    }
+  }
+
+  async function resumeVmm(): Promise<void> {
+    if (!paused) return;
+    clockStale = true;
+    await machine.resume();
+    const line = connection;
+    if (line !== undefined) {
+      // A line on which it cannot be said is opened again, which says it.
+      await line.call('configure', guestIdentity(spec, clock, deps.dice), { timeoutMs: policy.answerLimitMs }).then(() => { clockStale = false; }, () => line.close());
+    }
+    paused = false;
+    pauses += 1;
+    awaitedSince = clock.monotonic();
+    wakeWaiting();
+  }
+
+  async function suspendVmm(): Promise<void> {
+    if (machine.suspend === undefined) throw new StrataError(`the engine of machine ${spec.name} cannot suspend it`, { code: 'machine.engineCannot', kind: 'refused' });
+    await pauseVmm();
+    try { await machine.suspend(); } catch (thrown) {
+      if (!over()) await resumeVmm();
+      throw thrown;
+    }
+    await machine.exited; // so that nobody takes it for running any more
   }
 
   const agentKept = hasAgent ? keepAgent() : Promise.resolve();
@@ -160,7 +216,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
     machine,
     get exit() { return exit; },
     seen: () => ({
-      state: 'running', agent: !hasAgent ? 'none' : connection === undefined ? 'awaited' : 'ready', knownMs: clock.monotonic() - began,
+      state: 'running', agent: !hasAgent ? 'none' : connection === undefined ? 'awaited' : 'ready', knownMs: clock.monotonic() - began, paused,
       trouble: trouble === null ? null : { what: trouble.what, why: trouble.why, forMs: clock.monotonic() - trouble.since },
       stoppingMs: stoppingSince === undefined ? null : clock.monotonic() - stoppingSince,
     }),
@@ -168,18 +224,17 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
       const until = clock.monotonic() + timeoutMs;
       for (;;) {
         if (over()) throw notRunning(spec.name, 'its VMM has ended');
+        if (paused) throw isPaused(spec.name);
         if (connection !== undefined) return connection;
         if (!hasAgent) throw new StrataError(`machine ${spec.name} boots a disk of its own and has no agent`, { code: 'machine.noAgent', kind: 'refused' });
         const left = until - clock.monotonic();
         if (left <= 0) throw new StrataError(`the agent of machine ${spec.name} did not answer within ${timeoutMs} ms`, { code: 'agent.timeout', kind: 'timeout', advice: 'see `strata machine logs`' });
-        const { promise, resolve } = Promise.withResolvers<void>();
-        waiting.add(resolve);
-        const limit = new AbortController();
-        await Promise.race([promise, clock.wait(left, limit.signal).catch(() => undefined)]);
-        limit.abort();
-        waiting.delete(resolve);
+        await awaitWaking(clock, waiting, left);
       }
     },
+    pause: () => inTurn(pauseVmm),
+    resume: () => inTurn(resumeVmm),
+    suspend: () => inTurn(suspendVmm),
     powerOff() {
       if (stoppingSince !== undefined) return;
       stoppingSince = clock.monotonic();
@@ -187,11 +242,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
       const asked = connection === undefined ? machine.pressPowerButton() : connection.call('powerOff', { graceMs }, { timeoutMs: policy.stopGraceMs });
       asked.then(() => undefined, (thrown: unknown) => log.debug({ machineId: machine.id, error: asStrataError(thrown, 'power off').message }, 'the guest did not confirm that it powers off'));
     },
-    inTurn(work) {
-      const mine = tail.then(work, work);
-      tail = mine.then(() => undefined, () => undefined);
-      return mine;
-    },
+    inTurn,
     async release() {
       end.abort();
       connection?.close();
@@ -200,6 +251,37 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
       await machine.release();
     },
   };
+}
+
+/** @throws StrataError `machine.silent` */
+async function limited<T>(clock: Clock, end: AbortSignal, work: Promise<T>, milliseconds: number): Promise<T> {
+  const limit = new AbortController();
+  const late = clock.wait(milliseconds, AbortSignal.any([limit.signal, end])).then(() => { throw new StrataError(`no answer within ${milliseconds} ms`, { code: 'machine.silent', kind: 'timeout' }); });
+  late.catch(() => undefined);
+  try { return await Promise.race([work, late]); } finally { limit.abort(); }
+}
+
+async function awaitWaking(clock: Clock, waiting: Set<() => void>, limitMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  waiting.add(resolve);
+  const limit = new AbortController();
+  await Promise.race([promise, clock.wait(limitMs, limit.signal).catch(() => undefined)]);
+  limit.abort();
+  waiting.delete(resolve);
+}
+
+/** Runs one work after the other. */
+function turns(): MachineSession['inTurn'] {
+  let tail: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const mine = tail.then(work, work);
+    tail = mine.then(() => undefined, () => undefined);
+    return mine;
+  };
+}
+
+export function isPaused(name: string): StrataError {
+  return new StrataError(`machine ${name} is paused`, { code: 'machine.paused', kind: 'unavailable', advice: `let it go on with \`strata machine resume ${name}\`` });
 }
 
 export function notRunning(name: string, why: string): StrataError {

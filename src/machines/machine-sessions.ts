@@ -48,13 +48,13 @@ export function machineSessions(deps: MachineSessionsDeps): MachineSessions {
     }));
   }
 
-  async function begin(spec: MachineSpec, machine: RunningMachine): Promise<void> {
+  async function begin(spec: MachineSpec, machine: RunningMachine, paused = false): Promise<void> {
     const id = spec.id;
     await sessions.get(id)?.release();
     const { status } = await recorder.change(id, (before) => states.found(before, machine));
     if (closed) return machine.release();
     sessions.set(id, openMachineSession({
-      machine, spec, policy, clock, dice: deps.dice, log: deps.log, knownGuestBootId: status?.guest?.bootId ?? null,
+      machine, spec, policy, clock, dice: deps.dice, log: deps.log, paused, knownGuestBootId: status?.guest?.bootId ?? null, clockStale: paused || status?.phase === 'paused',
       listener: {
         answered: async (hello) => { await recorder.change(id, (before) => states.answered(before, hello, clock.now())); },
         troubled: async (why) => { await recorder.change(id, (before) => states.troubled(before, why)); },
@@ -69,12 +69,18 @@ export function machineSessions(deps: MachineSessionsDeps): MachineSessions {
     if (engine === undefined) return unknown(id, `this host has no engine ${run.engine} any more`, false);
     const result = await engine.adopt(run.spec);
     if (result.found === 'unknown') return unknown(id, result.why, (await recorder.statuses.get(id))?.value.process != null);
-    unreachableSince.delete(id);
     if (result.found === 'gone') {
+      unreachableSince.delete(id);
       await recordEnd(id, result.exit);
       return { state: 'none' };
     }
-    await begin(run.spec, result.machine);
+    const paused = await result.machine.isPaused().catch((thrown: unknown) => asStrataError(thrown, 'finding it again'));
+    if (typeof paused !== 'boolean') {
+      await result.machine.release();
+      return unknown(id, paused.message, true);
+    }
+    await begin(run.spec, result.machine, paused);
+    unreachableSince.delete(id);
     return sessions.get(id)?.seen() ?? unknown(id, 'the daemon stops', false);
   }
 

@@ -3,7 +3,7 @@
  * Nothing else makes a status.
  *
  *   defined ─► starting ─► running ─► stopping ─► stopped ─► starting …
- *                 │  ▲        │ ▲ silence, answer
+ *                 │  ▲        │ ▲ silence, answer                      running ◄─► paused; stopping ─► suspended ─► starting
  *                 ▼  │        ▼ │
  *               failed      unknown          any of them ─► failed or stopped when the VMM's end is proved
  */
@@ -40,7 +40,7 @@ export function found(before: MachineRecords, machine: Pick<RunningMachine, 'pro
   if (status === undefined) return before;
   const { bootId, pid, startTicks } = machine.process;
   const noAgent = before.run?.spec.boot.kind === 'disk';
-  const phase: MachinePhase = status.phase === 'starting' && noAgent ? 'running' : ['starting', 'running', 'stopping', 'unknown'].includes(status.phase) ? status.phase : 'starting';
+  const phase: MachinePhase = status.phase === 'starting' && noAgent ? 'running' : ['starting', 'running', 'paused', 'stopping', 'unknown'].includes(status.phase) ? status.phase : 'starting';
   // Found alive after its start seemed to have failed: it goes on as if it had not.
   const run = before.run === undefined ? undefined : { ...before.run, endedAt: null, end: null };
   return { run, status: { ...status, phase, process: { bootId, pid, startTicks }, accelerator: machine.accelerator, isolation: machine.isolation, startedBy: machine.startedBy ?? { way: 'cold', why: '' } } };
@@ -73,6 +73,24 @@ export function recovered(before: MachineRecords): MachineRecords {
   const { status } = before;
   if (status === undefined || status.phase !== 'unknown') return before;
   return { ...before, status: { ...status, phase: status.guest === null && before.run?.spec.boot.kind !== 'disk' ? 'starting' : 'running', why: '' } };
+}
+
+/** Its processors stand still, as wished. */
+export function paused(before: MachineRecords): MachineRecords {
+  const { status } = before;
+  return status === undefined ? before : { ...before, status: { ...status, phase: 'paused', why: '' } };
+}
+
+/** They go on, and the guest's clock is right. */
+export function resumed(before: MachineRecords): MachineRecords {
+  const { status } = before;
+  return status?.phase !== 'paused' ? before : { ...before, status: { ...status, phase: status.guest === null && before.run?.spec.boot.kind !== 'disk' ? 'starting' : 'running', why: '' } };
+}
+
+/** It could not be written down, and goes on. */
+export function notSuspended(before: MachineRecords, why: string): MachineRecords {
+  const { status } = before;
+  return status?.phase !== 'stopping' ? before : { ...before, status: { ...status, phase: 'running', why: why.slice(0, 1000) } };
 }
 
 export function stopping(before: MachineRecords, why: string): MachineRecords {
@@ -109,7 +127,7 @@ export function ended(before: MachineRecords, end: EndOfRun): MachineRecords {
 
 function wayOfEnding(phase: MachinePhase, end: EndOfRun): NonNullable<MachineRun['end']> {
   if (end.hostRebooted) return 'hostReboot';
-  if (end.spec === undefined || end.spec.wanted === 'stopped') return 'wished';
+  if (end.spec === undefined || end.spec.wanted === 'stopped' || (end.spec.wanted === 'suspended' && phase === 'stopping')) return 'wished';
   return phase === 'stopping' ? 'restart' : 'failure';
 }
 

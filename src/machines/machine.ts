@@ -32,7 +32,7 @@ export const machineSpecSchema = z.strictObject({
   scratchMiB: z.int().min(0).describe('size of the disk for containers\' writable layers; 0 for none'),
   disks: z.array(machineDiskSchema).describe('disks plugged in from the start; more come by attachDisk'),
   network: z.strictObject({ mac: z.string(), address: z.string() }).nullable(),
-  wanted: z.enum(['running', 'stopped']),
+  wanted: z.enum(['running', 'paused', 'suspended', 'stopped']),
   owner: z.string().nullable().describe('record key of what made it (`app/<id>`), null for one made by hand'),
   createdAt: z.int(),
   generation: z.int().describe('grows with every change of the spec'),
@@ -41,7 +41,7 @@ export const machineSpecSchema = z.strictObject({
 });
 export type MachineSpec = z.infer<typeof machineSpecSchema>;
 
-export const machinePhases = ['defined', 'starting', 'running', 'stopping', 'stopped', 'failed', 'unknown'] as const;
+export const machinePhases = ['defined', 'starting', 'running', 'paused', 'stopping', 'suspended', 'stopped', 'failed', 'unknown'] as const;
 export type MachinePhase = (typeof machinePhases)[number];
 
 export const machineStatusSchema = z.strictObject({
@@ -56,12 +56,15 @@ export const machineStatusSchema = z.strictObject({
   startedAt: z.int().nullable(),
   /** Milliseconds from start to the agent's answer. */
   bootMs: z.int().nullable(),
-  startedBy: z.strictObject({ way: z.enum(['cold', 'template']), why: z.string().describe('why it had to boot where clones are made') }).nullable().default(null).describe('how it came to run'),
+  startedBy: z.strictObject({ way: z.enum(['cold', 'template', 'suspended']), why: z.string().describe('why it had to boot where clones are made') }).nullable().default(null).describe('how it came to run'),
   exit: z.strictObject({ code: z.int().nullable(), signal: z.string().nullable(), at: z.int(), stderr: z.string() }).nullable(),
   restarts: z.int(),
   generation: z.int().describe('generation of the spec this status answers'),
 });
 export type MachineStatus = z.infer<typeof machineStatusSchema>;
+
+/** Whether its wish keeps memory of the host in use. */
+export const keepsMemory = (spec: Pick<MachineSpec, 'wanted'>): boolean => spec.wanted === 'running' || spec.wanted === 'paused';
 
 export const machineKey = (id: string): string => `machine/${id}`;
 export const machineStatusKey = (id: string): string => `machine-status/${id}`;

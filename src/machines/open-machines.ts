@@ -6,10 +6,10 @@ import type { Records, Store } from '#store';
 import { chooseEngine } from './choose-engine.ts';
 import type { Engine } from './engine.ts';
 import { keepProofs, type EngineProof } from './keep-proofs.ts';
-import type { EngineName, MachineSpec, MachineStatus } from './machine.ts';
+import { keepsMemory, type EngineName, type MachineSpec, type MachineStatus } from './machine.ts';
 import { machinePolicy, type MachinePolicy } from './machine-policy.ts';
 import { machineRecorder } from './machine-recorder.ts';
-import { notRunning, type MachineSession } from './machine-session.ts';
+import { isPaused, notRunning, type MachineSession } from './machine-session.ts';
 import { machineSessions } from './machine-sessions.ts';
 import type { Machines } from './machines.ts';
 import { machinesController } from './reconcile-machines.ts';
@@ -38,8 +38,10 @@ export interface OpenedMachines {
   proofs(only?: readonly EngineName[]): Promise<readonly EngineProof[]>;
   /** Those that are known without running a guest. */
   knownProofs(): Promise<readonly EngineProof[]>;
-  /** Sums over the machines wished running, for the pool. */
+  /** Sums over the machines wished running or paused, for the pool. */
   promised(): Promise<Promised>;
+  /** What is kept of a suspended machine: `why` it cannot go on, empty where it can; undefined where nothing is. */
+  suspended(machineId: string): Promise<{ readonly why: string } | undefined>;
   /** Ends the VMM at once, for `--force`; the controller does what the wish then says. Fine where none runs. */
   kill(machineId: string): Promise<void>;
   /** Lets go of everything; machines run on. Call after the controllers have stopped. */
@@ -67,6 +69,12 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     if (session !== undefined && session.exit === undefined) return session;
     throw await absence(machineId);
   }
+  /** Disks come and go with the guest's consent, which a paused one cannot give. */
+  async function movingOn(machineId: string): Promise<MachineSession> {
+    const session = await running(machineId);
+    if (session.seen().paused) throw isPaused((await recorder.specs.get(machineId))?.value.name ?? machineId);
+    return session;
+  }
   async function absence(machineId: string): Promise<StrataError> {
     const { spec, status } = await recorder.read(machineId);
     if (spec === undefined && status === undefined) return new StrataError(`there is no machine ${machineId}`, { code: 'machine.notFound', kind: 'notFound', advice: 'see `strata machine ls`' });
@@ -91,11 +99,11 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
       return session.agent(Math.max(0, until - clock.monotonic()));
     },
     async attachDisk(machineId, disk) {
-      const session = await running(machineId);
+      const session = await movingOn(machineId);
       await session.inTurn(() => session.machine.attachDisk(disk));
     },
     async detachDisk(machineId, serial) {
-      const session = await running(machineId);
+      const session = await movingOn(machineId);
       await session.inTurn(() => session.machine.detachDisk(serial));
     },
     openConsole: async (machineId) => (await running(machineId)).machine.openConsole(),
@@ -114,9 +122,13 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     knownProofs: async () => (await Promise.all(deps.engines.map((engine) => proofs.known(engine.name)))).flatMap((known) => known ?? []),
     controller: machinesController({ engines, network: deps.network, recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose }),
     async promised() {
-      const all = (await recorder.specs.list()).map((one) => one.value).filter((spec) => spec.wanted === 'running');
+      const all = (await recorder.specs.list()).map((one) => one.value).filter(keepsMemory);
       const sum = (of: (spec: MachineSpec) => number) => all.reduce((total, spec) => total + of(spec), 0);
       return { machines: all.length, processors: sum((spec) => spec.processors), memoryMiB: sum((spec) => spec.memoryMiB), diskBytes: sum((spec) => spec.scratchMiB * 1024 ** 2) };
+    },
+    async suspended(machineId) {
+      const { run } = await recorder.read(machineId);
+      return run === undefined ? undefined : engines.get(run.engine)?.suspended?.(run.spec);
     },
     async kill(machineId) {
       const session = sessions.get(machineId);

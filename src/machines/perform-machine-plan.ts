@@ -2,7 +2,7 @@
  * Carries out the operations of a machine's plan. Each is idempotent and says what undoes it; the driver of
  * plans puts a crash point before and after each.
  */
-import { asStrataError, StrataError, type Clock, type Log, type ProcessIdentity } from '#base';
+import { asStrataError, failpoint, StrataError, type Clock, type Log, type ProcessIdentity } from '#base';
 import type { HostNetwork } from '#pool';
 import type { GenerationGuard, OperationPerformer } from '#reconcile';
 import type { Engine, RunningMachine } from './engine.ts';
@@ -56,6 +56,37 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
         }
       },
       undo: kill,
+    },
+    // A session that is gone meanwhile has nothing to pause; the next round sees why.
+    'machine.pause': {
+      async perform() {
+        const session = sessions.get(id);
+        if (session === undefined || spec === undefined) return;
+        await deps.guard.admit(recorder.specs.key(id), spec.generation);
+        await session.pause();
+        failpoint('machines.afterPause');
+        await recorder.change(id, states.paused);
+      },
+    },
+    'machine.resume': {
+      async perform() {
+        await sessions.get(id)?.resume();
+        failpoint('machines.afterResume');
+        await recorder.change(id, states.resumed);
+      },
+    },
+    'machine.suspend': {
+      async perform() {
+        const session = sessions.get(id);
+        if (session === undefined || spec === undefined) return;
+        await deps.guard.admit(recorder.specs.key(id), spec.generation);
+        await recorder.change(id, (before) => states.stopping(before, 'it is being suspended'));
+        await session.suspend().catch(async (thrown: unknown) => {
+          const error = asStrataError(thrown, `suspending machine ${spec.name}`);
+          await recorder.change(id, (before) => states.notSuspended(before, error.message));
+          throw error;
+        });
+      },
     },
     'machine.powerOff': {
       async perform() {

@@ -24,9 +24,13 @@ const started = states.found(states.starting(none, spec, 'qemu', 1000), { proces
 const running = states.answered(started, hello, 3000);
 const exit = { code: null, signal: 'SIGKILL', stderr: '', at: 5000 };
 const dead = states.ended(running, { exit, spec, hostRebooted: false, now: 5000, policy });
-const up = (change: Partial<VmmRunning> = {}): VmmSeen => ({ state: 'running', agent: 'ready', knownMs: 5000, trouble: null, stoppingMs: null, ...change });
+const up = (change: Partial<VmmRunning> = {}): VmmSeen => ({ state: 'running', agent: 'ready', knownMs: 5000, paused: false, trouble: null, stoppingMs: null, ...change });
 const seen = (change: Partial<MachineSeen>): MachineSeen => ({ spec, status: undefined, run: undefined, vmm: { state: 'none' }, engine, now: 10_000, ...change });
 const stopped = { ...spec, wanted: 'stopped' as const };
+const paused = { ...spec, wanted: 'paused' as const };
+const suspended = { ...spec, wanted: 'suspended' as const };
+const still = states.paused(running);
+const writtenDown = states.ended(states.stopping(running, 'it is being suspended'), { exit: { ...exit, code: 0, signal: null }, spec: suspended, hostRebooted: false, now: 5000, policy });
 
 test('[M17] the status says how its machine came to run, and why so, as long as it runs', () => {
   deepEqual([started.status?.startedBy, running.status?.startedBy], [{ way: 'cold', why: '' }, { way: 'cold', why: '' }]);
@@ -53,6 +57,22 @@ const table: readonly (readonly [string, MachineSeen, readonly string[]])[] = [
   ['powers off', seen({ ...running, spec: stopped, vmm: up({ stoppingMs: 100 }) }), []],
   ['does not power off', seen({ ...running, spec: stopped, vmm: up({ stoppingMs: policy.stopGraceMs }) }), ['kill']],
   ['a disk of its own to be stopped', seen({ ...running, spec: stopped, vmm: up({ agent: 'none' }) }), ['powerOff']],
+  ['to be paused', seen({ ...running, spec: paused, vmm: up() }), ['pause']],
+  ['to be paused while it boots', seen({ ...started, spec: paused, vmm: up({ agent: 'awaited' }) }), []],
+  ['to be paused, silent', seen({ ...running, spec: paused, vmm: up({ trouble: { what: 'vmm', forMs: 1, why: 'silent' } }) }), []],
+  ['is paused', seen({ ...still, spec: paused, vmm: up({ paused: true }) }), []],
+  ['is paused, its line not open', seen({ ...still, spec: paused, vmm: up({ paused: true, agent: 'awaited', knownMs: 1e9 }) }), []],
+  ['to go on', seen({ ...still, vmm: up({ paused: true }) }), ['resume']],
+  ['paused, to be stopped', seen({ ...still, spec: stopped, vmm: up({ paused: true }) }), ['resume']],
+  ['paused, deleted', seen({ ...still, spec: undefined, vmm: up({ paused: true }) }), ['resume']],
+  ['paused, restart asked', seen({ ...still, spec: { ...spec, restartToken: 'a' }, vmm: up({ paused: true }) }), ['resume']],
+  ['paused, and its VMM is gone', seen({ ...dead, spec: paused, now: 6000 }), []],
+  ['to be suspended', seen({ ...running, spec: suspended, vmm: up() }), ['suspend']],
+  ['to be suspended while it boots', seen({ ...started, spec: suspended, vmm: up({ agent: 'awaited' }) }), []],
+  ['to be suspended while it is paused', seen({ ...still, spec: suspended, vmm: up({ paused: true }) }), ['suspend']],
+  ['suspended', seen({ ...writtenDown, spec: suspended, suspended: { why: '' } }), []],
+  ['suspended, to go on', seen({ ...writtenDown }), ['ensureTap', 'start']],
+  ['suspended, deleted', seen({ ...writtenDown, spec: undefined }), ['erase', 'removeTap', 'forget']],
   ['restart asked', seen({ ...running, spec: { ...spec, restartToken: 'a' }, vmm: up() }), ['powerOff']],
   ['restart asked while its pause is not over', seen({ ...dead, now: 5500, spec: { ...spec, restartToken: 'a' } }), ['ensureTap', 'start']],
   ['hung', seen({ ...running, vmm: up({ trouble: { what: 'vmm', forMs: 1000, why: 'silent' } }) }), []],
@@ -76,11 +96,39 @@ for (const [what, one, kinds] of table) {
   });
 }
 
+test('[M18] a machine that is paused is settled as such, whatever its last daemon wrote; one that goes on, too', () => {
+  equal(planMachine(id, seen({ ...running, spec: paused, vmm: up({ paused: true }) }), policy).settle?.phase, 'paused');
+  equal(planMachine(id, seen({ ...still, vmm: up() }), policy).settle?.phase, 'running');
+  equal(planMachine(id, seen({ ...still, vmm: up({ agent: 'awaited' }) }), policy).settle, null, 'its clock may be wrong still');
+  deepEqual([states.found(still, { process, accelerator: 'tcg', isolation: 'emulated' }).status?.phase, states.resumed(still).status?.phase], ['paused', 'running']);
+  const gone = states.ended(still, { exit, spec: paused, hostRebooted: false, now: 5000, policy });
+  const settled = planMachine(id, seen({ ...gone, spec: paused, now: 1e9 }), policy).settle;
+  deepEqual(settled, { phase: 'failed', why: 'its VMM was ended by SIGKILL' }, 'to boot it is another wish');
+});
+
+test('[M29] one wished suspended is settled by what is kept of it, and a wish to run starts it without a pause', () => {
+  const settled = (kept: MachineSeen['suspended'], records: states.MachineRecords = writtenDown) => planMachine(id, seen({ ...records, spec: suspended, suspended: kept }), policy).settle;
+  deepEqual(settled({ why: '' }), { phase: 'suspended', why: '' });
+  deepEqual(settled({ why: 'its disk is gone' }), { phase: 'suspended', why: 'its disk is gone' });
+  deepEqual(settled(undefined), { phase: 'failed', why: 'its VMM ended before its memory was written down' });
+  const crashed = states.ended(running, { exit, spec: suspended, hostRebooted: false, now: 5000, policy });
+  deepEqual(settled(undefined, crashed), { phase: 'failed', why: 'its VMM was ended by SIGKILL' });
+  deepEqual([writtenDown.run?.end, writtenDown.run?.failures, states.starting(writtenDown, spec, 'qemu', 6000).run?.restarts], ['wished', 0, 0]);
+  const goesOn = states.notSuspended(states.stopping(running, 'it is being suspended'), 'the disk is full');
+  deepEqual([goesOn.status?.phase, goesOn.status?.why], ['running', 'the disk is full']);
+  const suspend = planMachine(id, seen({ ...running, spec: suspended, vmm: up() }), policy);
+  throws(() => checkMachinePlan(suspend, seen({ ...running, vmm: up() })), { code: 'machine.badPlan' });
+});
+
 test('[M11] a plan that would break an invariant is refused before anything is done', () => {
   const start = planMachine(id, seen({}), policy);
   throws(() => checkMachinePlan(start, seen({ ...running, vmm: up() })), { code: 'machine.badPlan' });
   throws(() => checkMachinePlan(start, seen({ vmm: { state: 'unknown', why: '', forMs: 0, canEnd: true } })), { code: 'machine.badPlan' });
   throws(() => checkMachinePlan(start, seen({ spec: stopped })), { code: 'machine.badPlan' });
+  throws(() => checkMachinePlan(start, seen({ spec: paused })), { code: 'machine.badPlan' });
+  const pause = planMachine(id, seen({ ...running, spec: paused, vmm: up() }), policy);
+  throws(() => checkMachinePlan(pause, seen({ ...running, vmm: up() })), { code: 'machine.badPlan' });
+  throws(() => checkMachinePlan(pause, seen({ ...dead, spec: paused })), { code: 'machine.badPlan' });
   const removal = planMachine(id, seen({ ...dead, spec: undefined }), policy);
   throws(() => checkMachinePlan(removal, seen({ ...running, spec: undefined, vmm: up() })), { code: 'machine.badPlan' });
   throws(() => checkMachinePlan(removal, seen({ ...dead })), { code: 'machine.badPlan' });
@@ -102,7 +150,7 @@ test('[M12] the pause doubles from one second to five minutes, and is forgotten 
 });
 
 test('[M13] auto takes the first engine that can; a refusal names each engine and why', () => {
-  const qemu: EngineCapabilities = { name: 'qemu', architectures: ['x86_64', 'aarch64'], hotplugDisks: true, maxDisks: 20, maxProcessors: 8, ownDisks: true, pause: false, snapshot: false };
+  const qemu: EngineCapabilities = { name: 'qemu', architectures: ['x86_64', 'aarch64'], hotplugDisks: true, maxDisks: 20, maxProcessors: 8, ownDisks: true, pause: false, suspend: false, snapshot: false };
   const uml: EngineCapabilities = { ...qemu, name: 'uml', architectures: ['x86_64'], maxProcessors: 1, ownDisks: false };
   const both = [{ capabilities: qemu, proofs: undefined }, { capabilities: uml, proofs: undefined }];
   equal(chooseEngine(spec, both).chosen, 'qemu');
@@ -116,7 +164,7 @@ test('[M13] auto takes the first engine that can; a refusal names each engine an
 });
 
 /** What may happen between two looks. */
-const event = fc.constantFrom('look', 'look', 'look', 'die', 'hang', 'heal', 'daemonDies', 'wishStopped', 'wishRunning', 'restart', 'delete', 'unreachable', 'time', 'answer');
+const event = fc.constantFrom('look', 'look', 'look', 'die', 'hang', 'heal', 'daemonDies', 'wishStopped', 'wishRunning', 'wishPaused', 'restart', 'delete', 'unreachable', 'time', 'answer');
 
 test('[M14] whatever happens: never a start without a proved end before it, and it converges', () => {
   fc.assert(fc.property(fc.array(event, { maxLength: 80 }), (events) => {
@@ -126,7 +174,9 @@ test('[M14] whatever happens: never a start without a proved end before it, and 
     for (let round = 0; round < 60; round += 1) { world.happen('time'); world.happen('answer'); world.happen('look'); }
     equal(world.doubleStarts, 0);
     if (world.spec === undefined) deepEqual([world.alive, world.records.run, world.records.status, world.erased], [false, undefined, undefined, true]);
-    else equal(world.alive, world.spec.wanted === 'running', JSON.stringify(world.records.status));
+    else if (world.spec.wanted === 'paused') equal(world.paused, world.alive, JSON.stringify(world.records.status));
+    else deepEqual([world.alive, world.paused], [world.spec.wanted === 'running', false], JSON.stringify(world.records.status));
+    if (world.alive) equal(world.records.status?.phase, world.spec?.wanted);
     if (world.alive) equal(world.records.run?.restartToken, world.spec?.restartToken ?? null);
   }), { numRuns: 500 });
 });
@@ -140,6 +190,7 @@ class PlannedWorld {
   erased = true;
   #now = 1000;
   #answers = false;
+  paused = false;
   #known = false;
   #trouble = false;
   #troubleSince = 0;
@@ -155,9 +206,10 @@ class PlannedWorld {
     else if (what === 'daemonDies') { this.#known = false; this.#stoppingSince = null; }
     else if (what === 'unreachable') { this.#reachable = false; this.#troubleSince = this.#now; }
     else if (what === 'time') this.#now += 120_000;
-    else if (what === 'answer' && this.alive && this.#known) { this.#answers = true; this.records = states.answered(this.records, hello, this.#now); }
+    else if (what === 'answer' && this.alive && this.#known && !this.paused) { this.#answers = true; this.records = states.answered(this.records, hello, this.#now); }
     else if (this.spec !== undefined) {
       if (what === 'wishStopped') this.spec = { ...this.spec, wanted: 'stopped' };
+      else if (what === 'wishPaused') this.spec = { ...this.spec, wanted: 'paused' };
       else if (what === 'wishRunning') this.spec = { ...this.spec, wanted: 'running' };
       else if (what === 'restart') { this.#token += 1; this.spec = { ...this.spec, restartToken: String(this.#token) }; }
       else if (what === 'delete') this.spec = undefined;
@@ -168,6 +220,7 @@ class PlannedWorld {
   #die(): void {
     if (!this.alive) return;
     this.alive = false;
+    this.paused = false;
     this.#answers = false;
     this.#trouble = false;
     this.#stoppingSince = null;
@@ -183,8 +236,8 @@ class PlannedWorld {
     if (!this.#known && !this.#reachable) return { state: 'unknown', why: '?', forMs: this.#now - this.#troubleSince, canEnd: true };
     if (!this.#known) { this.#known = true; this.records = states.found(this.records, { process, accelerator: 'tcg', isolation: 'emulated' }); }
     return {
-      state: 'running', agent: this.#answers ? 'ready' : 'awaited', knownMs: this.#answers ? 1 : 0,
-      trouble: this.#trouble ? { what: 'vmm', forMs: this.#now - this.#troubleSince, why: 'silent' } : null, stoppingMs: this.#stoppingSince === null ? null : this.#now - this.#stoppingSince,
+      state: 'running', agent: this.#answers ? 'ready' : 'awaited', knownMs: this.#answers ? 1 : 0, paused: this.paused,
+      trouble: this.#trouble && !this.paused ? { what: 'vmm', forMs: this.#now - this.#troubleSince, why: 'silent' } : null, stoppingMs: this.#stoppingSince === null ? null : this.#now - this.#stoppingSince,
     };
   }
   #look(): void {
@@ -198,7 +251,9 @@ class PlannedWorld {
         if (this.alive) this.doubleStarts += 1;
         this.records = states.found(states.starting(this.records, this.spec, 'qemu', this.#now), { process, accelerator: 'tcg', isolation: 'emulated' });
         this.alive = true; this.#known = true; this.erased = false; this.#answers = false; this.#stoppingSince = null; this.#trouble = false;
-      } else if (kind === 'machine.powerOff') { this.#stoppingSince ??= this.#now; this.records = states.stopping(this.records, ''); }
+      } else if (kind === 'machine.pause') { this.paused = true; this.records = states.paused(this.records); }
+      else if (kind === 'machine.resume') { this.paused = false; this.records = states.resumed(this.records); }
+      else if (kind === 'machine.powerOff') { this.#stoppingSince ??= this.#now; this.records = states.stopping(this.records, ''); }
       else if (kind === 'machine.kill' || kind === 'machine.endProcess') this.#die();
       else if (kind === 'machine.erase') this.erased = true;
       else if (kind === 'machine.forget') this.records = none;

@@ -5,6 +5,7 @@
  *   nothing runs, wish deleted        ─► erase ─► remove tap ─► forget
  *   runs, to be gone or restarted     ─► power off (grace) ─► kill; the next round sees the end and goes on
  *   runs, silent for too long         ─► kill; never a start beside it
+ *   runs, wished paused, or back      ─► pause, resume; suspend; a paused one is resumed before it is powered off, and its silence is nothing
  *   lives but cannot be reached       ─► look again; end the process when the policy's time is over
  */
 import type { MachinePhase, MachineSpec, MachineStatus } from './machine.ts';
@@ -22,6 +23,7 @@ export interface VmmRunning {
   readonly state: 'running';
   /** 'none': a guest without our agent. */
   readonly agent: 'awaited' | 'ready' | 'none';
+  readonly paused: boolean;
   readonly trouble: { readonly what: 'vmm' | 'agent'; readonly forMs: number; readonly why: string } | null;
   /** Since this daemon started or found it. */
   readonly knownMs: number;
@@ -36,10 +38,12 @@ export interface MachineSeen {
   readonly run: MachineRun | undefined;
   readonly vmm: VmmSeen;
   readonly engine: EngineChoice;
+  /** What is kept of one that is wished suspended and does not run. */
+  readonly suspended?: { readonly why: string } | undefined;
   readonly now: number;
 }
 
-export type MachineOperationKind = 'machine.ensureTap' | 'machine.start' | 'machine.powerOff' | 'machine.kill' | 'machine.endProcess' | 'machine.erase' | 'machine.removeTap' | 'machine.forget';
+export type MachineOperationKind = 'machine.ensureTap' | 'machine.start' | 'machine.pause' | 'machine.resume' | 'machine.suspend' | 'machine.powerOff' | 'machine.kill' | 'machine.endProcess' | 'machine.erase' | 'machine.removeTap' | 'machine.forget';
 export interface MachineOperation { readonly kind: MachineOperationKind; readonly subject: string; readonly summary: string }
 
 export interface MachinePlan {
@@ -62,9 +66,12 @@ export function planMachine(id: string, seen: MachineSeen, policy: MachinePolicy
   }
 }
 
-function planStart(id: string, { spec, status, run, engine, now }: MachineSeen, policy: MachinePolicy): MachinePlan {
+function planStart(id: string, { spec, status, run, engine, suspended, now }: MachineSeen, policy: MachinePolicy): MachinePlan {
   if (spec === undefined) return planRemoval(id, status, run);
   if (spec.wanted === 'stopped') return { ...idle, settle: { phase: run === undefined ? 'defined' : 'stopped', why: '' } };
+  if (spec.wanted === 'suspended') return { ...idle, settle: settledSuspended(status, run, suspended) };
+  // Its memory is gone. What it was paused in cannot come back, and to boot it is another wish.
+  if (spec.wanted === 'paused') return { ...idle, settle: { phase: status?.phase === 'failed' ? 'failed' : 'stopped', why: status?.why ?? '' } };
   if (engine.chosen === null) {
     const why = engine.refusals.map((one) => `${one.engine}: ${one.why}`).join('; ') || 'this host has no engine';
     return { operations: [], waitingOn: [{ kind: 'engine', subject: `machine/${id}`, why }], againAfterMs: 30_000, settle: { phase: 'failed', why: `no engine can run it: ${why}` } };
@@ -77,6 +84,13 @@ function planStart(id: string, { spec, status, run, engine, now }: MachineSeen, 
   return { ...idle, operations: [...tap, operation('machine.start', id, `start machine ${spec.name} (${spec.memoryMiB} MiB, ${spec.processors} ${spec.processors === 1 ? 'processor' : 'processors'}, ${spec.architecture})`)] };
 }
 
+/** What became of it, by what is kept. */
+function settledSuspended(status: MachineStatus | undefined, run: MachineRun | undefined, suspended: MachineSeen['suspended']): NonNullable<MachinePlan['settle']> {
+  if (suspended !== undefined) return { phase: 'suspended', why: suspended.why };
+  if (status?.phase === 'failed') return { phase: 'failed', why: status.why };
+  return { phase: run === undefined ? 'defined' : 'failed', why: run === undefined ? '' : 'its VMM ended before its memory was written down' };
+}
+
 function planRemoval(id: string, status: MachineStatus | undefined, run: MachineRun | undefined): MachinePlan {
   if (status === undefined && run === undefined) return idle;
   const traces = run === undefined ? [] : [operation('machine.erase', id, `remove what is left of machine ${run.spec.name}`), operation('machine.removeTap', id, `remove the network interface of machine ${run.spec.name}`)];
@@ -87,6 +101,8 @@ function planRunning(id: string, seen: MachineSeen, vmm: VmmRunning, policy: Mac
   const { spec, run } = seen;
   const name = spec?.name ?? run?.spec.name ?? id;
   if (spec === undefined || spec.wanted === 'stopped' || restartAsked(spec, run)) return planStop(id, name, run, vmm, policy);
+  if (vmm.paused && spec.wanted === 'suspended') return planReady(id, spec, seen.status, vmm);
+  if (vmm.paused) return spec.wanted === 'paused' ? { ...idle, settle: { phase: 'paused', why: '' } } : one('machine.resume', id, `let machine ${name} go on`);
   if (vmm.trouble !== null) {
     const limit = vmm.trouble.what === 'vmm' ? policy.hungLimitMs : policy.silentLimitMs;
     if (vmm.trouble.forMs >= limit) return one('machine.kill', id, `kill machine ${name}, silent for ${Math.round(vmm.trouble.forMs / 1000)} s`);
@@ -97,6 +113,15 @@ function planRunning(id: string, seen: MachineSeen, vmm: VmmRunning, policy: Mac
     if (left <= 0) return one('machine.kill', id, `kill machine ${name}, whose guest did not answer within ${Math.round(policy.bootLimitMs / 1000)} s of its start`);
     return { operations: [], waitingOn: [{ kind: 'guest', subject: `machine/${id}`, why: 'it boots' }], againAfterMs: left, settle: null };
   }
+  return planReady(id, spec, seen.status, vmm);
+}
+
+/** Its guest is up. */
+function planReady(id: string, spec: MachineSpec, status: MachineStatus | undefined, vmm: VmmRunning): MachinePlan {
+  if (spec.wanted === 'paused') return one('machine.pause', id, `pause machine ${spec.name}`);
+  if (spec.wanted === 'suspended') return one('machine.suspend', id, `write the memory of machine ${spec.name} down and end its VMM`);
+  // A daemon that ended right after it had let it go on did not say so.
+  if (status?.phase === 'paused' && vmm.agent !== 'awaited') return { ...idle, settle: { phase: 'running', why: '' } };
   return idle;
 }
 
@@ -107,6 +132,7 @@ function planStop(id: string, name: string, run: MachineRun | undefined, vmm: Vm
     return { operations: [], waitingOn: [{ kind: 'guest', subject: `machine/${id}`, why: 'it powers off' }], againAfterMs: policy.stopGraceMs - vmm.stoppingMs, settle: null };
   }
   if (vmm.trouble !== null) return kill(', which does not answer');
+  if (vmm.paused) return { ...one('machine.resume', id, `let machine ${name} go on, to be powered off`), againAfterMs: 0 };
   if (vmm.agent === 'awaited') {
     if (run === undefined || run.answeredAt === null) return kill(', which still boots');
     return { operations: [], waitingOn: [{ kind: 'guest', subject: `machine/${id}`, why: 'the line to its agent is being opened' }], againAfterMs: lookAgainMs, settle: null };
@@ -115,7 +141,7 @@ function planStop(id: string, name: string, run: MachineRun | undefined, vmm: Vm
 }
 
 function planUnreachable(id: string, { spec, run }: MachineSeen, vmm: Extract<VmmSeen, { state: 'unknown' }>, policy: MachinePolicy): MachinePlan {
-  const keep = spec !== undefined && spec.wanted === 'running' && !restartAsked(spec, run);
+  const keep = spec !== undefined && spec.wanted !== 'stopped' && !restartAsked(spec, run);
   const limit = keep ? policy.hungLimitMs : policy.unreachableGraceMs;
   const settle = { phase: 'unknown' as const, why: vmm.why };
   if (vmm.canEnd && vmm.forMs >= limit) return { operations: [operation('machine.endProcess', id, `end the process of machine ${spec?.name ?? id}, which cannot be reached`)], waitingOn: [], againAfterMs: lookAgainMs, settle };

@@ -1,6 +1,7 @@
 /** The machines controller on the fake engine: real store, real driver, real guest protocol. */
 import { deepEqual, equal, notEqual, ok, rejects } from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { waitUntil } from '#base';
 import { openTestHost, statusOf, testMachine } from './testing/test-daemon.ts';
 
 const host = await openTestHost();
@@ -93,6 +94,105 @@ test('[M6] a new restart token is one restart', async () => {
   daemon.run.wake('machines', spec.id);
   await statusOf(daemon, spec.id, 'running');
   equal(host.world.starts.get(spec.id), 2);
+});
+
+test('[M18] paused it stands still, is not called silent, refuses what needs its guest, and goes on with its clock right', async () => {
+  const spec = testMachine();
+  await daemon.specs.put(spec.id, spec);
+  const first = await statusOf(daemon, spec.id, 'running');
+  const agent = await daemon.machines.agent(spec.id);
+  const promised = await daemon.promised();
+  await daemon.specs.put(spec.id, { ...spec, wanted: 'paused', generation: 2 });
+  const paused = await statusOf(daemon, spec.id, 'paused');
+  deepEqual([paused.why, paused.process, paused.guest], ['', first.process, first.guest]);
+  equal(host.world.vmms.get(spec.id)?.paused, true);
+  deepEqual(await daemon.promised(), promised);
+  const refusal = { code: 'machine.paused', kind: 'unavailable' };
+  await rejects(daemon.machines.agent(spec.id), refusal);
+  await rejects(daemon.machines.attachDisk(spec.id, { serial: 'd', path: '/dev/null', format: 'raw', readOnly: true }), refusal);
+  await rejects(daemon.machines.detachDisk(spec.id, 'd'), refusal);
+  // Longer than a silent guest or VMM would be let live.
+  const until = performance.now() + 1500;
+  await waitUntil(async () => {
+    equal((await daemon.statuses.get(spec.id))?.value.phase, 'paused');
+    return performance.now() > until;
+  }, { what: 'time passes', limitMs: 5000, everyMs: 50 });
+  await daemon.specs.put(spec.id, { ...spec, wanted: 'paused', generation: 3 });
+  await statusOf(daemon, spec.id, (status) => status?.phase === 'paused' && status.generation === 3);
+  await daemon.specs.put(spec.id, { ...spec, generation: 4 });
+  const again = await statusOf(daemon, spec.id, 'running');
+  deepEqual([again.process, again.guest, again.restarts, again.startedAt], [first.process, first.guest, 0, first.startedAt]);
+  const configured = host.world.vmms.get(spec.id)?.guest?.configured ?? [];
+  equal(configured.length, 2);
+  ok(Math.abs((configured[1]?.timeMs ?? 0) - Date.now()) < 2000);
+  equal(await daemon.machines.agent(spec.id), agent, 'its line stayed open');
+  ok((await agent.call('ping', {})).uptimeMs >= 0);
+});
+
+test('[M19] a paused machine is stopped, restarted and removed; one that died is told, and booted by another wish', async () => {
+  const [stops, restarts, goes, dies] = [testMachine(), testMachine(), testMachine(), testMachine()];
+  const all = [stops, restarts, goes, dies];
+  for (const spec of all) await daemon.specs.put(spec.id, spec);
+  for (const spec of all) await statusOf(daemon, spec.id, 'running');
+  for (const spec of all) await daemon.specs.put(spec.id, { ...spec, wanted: 'paused', generation: 2 });
+  for (const spec of all) await statusOf(daemon, spec.id, 'paused');
+  await daemon.specs.put(stops.id, { ...stops, wanted: 'stopped', generation: 3 });
+  const stopped = await statusOf(daemon, stops.id, 'stopped');
+  deepEqual([stopped.exit?.code, stopped.exit?.signal], [0, null], 'its guest switched itself off');
+  await daemon.specs.put(restarts.id, { ...restarts, restartToken: 'r', generation: 3 });
+  await statusOf(daemon, restarts.id, (status) => status?.phase === 'running' && status.restarts === 1);
+  await daemon.specs.delete(goes.id);
+  await statusOf(daemon, goes.id, (status) => status === undefined);
+  equal(host.world.vmms.has(goes.id), false);
+  host.world.end(dies.id, { signal: 'SIGKILL' });
+  const failed = await statusOf(daemon, dies.id, 'failed');
+  equal(failed.why, 'its VMM was ended by SIGKILL');
+  daemon.run.wake('machines', dies.id);
+  await daemon.specs.put(dies.id, { ...dies, wanted: 'paused', generation: 3 });
+  await statusOf(daemon, dies.id, (status) => status?.phase === 'failed' && status.generation === 3);
+  equal(host.world.starts.get(dies.id), 1);
+  await daemon.specs.put(dies.id, { ...dies, generation: 4 });
+  await statusOf(daemon, dies.id, 'running');
+});
+
+test('[M29] suspended it has no VMM and no promise of memory, also for a later daemon, and goes on as the guest it was', async () => {
+  const spec = testMachine();
+  await daemon.specs.put(spec.id, spec);
+  const first = await statusOf(daemon, spec.id, 'running');
+  const promised = await daemon.promised();
+  await daemon.specs.put(spec.id, { ...spec, wanted: 'suspended', generation: 2 });
+  const suspended = await statusOf(daemon, spec.id, 'suspended');
+  deepEqual([suspended.why, suspended.process, suspended.exit?.code], ['', null, 0]);
+  equal(host.world.suspensions.get(spec.id), 1, 'not again before its end is noticed');
+  equal(promised.memoryMiB - (await daemon.promised()).memoryMiB, spec.memoryMiB);
+  deepEqual(await daemon.suspended(spec.id), { why: '' });
+  await rejects(daemon.machines.agent(spec.id, { timeoutMs: 1000 }), { code: 'machine.notRunning' });
+  await daemon.specs.put(spec.id, { ...spec, generation: 3 });
+  const again = await statusOf(daemon, spec.id, 'running');
+  deepEqual([again.guest, again.startedBy, again.restarts], [first.guest, { way: 'suspended', why: '' }, 0]);
+  equal(host.world.vmms.get(spec.id)?.guest?.configured.length, 2, 'its clock was set');
+  equal(await daemon.suspended(spec.id), undefined);
+  ok((await (await daemon.machines.agent(spec.id)).call('ping', {})).uptimeMs >= 0);
+  await daemon.specs.put(spec.id, { ...spec, wanted: 'paused', generation: 4 });
+  await statusOf(daemon, spec.id, 'paused');
+  await daemon.specs.put(spec.id, { ...spec, wanted: 'suspended', generation: 5 });
+  await statusOf(daemon, spec.id, 'suspended');
+  await daemon.specs.delete(spec.id);
+  await statusOf(daemon, spec.id, (status) => status === undefined);
+  equal(host.world.isSuspended(spec.id), false);
+});
+
+test('[M29] one that cannot be written down runs on, and says why', async () => {
+  const spec = testMachine({ name: 'full-disk-one' });
+  await daemon.specs.put(spec.id, spec);
+  const first = await statusOf(daemon, spec.id, 'running');
+  await daemon.specs.put(spec.id, { ...spec, wanted: 'suspended', generation: 2 });
+  const told = await statusOf(daemon, spec.id, (status) => status?.phase === 'running' && status.why.includes('no space'));
+  deepEqual(told.process, first.process);
+  await daemon.specs.put(spec.id, { ...spec, generation: 3 });
+  await statusOf(daemon, spec.id, 'running');
+  ok((await (await daemon.machines.agent(spec.id)).call('ping', {})).uptimeMs >= 0);
+  equal(host.world.vmms.get(spec.id)?.paused, false);
 });
 
 test('[M7] a hung VMM is unknown with its reason, never doubled, and goes on where it answers in time', async () => {

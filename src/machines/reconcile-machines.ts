@@ -51,5 +51,6 @@ async function observeMachine(deps: MachineControllerDeps, id: string): Promise<
   // Looking may have proved and recorded an end.
   const { spec, status, run } = await deps.recorder.read(id);
   const engine: EngineChoice = spec?.wanted === 'running' && vmm.state === 'none' ? await deps.choose(spec) : { chosen: null, refusals: [] };
-  return { spec, status, run, vmm, engine, now: deps.clock.now() };
+  const suspended = spec?.wanted === 'suspended' && vmm.state === 'none' && run !== undefined ? await deps.engines.get(run.engine)?.suspended?.(run.spec) : undefined;
+  return { spec, status, run, vmm, engine, suspended, now: deps.clock.now() };
 }

@@ -14,6 +14,11 @@ import { showMachine } from './show-machine.ts';
 
 interface Found { readonly entry: RecordEntry<MachineSpec>; readonly status: MachineStatus | undefined }
 
+function adviceFor(action: MachineAction, { entry, status }: Found): string {
+  const { name } = entry.value;
+  return (status?.phase === 'paused' || status?.phase === 'suspended') && action !== 'remove' ? `let it go on with \`strata machine resume ${name}\`` : `see \`strata machine inspect ${name}\``;
+}
+
 /** What a machine's disks may take at once; they grow as they are written. */
 const diskBytesNow = 1024 ** 3;
 /** Less than a client waits for an answer. */
@@ -39,8 +44,15 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
   }
 
   function permit(action: MachineAction, found: Found): void {
-    const permission = permissionOf(action, found.status?.phase ?? 'defined');
-    if (!permission.permitted) throw new StrataError(`machine ${found.entry.value.name}: ${permission.reason}`, { code: 'machine.notPermitted', kind: 'refused', advice: `see \`strata machine inspect ${found.entry.value.name}\`` });
+    const permission = permissionOf(action, found.status?.phase ?? 'defined', found.status?.engine ?? null);
+    if (!permission.permitted) throw new StrataError(`machine ${found.entry.value.name}: ${permission.reason}`, { code: 'machine.notPermitted', kind: 'refused', advice: adviceFor(action, found) });
+  }
+
+  /** Whoever asks to go on does not ask for a boot, which would drop what was in memory. */
+  async function refuseLost({ entry }: Found): Promise<void> {
+    const kept = await layers.machines.suspended(entry.id);
+    const { name } = entry.value;
+    if (kept?.why !== '') throw new StrataError(`machine ${name} cannot go on from where it was suspended: ${kept?.why ?? 'nothing of it is kept'}`, { code: 'machine.suspendedLost', kind: 'refused', advice: `\`strata machine start ${name}\` boots it, and drops what it had in memory` });
   }
 
   /** The wish as changed, unless somebody changed it since the caller looked. */
@@ -107,6 +119,28 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       const changed = await change(found, options, { wanted: 'running', restartToken: newId('operation', layers.dice) });
       if (options.force) await layers.machines.kill(found.entry.id);
       return changed;
+    },
+    async pause(handle, options) {
+      const found = await find(handle);
+      if (found.entry.value.wanted === 'paused' && found.status?.phase === 'paused') return view(found);
+      permit('pause', found);
+      return change(found, options, { wanted: 'paused' });
+    },
+    async suspend(handle, options) {
+      const found = await find(handle);
+      const { value } = found.entry;
+      if (value.wanted === 'suspended' && found.status?.phase === 'suspended') return view(found);
+      permit('suspend', found);
+      if (value.owner !== null) throw new StrataError(`machine ${value.name} belongs to ${value.owner}, whose volumes another machine could write to while this one has them half in memory`, { code: 'machine.owned', kind: 'refused', advice: 'pause it, or take the app down' });
+      if (value.boot.kind === 'disk') throw new StrataError(`machine ${value.name} boots a disk of its own; only machines of the guest OS are suspended so far`, { code: 'machine.notPermitted', kind: 'refused', advice: 'pause it' });
+      return change(found, options, { wanted: 'suspended' });
+    },
+    async resume(handle, options) {
+      const found = await find(handle);
+      if (found.entry.value.wanted === 'running' && found.status?.phase === 'running') return view(found);
+      permit('resume', found);
+      if (found.status?.phase === 'suspended') await refuseLost(found);
+      return change(found, options, { wanted: 'running' });
     },
     async logs(handle, query, signal): Promise<AsyncIterable<ConsoleLine>> {
       const { entry } = await find(handle);

@@ -25,6 +25,6 @@ export function showMachine({ spec, revision, status, hostName, app }: MachineVi
     restarts: status?.restarts ?? 0,
     exit: status?.exit === undefined || status.exit === null ? null : { code: status.exit.code, signal: status.exit.signal, at: timeOf(status.exit.at), stderr: status.exit.stderr },
     bootMs: status?.bootMs ?? null, startedBy: status?.startedBy ?? null, startedAt: timeOrNull(status?.startedAt), createdAt: timeOf(spec.createdAt),
-    actions: permissionsIn(phase), revision,
+    actions: permissionsIn(phase, status?.engine ?? null), revision,
   };
 }

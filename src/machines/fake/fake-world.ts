@@ -20,6 +20,7 @@ export interface FakeVmm {
   readonly leaving: Set<string>;
   console: Buffer;
   hung: boolean;
+  paused: boolean;
   exit: VmmExit | undefined;
   readonly exited: Promise<VmmExit>;
   /** Open lines of daemons. */
@@ -42,6 +43,13 @@ export interface FakeWorld {
   endProcess(process: ProcessIdentity): boolean;
   /** A stopped or stuck VMM: alive, answering nothing. */
   hang(id: string, hung: boolean): void;
+  /** The guest's processors stand still; the VMM answers. */
+  pause(id: string, paused: boolean): void;
+  /** Ends a VMM and keeps its guest, which goes on at the next boot, also of the host. */
+  suspend(id: string): void;
+  isSuspended(id: string): boolean;
+  /** Times a machine's VMM was asked to suspend it. */
+  readonly suspensions: Map<string, number>;
   /** All that runs is gone, and the host's boot id is another. */
   reboot(): void;
   erase(id: string): void;
@@ -64,15 +72,19 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   const doubleStarts: string[] = [];
   const doubleWriters: string[] = [];
   const now = options.now ?? Date.now;
+  const suspended = new Map<string, FakeGuest>();
   const settle = new WeakMap<FakeVmm, (exit: VmmExit) => void>();
   let bootId = options.bootId ?? randomUUID();
 
-  function finish(vmm: FakeVmm, how: { readonly code?: number; readonly signal?: string; readonly stderr?: string }): void {
+  function finish(vmm: FakeVmm, how: { readonly code?: number; readonly signal?: string; readonly stderr?: string }, toldAfterMs = 0): void {
     if (vmm.exit !== undefined) return;
     vmm.exit = { code: how.signal === undefined ? how.code ?? 0 : null, signal: how.signal ?? null, stderr: how.stderr ?? '', at: now() };
     vmm.guest?.end();
     for (const wire of vmm.wires) wire.destroy();
-    settle.get(vmm)?.(vmm.exit);
+    const { exit } = vmm;
+    const tell = () => settle.get(vmm)?.(exit);
+    if (toldAfterMs === 0) tell();
+    else setTimeout(tell, toldAfterMs);
   }
   function end(id: string, how: { readonly code?: number; readonly signal?: string; readonly stderr?: string } = { signal: 'SIGKILL' }): void {
     const vmm = vmms.get(id);
@@ -92,6 +104,10 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   /** The guest comes up after a while, unless the machine's name says otherwise. */
   function bootGuest(vmm: FakeVmm): void {
     const { spec } = vmm;
+    const kept = suspended.get(spec.id);
+    suspended.delete(spec.id);
+    if (kept !== undefined) { vmm.guest = kept; return; }
+    const current = () => vmms.get(spec.id) ?? vmm; // another, once it was suspended
     const print = (text: string) => { vmm.console = Buffer.concat([vmm.console, Buffer.from(text)]).subarray(-1024 * 1024); };
     print(`[    0.000000] Linux version 6.12.0-fake (${spec.architecture})\n`);
     setTimeout(() => {
@@ -99,13 +115,13 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       if (spec.name.startsWith('panics')) return finish(vmm, { code: 1, stderr: 'fake: the guest panicked' });
       if (spec.boot.kind !== 'guest-os' || spec.name.startsWith('mute')) return;
       print('[    0.100000] strata agent: ready\n');
-      vmm.guest = fakeGuest({ architecture: spec.architecture, disks: () => [...new Set([...vmm.disks.keys(), ...vmm.leaving])], leaving: () => vmm.leaving, starting: noteWriters, powerOff: () => { if (!spec.name.startsWith('stubborn')) finish(vmm, { code: 0 }); } });
+      vmm.guest = fakeGuest({ architecture: spec.architecture, disks: () => [...new Set([...current().disks.keys(), ...current().leaving])], leaving: () => current().leaving, starting: noteWriters, powerOff: () => { if (!spec.name.startsWith('stubborn')) finish(current(), { code: 0 }); } });
       for (const wire of vmm.wires) if (!wire.destroyed) vmm.guest.connect(wire);
     }, options.bootMs ?? 5).unref();
   }
 
   return {
-    vmms, starts, doubleStarts, doubleWriters, end,
+    vmms, starts, suspensions: new Map(), doubleStarts, doubleWriters, end,
     get bootId() { return bootId; },
     boot(spec) {
       const before = vmms.get(spec.id);
@@ -118,7 +134,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       const { promise, resolve } = Promise.withResolvers<VmmExit>();
       const vmm: FakeVmm = {
         spec, process: { bootId, pid: lastPid, startTicks: lastPid }, guest: undefined, disks: new Map(spec.disks.map((disk) => [disk.serial, disk])), leaving: new Set(),
-        console: Buffer.alloc(0), hung: spec.name.startsWith('hangs'), exit: undefined, exited: promise, wires: new Set(),
+        console: Buffer.alloc(0), hung: spec.name.startsWith('hangs'), paused: false, exit: undefined, exited: promise, wires: new Set(),
       };
       settle.set(vmm, resolve);
       vmms.set(spec.id, vmm);
@@ -135,6 +151,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       vmm.wires.add(theirs);
       if (vmm.hung) theirs.pause();
       else vmm.guest?.connect(theirs);
+      if (vmm.paused) theirs.pause();
       return ours;
     },
     endProcess(process) {
@@ -147,8 +164,22 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       const vmm = vmms.get(id);
       if (vmm === undefined) return;
       vmm.hung = hung;
-      for (const wire of vmm.wires) { if (hung) wire.pause(); else wire.resume(); }
+      quieten(vmm);
     },
+    pause(id, paused) {
+      const vmm = vmms.get(id);
+      if (vmm === undefined) return;
+      vmm.paused = paused;
+      quieten(vmm);
+    },
+    suspend(id) {
+      const vmm = vmms.get(id);
+      if (vmm?.guest === undefined) return;
+      suspended.set(id, vmm.guest);
+      vmm.guest = undefined; // its end is not the guest's
+      finish(vmm, { code: 0 }, 50); // a real one is gone before its end is noticed, too
+    },
+    isSuspended: (id) => suspended.has(id),
     reboot() {
       for (const vmm of vmms.values()) finish(vmm, { signal: 'SIGKILL' });
       vmms.clear(); // the run folder is a tmpfs
@@ -158,8 +189,13 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       const vmm = vmms.get(id);
       if (vmm !== undefined && vmm.exit === undefined) throw new StrataError(`machine ${vmm.spec.name} runs`, { code: 'engine.stillRuns', kind: 'refused' });
       vmms.delete(id);
+      suspended.delete(id);
     },
   };
+}
+
+function quieten(vmm: FakeVmm): void {
+  for (const wire of vmm.wires) { if (vmm.hung || vmm.paused) wire.pause(); else wire.resume(); }
 }
 
 function writtenVolumes(spec: GuestContainerSpec): string[] {

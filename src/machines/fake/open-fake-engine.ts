@@ -21,7 +21,7 @@ export interface OpenFakeEngineOptions {
   readonly unplugMs?: number;
 }
 
-const capabilities: EngineCapabilities = { name: 'fake', architectures, hotplugDisks: true, maxDisks: 64, maxProcessors: 64, ownDisks: true, pause: false, snapshot: false, version: 'fake 1' };
+const capabilities: EngineCapabilities = { name: 'fake', architectures, hotplugDisks: true, maxDisks: 64, maxProcessors: 64, ownDisks: true, pause: true, suspend: true, snapshot: false, version: 'fake 1' };
 
 export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { readonly world: FakeWorld } {
   const world = options.world ?? fakeWorld();
@@ -37,7 +37,8 @@ export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { 
       signal?.throwIfAborted();
       if (spec.name.startsWith('refuse-boot')) throw new StrataError(`fake: ${spec.name} does not boot`, { code: 'engine.startFailed', kind: 'unavailable', advice: 'give it another name' });
       await Promise.all(spec.disks.map(checkDisk));
-      return runningMachine(world, world.boot(spec), checkDisk, options);
+      const goesOn = world.isSuspended(spec.id);
+      return { ...runningMachine(world, world.boot(spec), checkDisk, options), startedBy: { way: goesOn ? 'suspended' : 'cold', why: '' } };
     },
     adopt(spec) {
       const vmm = world.vmms.get(spec.id);
@@ -46,6 +47,7 @@ export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { 
       if (vmm.hung) return Promise.resolve({ found: 'unknown', why: 'its control socket does not answer' });
       return Promise.resolve({ found: 'running', machine: runningMachine(world, vmm, checkDisk, options) });
     },
+    suspended: async (spec) => (world.isSuspended(spec.id) ? { why: '' } : undefined),
     consoleLog: async (id) => world.vmms.get(id)?.console ?? Buffer.alloc(0),
     async erase(id) { world.erase(id); },
   };
@@ -94,6 +96,15 @@ function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: Machin
       setTimeout(() => vmm.leaving.delete(serial), unplugMs).unref();
     },
     async disks() { await alive(); return [...vmm.disks.keys()]; },
+    async pause() { await alive(); world.pause(vmm.spec.id, true); },
+    async resume() { await alive(); world.pause(vmm.spec.id, false); },
+    async suspend() {
+      world.suspensions.set(vmm.spec.id, (world.suspensions.get(vmm.spec.id) ?? 0) + 1);
+      await alive();
+      if (vmm.spec.name.startsWith('full-disk')) throw new StrataError('fake: no space is left', { code: 'engine.suspendFailed', kind: 'unavailable' });
+      world.suspend(vmm.spec.id);
+    },
+    async isPaused() { return vmm.paused; },
     async pressPowerButton() { await alive(); if (!vmm.spec.name.startsWith('stubborn')) setTimeout(() => world.end(vmm.spec.id, { code: 0 }), 5); },
     async kill() { if (world.vmms.get(vmm.spec.id) === vmm) world.end(vmm.spec.id, { signal: 'SIGKILL' }); return vmm.exited; },
     exited: vmm.exited,

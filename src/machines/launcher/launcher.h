@@ -88,7 +88,8 @@ void escape_json(const char *from, size_t count, char *into, size_t size);
 
 /* pass-disk.c */
 int pass_disk(const char *socket_path, const char *set, const char *mode, const char *path);
-int save_state(const char *socket_path, const char *holder);
+int save_state(const char *socket_path, int state);
+int open_state_file(const char *path);
 
 /* hold.c: what a template's holder holds, and its verbs. `hold` never returns. */
 enum held { held_memory, held_state, held_count };

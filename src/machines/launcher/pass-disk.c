@@ -4,6 +4,7 @@
  */
 #include "launcher.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -105,10 +106,17 @@ int pass_disk(const char *socket_path, const char *set, const char *mode, const 
   return 0;
 }
 
-/* QEMU knows a descriptor by its name only on the connection it came over, so the migration is begun here. */
-int save_state(const char *socket_path, const char *holder)
+/* New: whatever lies there already is somebody's. */
+int open_state_file(const char *path)
 {
-  int state = held_for_template(holder, held_state);
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0) fail("cannot make the file %s", path);
+  return fd;
+}
+
+/* QEMU knows a descriptor by its name only on the connection it came over, so the migration is begun here. */
+int save_state(const char *socket_path, int state)
+{
   int monitor = enter_monitor(socket_path);
   send_with(monitor, "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"state\"}}\n", state);
   await_answer(monitor, "getfd");

@@ -31,16 +31,21 @@ export async function saveState(launcher: string, monitor: string, folder: strin
   await attempt([launcher, 'save-state', monitor, holderOf(folder)]);
 }
 
+/** The same, memory and all, into a file that is not there yet. @throws StrataError `machine.suspendFailed` */
+export async function saveStateToFile(launcher: string, monitor: string, path: string): Promise<void> {
+  await attempt([launcher, 'save-file', monitor, path], 'machine.suspendFailed');
+}
+
 /** After this nobody can change memory and state, whatever rights it has. The VMM that wrote them must have ended. */
 export async function sealTemplate(launcher: string, folder: string): Promise<TemplateSizes> {
   const { stdout } = await attempt([launcher, 'seal', holderOf(folder)]);
   return sizesSchema.parse(JSON.parse(stdout));
 }
 
-async function attempt(argv: readonly [string, ...string[]]): ReturnType<typeof runProcess> {
+async function attempt(argv: readonly [string, ...string[]], code = 'machine.templateFailed'): ReturnType<typeof runProcess> {
   try {
     return await runProcess(argv, { timeoutMs: 30_000 });
   } catch (cause) {
-    throw new StrataError(`the launcher could not ${argv[1]} a template: ${wordsOf(cause)}`, { code: 'machine.templateFailed', kind: 'unavailable', cause });
+    throw new StrataError(`the launcher could not do '${argv[1]}': ${wordsOf(cause)}`, { code, kind: 'unavailable', cause });
   }
 }

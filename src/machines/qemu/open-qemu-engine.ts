@@ -12,6 +12,7 @@ import { isKvmProved, recordKvm } from './kvm-record.ts';
 import { machinePlaces } from './machine-places.ts';
 import { eraseProofs, proveAccelerators } from './prove-accelerators.ts';
 import { shapeOfMachine, startMachine } from './start-machine.ts';
+import { findSuspended } from './suspended/find-suspended.ts';
 import { dropTemplates } from './templates/drop-template.ts';
 import { openTemplates, type Templates, type TemplateSettings } from './templates/open-templates.ts';
 
@@ -85,6 +86,10 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
     },
     start: (spec, signal) => startMachine(context, spec, signal),
     adopt: (spec) => adoptMachine(context, spec),
+    suspended: async (spec) => {
+      const kept = await findSuspended(context, spec, machinePlaces(context.instance, spec.id));
+      return kept === undefined ? undefined : { why: 'why' in kept ? kept.why : '' };
+    },
     consoleLog: (id) => readConsoleRing(machinePlaces(context.instance, id).runFolder),
     erase: (id) => eraseMachine(context, id),
   };
@@ -102,7 +107,7 @@ function once<T>(find: () => Promise<T>): () => Promise<T> {
 function capabilities(version: string | undefined): EngineCapabilities {
   const present = installedArchitectures();
   return {
-    name: 'qemu', architectures: present, hotplugDisks: true, maxDisks, maxProcessors: 64, ownDisks: present.includes('x86_64'), pause: false, snapshot: false,
+    name: 'qemu', architectures: present, hotplugDisks: true, maxDisks, maxProcessors: 64, ownDisks: present.includes('x86_64'), pause: true, suspend: true, snapshot: false,
     ...(version === undefined ? {} : { version: `qemu ${version}` }),
   };
 }

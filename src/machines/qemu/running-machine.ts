@@ -1,4 +1,5 @@
 /** A machine whose VMM runs, as the port wants it. */
+import { z } from 'zod';
 import type { RunningMachine } from '../engine.ts';
 import { readConsoleRing, type KeeperRecord } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
@@ -9,9 +10,12 @@ import { machinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 import { openPluggedDisks } from './plugged-disks.ts';
 import type { Monitor } from './qmp/open-monitor.ts';
+import { suspendMachine } from './suspended/suspend-machine.ts';
+import { dropSuspended } from './suspended/suspended-record.ts';
 import type { StartRecord } from './start-record.ts';
 
-export function openRunningMachine(context: QemuContext, spec: MachineSpec, record: KeeperRecord, { accelerator, startedBy }: StartRecord, monitor: Monitor, sockets = socketsOf(context, spec)): RunningMachine {
+export function openRunningMachine(context: QemuContext, spec: MachineSpec, record: KeeperRecord, start: StartRecord, monitor: Monitor, sockets = socketsOf(context, spec)): RunningMachine {
+  const { accelerator, startedBy } = start;
   const places = machinePlaces(context.instance, spec.id);
   const exit = watchExit(context, places, record);
   const disks = openPluggedDisks({ launcher: context.launcher, passing: places.passing, monitor });
@@ -23,6 +27,15 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
     attachDisk: (disk) => disks.attach(disk),
     detachDisk: (serial) => disks.detach(serial),
     disks: () => disks.list(),
+    pause: async () => { await monitor.execute('stop'); },
+    resume: async () => {
+      // Of a suspension that was cut off: what runs on makes it old. But where QEMU is gone it is all there is.
+      await monitor.execute('query-status');
+      await dropSuspended(places);
+      await monitor.execute('cont');
+    },
+    suspend: () => suspendMachine({ context, spec, places, vmm: record, start, monitor, serials: () => disks.list() }),
+    isPaused: async () => standsStill(await monitor.execute('query-status')),
     pressPowerButton: async () => { await monitor.execute('system_powerdown'); },
     kill: async () => {
       await endVmm(record);
@@ -35,6 +48,14 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
       sockets.close();
     },
   };
+}
+
+/** Also one that was stopped for its state to be written down. */
+const stopped = ['paused', 'finish-migrate', 'postmigrate'];
+
+function standsStill(answer: unknown): boolean {
+  const { status } = z.looseObject({ status: z.string().max(50) }).parse(answer);
+  return stopped.includes(status);
 }
 
 export const socketsOf = (context: QemuContext, spec: Pick<MachineSpec, 'id' | 'name'>): VmmSockets => vmmSockets(machinePlaces(context.instance, spec.id), spec.name);

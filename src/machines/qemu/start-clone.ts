@@ -4,8 +4,7 @@
  * Where any of it fails, nothing is left and the answer says why: the caller boots the machine.
  */
 import type { Duplex } from 'node:stream';
-import { asStrataError, failpoint, StrataError, systemDice } from '#base';
-import { z } from 'zod';
+import { asStrataError, failpoint, systemDice } from '#base';
 import { callUngreeted } from '../agent/open-agent-connection.ts';
 import type { RunningMachine } from '../engine.ts';
 import { guestIdentity } from '../guest-identity.ts';
@@ -15,8 +14,8 @@ import { jailContents } from './jail-contents.ts';
 import { gatherFacts, greet, launch, undoLaunch } from './launch-machine.ts';
 import type { MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
-import type { QmpConnection } from './qmp/qmp-connection.ts';
 import { openMonitor } from './qmp/open-monitor.ts';
+import { restoreState } from './restore-state.ts';
 import { openRunningMachine, socketsOf } from './running-machine.ts';
 import { writeStartRecord, type StartRecord } from './start-record.ts';
 import type { Template } from './templates/open-templates.ts';
@@ -26,7 +25,6 @@ import { jailDescriptors, type TemplateShape } from './templates/template-shape.
 const restoreLimitMs = 20_000;
 /** A guest that was frozen ready answers in a tenth of a second; a busy host gets more. */
 const answerLimitMs = 20_000;
-const migrationSchema = z.looseObject({ status: z.string().max(50) });
 
 export async function startClone(context: QemuContext, spec: MachineSpec, places: MachinePlaces, shape: TemplateShape, signal: AbortSignal | undefined): Promise<{ readonly machine: RunningMachine } | { readonly why: string }> {
   const found = await context.templates?.find(shape);
@@ -61,7 +59,8 @@ async function start(context: QemuContext, spec: MachineSpec, places: MachinePla
     started.restoring = true;
     // Before the state is taken: the template's guest was frozen with the line open, and goes on with an open one.
     const line = await sockets.openAgentLine();
-    await restore(await monitor.connection(), command.state, signal);
+    await restoreState(await monitor.connection(), { state: command.state, ignoreShared: true, limitMs: restoreLimitMs, of: 'the template\'s state' }, signal);
+    await monitor.execute('cont');
     failpoint('machines.qemu.beforeIdentity');
     await identify(context, spec, line, signal);
     sockets.handOn(line);
@@ -74,25 +73,6 @@ async function start(context: QemuContext, spec: MachineSpec, places: MachinePla
     await machine.release();
     throw thrown;
   }
-}
-
-async function restore(qmp: QmpConnection, state: number, signal: AbortSignal | undefined): Promise<void> {
-  const limit = AbortSignal.any([AbortSignal.timeout(restoreLimitMs), ...(signal === undefined ? [] : [signal])]);
-  await qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'x-ignore-shared', state: true }, { capability: 'events', state: true }] });
-  const events = qmp.events(limit)[Symbol.asyncIterator]();
-  const first = events.next();
-  try {
-    await qmp.execute('migrate-incoming', { uri: `fd:${state}` });
-    for (let next = await first; ; next = await events.next()) {
-      if (next.done === true) throw new StrataError('QEMU did not take the template\'s state', { code: 'machine.templateFailed', kind: 'unavailable' });
-      const migration = next.value.event === 'MIGRATION' ? migrationSchema.safeParse(next.value.data).data : undefined;
-      if (migration?.status === 'failed') throw new StrataError('QEMU refuses the template\'s state', { code: 'machine.templateFailed', kind: 'unavailable' });
-      if (migration?.status === 'completed') break;
-    }
-  } finally {
-    await events.return?.(undefined);
-  }
-  await qmp.execute('cont');
 }
 
 /** Nobody greets the guest before this: what it draws at random until then, all clones draw. */

@@ -15,6 +15,9 @@ import { machinePlaces, type MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 import { openRunningMachine } from './running-machine.ts';
 import { openMonitor } from './qmp/open-monitor.ts';
+import { findSuspended } from './suspended/find-suspended.ts';
+import { startSuspended } from './suspended/start-suspended.ts';
+import { dropSuspended } from './suspended/suspended-record.ts';
 import { startClone } from './start-clone.ts';
 import { shapeOf, type TemplateShape } from './templates/template-shape.ts';
 
@@ -26,12 +29,25 @@ export async function startMachine(context: QemuContext, spec: MachineSpec, sign
   const [held, shape] = await Promise.all([isHeld(await context.launcher(), places.runFolder), cloned ? shapeOfMachine(context, spec) : undefined]);
   // Before anything is touched: its scratch disk and its limits are in use.
   if (held) throw new StrataError(`machine ${spec.name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });
+  const kept = await goOn(context, spec, places, signal);
+  if (kept !== undefined && 'machine' in kept) return kept.machine;
+  if (kept !== undefined) return boot(context, spec, places, `its suspended state was dropped: ${kept.why}`, signal);
   if (shape === undefined) return boot(context, spec, places, '', signal);
   const clone = await startClone(context, spec, places, shape, signal);
   if ('machine' in clone) return clone.machine;
   const machine = await boot(context, spec, places, clone.why, signal);
   context.templates?.missed(shape);
   return machine;
+}
+
+/** From what is kept of it, where it was suspended; what cannot be used is dropped. */
+async function goOn(context: QemuContext, spec: MachineSpec, places: MachinePlaces, signal: AbortSignal | undefined): Promise<{ readonly machine: RunningMachine } | { readonly why: string } | undefined> {
+  const kept = await findSuspended(context, spec, places);
+  const gone = kept === undefined || 'why' in kept ? kept : await startSuspended(context, spec, places, kept.record, signal);
+  if (gone === undefined || 'machine' in gone) return gone;
+  context.log.warn({ machineId: spec.id, why: gone.why }, 'the suspended state of a machine cannot be used and is dropped');
+  await dropSuspended(places);
+  return gone;
 }
 
 /** What a template must have in common with it. */

@@ -7,7 +7,8 @@ import type { MachinePlaces } from './machine-places.ts';
 
 const startRecordSchema = z.strictObject({
   accelerator: z.enum(['kvm', 'tcg']), uid: z.int(),
-  startedBy: z.strictObject({ way: z.enum(['template', 'cold']), why: z.string() }).default({ way: 'cold', why: '' }).describe('default: started by an earlier version'),
+  startedBy: z.strictObject({ way: z.enum(['template', 'cold', 'suspended']), why: z.string() }).default({ way: 'cold', why: '' }).describe('default: started by an earlier version'),
+  layout: z.enum(['cold', 'template']).optional().describe('how its devices lie, where the way it was started does not say it'),
   ready: z.boolean().default(true).describe('false while a clone lacks its identity, its card or its disks: then nobody may use it'),
 });
 export type StartRecord = z.infer<typeof startRecordSchema>;

@@ -1,4 +1,5 @@
 /** A UML machine whose process runs, as the port wants it. */
+import { StrataError } from '#base';
 import type { RunningMachine } from '../engine.ts';
 import { readConsoleRing, tellUml, type KeeperRecord } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
@@ -14,6 +15,7 @@ export function openRunningMachine(context: UmlContext, spec: MachineSpec, recor
   const sockets = vmmSockets(places, spec.name);
   const exit = watchExit(context, places, record);
   const disks = openUmlDisks(context.launcher, record, spec.name);
+  const tell = async (...commands: readonly string[]) => tellUml(await context.launcher(), record, jail.mconsole, commands);
   return {
     id: spec.id, process: record.vmm, accelerator: 'none', isolation: 'process',
     openAgentLine: () => sockets.openAgentLine(),
@@ -22,7 +24,11 @@ export function openRunningMachine(context: UmlContext, spec: MachineSpec, recor
     attachDisk: (disk) => disks.attach(disk),
     detachDisk: (serial) => disks.detach(serial),
     disks: () => disks.list(),
-    pressPowerButton: async () => { await tellUml(await context.launcher(), record, jail.mconsole, ['cad']); },
+    pause: async () => { await did(tell('stop'), /Already stopped/); },
+    resume: async () => { await did(tell('go'), /Not stopped/); },
+    // It tells its state to nobody. Whoever stands still refuses to stop; one that runs stops for a moment.
+    isPaused: async () => !(await did(tell('stop', 'go'), /Already stopped/)),
+    pressPowerButton: async () => { await tell('cad'); },
     kill: async () => {
       await endVmm(record);
       return awaitExit(context, places, record);
@@ -33,4 +39,11 @@ export function openRunningMachine(context: UmlContext, spec: MachineSpec, recor
       sockets.close();
     },
   };
+}
+
+const isRefusal = (thrown: unknown, words: RegExp): boolean => thrown instanceof StrataError && thrown.code === 'machine.commandRefused' && words.test(thrown.message);
+
+/** False where it was so already: UML refuses with those words. */
+async function did(told: Promise<unknown>, already: RegExp): Promise<boolean> {
+  return told.then(() => true, (thrown: unknown) => { if (isRefusal(thrown, already)) return false; throw thrown; });
 }

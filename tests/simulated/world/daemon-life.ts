@@ -72,7 +72,7 @@ export function mortalEngine(life: DaemonLife, engine: Engine): Engine {
   const hold = (machine: RunningMachine): RunningMachine => {
     held.add(machine);
     const effects = life.mortal('machine', machine);
-    return { ...machine, attachDisk: effects.attachDisk, detachDisk: effects.detachDisk, kill: effects.kill, openAgentLine: effects.openAgentLine, pressPowerButton: effects.pressPowerButton };
+    return { ...machine, attachDisk: effects.attachDisk, detachDisk: effects.detachDisk, kill: effects.kill, openAgentLine: effects.openAgentLine, pause: effects.pause, resume: effects.resume, pressPowerButton: effects.pressPowerButton };
   };
   const effects = life.mortal('engine', engine);
   return {

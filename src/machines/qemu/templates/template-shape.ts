@@ -23,11 +23,14 @@ export const cardPort = 'port-card';
 /** Where a jailed VMM sees its own descriptors. */
 export const jailDescriptors = '/fd';
 
-/** @param kernelArguments only QEMU that boots the guest reads kernel and initramfs; a clone has them in its memory */
-export function shapeArguments(shape: TemplateShape, memory: { readonly descriptor: number; readonly share: boolean }, devices: readonly string[], kernelArguments: readonly string[]): string[] {
+/**
+ * @param memory 'own': nobody else's, as of a machine that goes on from its suspended state
+ * @param kernelArguments only QEMU that boots the guest reads kernel and initramfs; a clone has them in its memory
+ */
+export function shapeArguments(shape: TemplateShape, memory: { readonly descriptor: number; readonly share: boolean } | 'own', devices: readonly string[], kernelArguments: readonly string[]): string[] {
   return [
     ...platform(shape.architecture, shape.accelerator, ',memory-backend=memory'), ...size(shape),
-    '-object', `memory-backend-file,id=memory,size=${shape.memoryMiB}M,mem-path=${jailDescriptors}/${memory.descriptor},share=${memory.share ? 'on' : 'off'}`,
+    '-object', memory === 'own' ? `memory-backend-ram,id=memory,size=${shape.memoryMiB}M` : `memory-backend-file,id=memory,size=${shape.memoryMiB}M,mem-path=${jailDescriptors}/${memory.descriptor},share=${memory.share ? 'on' : 'off'}`,
     ...kernelArguments, ...devices,
     '-device', `pcie-root-port,id=${cardPort},chassis=1,slot=1`,
     // The guest's kernel draws a new key when the id changes; aarch64 has no such device, there the agent alone does it.
