@@ -38,6 +38,7 @@ const statusSchema = z.looseObject({ status: z.string().max(50) });
 export async function suspendMachine(it: Suspending): Promise<void> {
   const { context, places, monitor, vmm } = it;
   await monitor.execute('stop');
+  await endMigration(monitor); // before its end is asked for: it may come to it meanwhile
   if (!(await isWritten(it))) await write(it);
   failpoint('machines.qemu.suspended');
   await monitor.execute('quit').catch(() => undefined); // it may be gone before it has answered
@@ -61,7 +62,6 @@ async function isWritten({ context, spec, places, monitor }: Suspending): Promis
 
 async function write(it: Suspending): Promise<void> {
   const { context, spec, places, monitor, vmm, start } = it;
-  await endMigration(monitor);
   await mkdir(places.stateFolder, { recursive: true, mode: 0o700 });
   await dropSuspended(places);
   const disks = await listDisks(monitor, vmm.vmm.pid, await it.serials());
