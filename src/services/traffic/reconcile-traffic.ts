@@ -52,7 +52,7 @@ export function openTraffic(deps: TrafficDeps): TrafficSync {
       name: 'traffic',
       watches: ['app/', 'service/', 'container/', 'container-status/', 'machine/'].map((prefix) => ({ prefix, keysOf: () => ['all'] })),
       allKeys: async () => ['all'],
-      reconcile: async () => { await sync(); return { againAfterMs: 120_000 }; },
+      reconcile: async () => { await sync(); return { againAfterMs: 15_000 }; },
     },
   };
 }
