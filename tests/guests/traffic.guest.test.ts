@@ -55,7 +55,7 @@ const pause = async (load: Load, more: number): Promise<void> => {
   await waitUntil(() => Promise.resolve(load.sent >= goal), { what: 'requests are sent', limitMs: 60_000 });
 };
 
-test('no request fails while the daemon is killed and started 5 times', { timeout: 120_000 }, async (context) => {
+test('no request fails while the daemon is killed and started 5 times', { timeout: 240_000 }, async (context) => {
   const load = openLoop(`http://127.0.0.1:${port}/`, perSecond);
   await during(load, async () => {
     for (let kill = 0; kill < 5; kill += 1) {
@@ -87,7 +87,7 @@ test('no request fails while both replicas are replaced by others', { timeout: 1
   context.diagnostic(`${load.sent} requests, slowest ${Math.round(load.slowestMs)} ms`);
 });
 
-test('no request fails while the edge is killed: it is not in the way of what is ready', { timeout: 60_000 }, async () => {
+test('no request fails while the edge is killed: it is not in the way of what is ready', { timeout: 90_000 }, async () => {
   const [edge] = strata.pidsOf('strata-edge.ts');
   assert.ok(edge !== undefined);
   const load = openLoop(`http://127.0.0.1:${port}/`, perSecond);
@@ -95,7 +95,7 @@ test('no request fails while the edge is killed: it is not in the way of what is
     await pause(load, perSecond);
     const identity = await identifyProcess(edge);
     assert.ok(identity !== undefined && await signalProcess(identity, 'SIGKILL'));
-    await waitUntil(() => Promise.resolve(strata.pidsOf('strata-edge.ts').some((pid) => pid !== edge)), { what: 'another edge runs', limitMs: 20_000 });
+    await waitUntil(() => Promise.resolve(strata.pidsOf('strata-edge.ts').some((pid) => pid !== edge)), { what: 'another edge runs', limitMs: 40_000 });
     await pause(load, perSecond);
   });
   assert.deepEqual(load.failures, []);
