@@ -10,7 +10,7 @@ import { machinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 import { openPluggedDisks } from './plugged-disks.ts';
 import type { Monitor } from './qmp/open-monitor.ts';
-import { suspendMachine } from './suspended/suspend-machine.ts';
+import { endMigration, suspendMachine } from './suspended/suspend-machine.ts';
 import { dropSuspended } from './suspended/suspended-record.ts';
 import type { StartRecord } from './start-record.ts';
 
@@ -30,7 +30,7 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
     pause: async () => { await monitor.execute('stop'); },
     resume: async () => {
       // Of a suspension that was cut off: what runs on makes it old. But where QEMU is gone it is all there is.
-      await monitor.execute('query-status');
+      await endMigration(monitor);
       await dropSuspended(places);
       await monitor.execute('cont');
     },

@@ -83,8 +83,8 @@ async function write(it: Suspending): Promise<void> {
 
 const layoutOf = ({ layout, startedBy }: StartRecord): 'cold' | 'template' => layout ?? (startedBy.way === 'template' ? 'template' : 'cold');
 
-/** Of an earlier attempt, whose file is nobody's. */
-async function endMigration(monitor: Monitor): Promise<void> {
+/** Of an earlier attempt, whose file is nobody's. One that ended after `cont` would stop the guest again. */
+export async function endMigration(monitor: Monitor): Promise<void> {
   await monitor.execute('migrate_cancel');
   const over = async () => !['setup', 'active', 'device', 'cancelling', 'pre-switchover'].includes(migrationSchema.parse(await monitor.execute('query-migrate')).status ?? 'none');
   await waitUntil(over, { what: 'QEMU has ended its earlier attempt', limitMs: 10_000, everyMs: 5 });
