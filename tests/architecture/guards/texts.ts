@@ -24,7 +24,7 @@ export const texts: Guard = {
   },
   planted: {
     'docs/planted.md': 'Look into /home/somebody/strata/ for it.',
-    '.npmrc': 'registry=https://registry.npmjs.org/',
+    '.npmrc': 'registry=https://artifactory.example.com/',
     'examples/planted.pem': '-----BEGIN PRIVATE KEY-----',
   },
 };
