@@ -7,6 +7,7 @@ export { waitUntil, type WaitOptions } from './wait-until.ts';
 export { instanceFromEnvironment, apiSocketPath, bridgeName, gatewayAddress, type Instance } from './instance.ts';
 export { runProcess, childEnvironment, type RunOptions, type RunResult } from './run-process.ts';
 export { identifyProcess, isAlive, signalProcess, hostBootId, type ProcessIdentity } from './process-identity.ts';
+export { watchProcess } from './watch-process.ts';
 export { atomicWrite } from './atomic-write.ts';
 export { failpoint, armFailpoints, watchFailpoints } from './failpoint.ts';
 export { openLog, silentLog, type Log } from './log.ts';

@@ -3,17 +3,16 @@ import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { apiSocketPath, asStrataError, StrataError, systemClock, systemDice, type Instance, type Log } from '#base';
+import { apiSocketPath, StrataError, systemClock, systemDice, type Instance, type Log } from '#base';
 import { answersOn, openApi, openBackend, operationReruns, type Layers } from '#api';
 import { openContainers, openImages } from '#containers';
-import { ensureGuestOs, openMachines, pruneGuestOs } from '#machines';
-import { openQemuEngine } from '#machines/qemu';
-import { openUmlEngine } from '#machines/uml';
+import { openMachines } from '#machines';
 import { openAddresses, openHost, openHostNetwork, openPorts, type PlacementRequest, type Ports } from '#pool';
 import { openUserOperations, runControllers } from '#reconcile';
 import { openEdge, openServices, type MachineWish } from '#services';
 import { openHaproxyGateway } from '#services/haproxy';
 import { giveBackMemory } from './give-back-memory.ts';
+import { openEngines } from './open-engines.ts';
 import { openOwnStore } from './open-own-store.ts';
 import { readNameServers } from './read-name-servers.ts';
 
@@ -35,17 +34,7 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   closing.defer(() => store.close());
   const network = openHostNetwork({ instance, log });
   await network.ensure();
-  const guestOs = (architecture: Parameters<typeof ensureGuestOs>[0], flavour: 'machine' | 'uml', progress?: (message: string) => void) => ensureGuestOs(architecture, { instance, flavour, ...(progress === undefined ? {} : { progress }) });
-  const pruned = pruneGuestOs(instance, clock.now()).then(
-    (removed) => { if (removed.length > 0) log.info({ removed }, 'old builds of the guest OS were removed from the cache'); },
-    (thrown: unknown) => log.warn({ error: asStrataError(thrown, 'pruning').message }, 'old builds of the guest OS could not be removed'),
-  );
-  closing.defer(() => pruned);
-  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'machine'), network, templates: {} });
-  closing.defer(() => qemu.close());
-  const uml = openUmlEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'uml'), network });
-  await Promise.all([qemu.sweep(), uml.sweep()]);
-  const engines = [qemu, uml];
+  const { engines, guestOs } = await openEngines({ instance, network, clock, log }, closing);
   const machines = openMachines({ instance, store, engines, network, clock, dice, log });
   closing.defer(() => machines.stop());
   const host = await openHost({ instance, store, clock, dice, log, proofs: () => machines.knownProofs(), promised: () => machines.promised() });
@@ -58,6 +47,7 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   const gateway = openHaproxyGateway({ instance, log });
   closing.defer(() => gateway.release());
   const edge = openEdge({ instance, log });
+  closing.defer(() => edge.release());
   const hostsPort = await takeHostsPort(ports, instance);
   const services = openServices({
     instance, store, containers, images, addresses, ports, network, gateway, edge, hostsPort, clock, dice, log,

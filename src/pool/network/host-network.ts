@@ -14,11 +14,11 @@ import { allowForwarding, forgetForwarding } from './foreign-firewalls.ts';
 import { tapName, tapPrefix } from './interface-names.ts';
 import { macOfAddress } from './mac-of-address.ts';
 import type { HostNetwork, HostNetworkState } from './network.ts';
-import { observeEntries, observeLinks, observeStamps, routeProtocol } from './observe-host-network.ts';
+import { observeEntries, observeLinks, observeTables, routeProtocol } from './observe-host-network.ts';
 import { planEntries, type EntriesPlan } from './plan-entries.ts';
 import { listNftElements, type NftElements } from './list-nft-elements.ts';
 import { renderNftRules } from './render-nft-rules.ts';
-import { renderNftRemoval, renderNftTransaction } from './render-nft-transaction.ts';
+import { renderNftRemoval, renderNftTransaction, type NftStamps } from './render-nft-transaction.ts';
 import { runNft } from './run-nft.ts';
 
 export interface HostNetworkDeps {
@@ -40,10 +40,9 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
   let filled: { readonly state: string; readonly elements: NftElements } | undefined;
   const rules = stampOf(renderNftRules(instance));
 
-  async function applyPolicy(state: HostNetworkState): Promise<void> {
+  async function applyPolicy(state: HostNetworkState, there: NftStamps | undefined): Promise<void> {
     const elements = listNftElements(instance, state);
     const stamps = { rules, state: stampOf([...elements]) };
-    const there = await observeStamps(instance);
     const known = there !== undefined && filled?.state === there.state ? filled.elements : undefined;
     const text = renderNftTransaction(instance, { stamps, elements }, there === undefined ? undefined : { stamps: there, elements: known });
     if (text !== undefined) await runNft(instance, text);
@@ -59,9 +58,10 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
   return {
     ensure: () => inTurn(async () => {
       await ensureGatewayLink(instance);
-      await allowForwarding(instance);
+      const { stamps, forwardingClosed } = await observeTables(instance);
+      if (forwardingClosed) await allowForwarding(instance);
       // A table that is there may guard running machines of an earlier daemon; it stays until the first `apply`.
-      if ((await observeStamps(instance)) === undefined) await applyPolicy({ endpoints: [], virtualAddresses: [] });
+      if (stamps === undefined) await applyPolicy({ endpoints: [], virtualAddresses: [] }, undefined);
     }),
     ensureTap: (machineId, options) => inTurn(async () => {
       const name = await ensureTapLink(instance, machineId, options?.ownerUid);
@@ -75,9 +75,10 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
     apply: (state) => inTurn(async () => {
       listNftElements(instance, state); // refuses bad input before anything changes
       last = state;
-      await allowForwarding(instance);
+      const { stamps, forwardingClosed } = await observeTables(instance);
+      if (forwardingClosed) await allowForwarding(instance);
       // The guard comes first, so no address is reachable before it is guarded.
-      await applyPolicy(state);
+      await applyPolicy(state, stamps);
       await applyEntries(state);
     }),
     erase: () => inTurn(() => eraseAll(instance)),

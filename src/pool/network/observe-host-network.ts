@@ -12,7 +12,10 @@ const linkSchema = z.object({ ifname: z.string(), ifalias: z.string().optional()
 export type ObservedLink = z.infer<typeof linkSchema>;
 const routeSchema = z.object({ dst: z.string(), dev: z.string().optional() });
 const neighbourSchema = z.object({ dst: z.string(), dev: z.string(), lladdr: z.string().optional() });
-const countersSchema = z.object({ nftables: z.array(z.object({ counter: z.object({ name: z.string() }).optional() })) });
+const tablesSchema = z.object({ nftables: z.array(z.object({
+  counter: z.object({ table: z.string(), name: z.string() }).optional(),
+  chain: z.object({ family: z.string(), table: z.string(), name: z.string(), policy: z.string().optional() }).optional(),
+})) });
 
 /** All links of the host, or the one of that name; empty where there is none. */
 export async function observeLinks(name?: string): Promise<readonly ObservedLink[]> {
@@ -21,38 +24,47 @@ export async function observeLinks(name?: string): Promise<readonly ObservedLink
   return code === 0 ? parse(z.array(linkSchema), stdout) : [];
 }
 
-/** Routes and permanent neighbours on this instance's taps. */
+/** Routes and permanent neighbours on this instance's taps, by one program: a look must stay cheap, it is taken often. */
 export async function observeEntries(instance: Instance): Promise<ObservedEntries> {
-  const [links, routes, neighbours] = await Promise.all([
-    observeLinks(),
-    runProcess(['ip', '-json', '-4', 'route', 'show', 'proto', String(routeProtocol)]),
-    runProcess(['ip', '-json', '-4', 'neighbour', 'show', 'nud', 'permanent']),
-  ]);
+  const questions = ['link show', `route show proto ${routeProtocol}`, 'neighbour show nud permanent'];
+  const { stdout } = await runProcess(['ip', '-json', '-4', '-batch', '-'], { input: `${questions.join('\n')}\n` });
+  const [links, routes, neighbours, ...more] = stdout.trim().split('\n');
+  if (neighbours === undefined || more.length > 0) throw unreadable();
   const ours = (device: string | undefined): device is string => device?.startsWith(tapPrefix(instance)) === true;
   return {
-    taps: new Set(links.map(({ ifname }) => ifname).filter(ours)),
-    routes: parse(z.array(routeSchema), routes.stdout).flatMap(({ dst, dev }) => (ours(dev) ? [{ address: dst, device: dev, mac: '' }] : [])),
-    neighbours: parse(z.array(neighbourSchema), neighbours.stdout).flatMap(({ dst, dev, lladdr }) => (ours(dev) ? [{ address: dst, device: dev, mac: lladdr ?? '' }] : [])),
+    taps: new Set(parse(z.array(linkSchema), links ?? '').map(({ ifname }) => ifname).filter(ours)),
+    routes: parse(z.array(routeSchema), routes ?? '').flatMap(({ dst, dev }) => (ours(dev) ? [{ address: dst, device: dev, mac: '' }] : [])),
+    neighbours: parse(z.array(neighbourSchema), neighbours).flatMap(({ dst, dev, lladdr }) => (ours(dev) ? [{ address: dst, device: dev, mac: lladdr ?? '' }] : [])),
   };
 }
 
-/** Which rules and which state our tables carry; undefined where they are not there, whole or at all. */
-export async function observeStamps(instance: Instance): Promise<NftStamps | undefined> {
-  const [inet, arp] = await Promise.all([['counters', 'table', 'inet'], ['chain', 'arp']].map(([what, ...where]) => {
-    const last = what === 'chain' ? ['asked'] : [];
-    return runProcess(['nft', '-j', 'list', what as string, ...where, tableName(instance), ...last], { okCodes: [0, 1] });
-  }));
-  if (inet?.code !== 0 || arp?.code !== 0) return undefined;
-  const names = parse(countersSchema, inet.stdout).nftables.flatMap(({ counter }) => (counter === undefined ? [] : [counter.name]));
-  const stamp = (kind: string) => names.find((name) => name.startsWith(kind))?.slice(kind.length);
+export interface ObservedTables {
+  /** Which rules and which state our tables carry; undefined where they are not there, whole or at all. */
+  readonly stamps: NftStamps | undefined;
+  /** Somebody else's `filter FORWARD` drops what it does not know. */
+  readonly forwardingClosed: boolean;
+}
+
+/** What nftables holds, by one program and without any rule: names of counters and chains. */
+export async function observeTables(instance: Instance): Promise<ObservedTables> {
+  const { stdout } = await runProcess(['nft', '-j', 'list counters inet; list chains arp; list chains ip']);
+  const found = stdout.trim().split('\n').flatMap((line) => parse(tablesSchema, line).nftables);
+  const name = tableName(instance);
+  const stamp = (kind: string) => found.find(({ counter }) => counter?.table === name && counter.name.startsWith(kind))?.counter?.name.slice(kind.length);
   const [rules, state] = [stamp('rules_'), stamp('state_')];
-  return rules === undefined || state === undefined ? undefined : { rules, state };
+  const whole = found.some(({ chain }) => chain?.family === 'arp' && chain.table === name && chain.name === 'asked');
+  return {
+    stamps: !whole || rules === undefined || state === undefined ? undefined : { rules, state },
+    forwardingClosed: found.some(({ chain }) => chain?.family === 'ip' && chain.table === 'filter' && chain.name === 'FORWARD' && chain.policy === 'drop'),
+  };
 }
 
 function parse<T>(schema: z.ZodType<T>, text: string): T {
   try {
     return schema.parse(JSON.parse(text === '' ? '[]' : text));
   } catch (cause) {
-    throw new StrataError('the host printed something else than its network', { code: 'network.unreadable', kind: 'internal', cause });
+    throw unreadable(cause);
   }
 }
+
+const unreadable = (cause?: unknown): StrataError => new StrataError('the host printed something else than its network', { code: 'network.unreadable', kind: 'internal', cause });

@@ -1,10 +1,15 @@
 /**
  * What passes over the edge's control socket (UNIX, in the instance's own folder): one line of JSON each way per
- * connection. Types only; both sides check what they read.
+ * connection. Both sides check what they read.
  */
 import type { EdgeState } from './edge-state.ts';
 
-export type EdgeRequest = { readonly do: 'apply'; readonly state: EdgeState } | { readonly do: 'stats' } | { readonly do: 'stop' };
+export type EdgeRequest = { readonly do: 'apply'; readonly state: EdgeState } | { readonly do: 'stats' } | { readonly do: 'stop' }
+  /** Says nothing back: the connection stays until the edge ends. */
+  | { readonly do: 'watch' };
+
+/** The line of `watch`. */
+export const watchRequest = `${JSON.stringify({ do: 'watch' } satisfies EdgeRequest)}\n`;
 
 export interface EdgeStats {
   readonly pid: number;

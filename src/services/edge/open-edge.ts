@@ -7,9 +7,9 @@ import { mkdir, open } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { childEnvironment, identifyProcess, isAlive, runProcess, signalProcess, StrataError, systemClock, waitUntil, type Instance, type Log, type ProcessIdentity } from '#base';
+import { asStrataError, childEnvironment, identifyProcess, isAlive, runProcess, signalProcess, StrataError, systemClock, waitUntil, watchProcess, type Instance, type Log, type ProcessIdentity } from '#base';
 import { z } from 'zod';
-import type { EdgeRequest, EdgeStats } from './edge-messages.ts';
+import { watchRequest, type EdgeRequest, type EdgeStats } from './edge-messages.ts';
 import { edgeStateSchema, type EdgeState } from './edge-state.ts';
 
 export interface EdgeDeps {
@@ -29,6 +29,11 @@ export interface Edge {
   stop(): Promise<void>;
 }
 
+export interface EdgeDriver extends Edge {
+  /** Lets go of the edge without touching it (the daemon ends). */
+  release(): void;
+}
+
 const replySchema = z.union([
   z.object({ stats: z.object({
     pid: z.int(), held: z.int(), forwarded: z.int(), timedOut: z.int(), refused: z.int(), wakes: z.record(z.string(), z.int()),
@@ -43,10 +48,13 @@ const memoryFlags = ['--max-semi-space-size=1', '--max-old-space-size=64'];
 const dyingLimitMs = 2000;
 const maxReplyBytes = 4 * 1024 * 1024;
 
-export function openEdge(deps: EdgeDeps): Edge {
+export function openEdge(deps: EdgeDeps): EdgeDriver {
   const { instance, log } = deps;
   const socketPath = join(instance.runDir, 'edge.sock');
   let starting: Promise<void> | undefined;
+  let watched: number | undefined;
+  let unwatch: (() => void) | undefined;
+  let released = false;
 
   /** An edge that dies hangs up on whoever asks it then: asked again in a moment it is gone. */
   async function statsIfThere(): Promise<EdgeStats | undefined> {
@@ -62,9 +70,33 @@ export function openEdge(deps: EdgeDeps): Edge {
   }
 
   async function ensure(): Promise<void> {
-    if (await statsIfThere() !== undefined) return;
-    starting ??= startEdge(deps, socketPath).finally(() => { starting = undefined; });
+    const stats = await statsIfThere();
+    if (stats !== undefined) {
+      await watch(stats.pid);
+      return;
+    }
+    starting ??= startEdge(deps, socketPath).then(watch).finally(() => { starting = undefined; });
     await starting;
+  }
+
+  /** An edge that dies unasked is started again at once; it follows its last state by itself. Where that fails the next `apply` tries anew. */
+  async function watch(pid: number): Promise<void> {
+    if (watched === pid || released) return;
+    const identity = await identifyProcess(pid);
+    if (identity === undefined || watched === pid) return;
+    unwatch?.();
+    watched = pid;
+    unwatch = watchProcess(identity, socketPath, () => {
+      watched = undefined;
+      log.error({ pid }, 'the edge died; starting it again');
+      ensure().catch((error: unknown) => log.error({ error: asStrataError(error, 'start of the edge').message }, 'the edge could not be started again'));
+    }, watchRequest);
+  }
+
+  function forget(): void {
+    unwatch?.();
+    unwatch = undefined;
+    watched = undefined;
   }
 
   return {
@@ -81,16 +113,22 @@ export function openEdge(deps: EdgeDeps): Edge {
       return stats;
     },
     async stop() {
+      forget();
       const stats = await statsIfThere();
       if (stats === undefined) return;
       const identity = await identifyProcess(stats.pid);
       await request(socketPath, { do: 'stop' });
       if (identity !== undefined) await endProcess(identity);
     },
+    release() {
+      released = true;
+      forget();
+    },
   };
 }
 
-async function startEdge(deps: EdgeDeps, socketPath: string): Promise<void> {
+/** Returns its process id when it answers. */
+async function startEdge(deps: EdgeDeps, socketPath: string): Promise<number> {
   const { instance, log } = deps;
   await mkdir(instance.runDir, { recursive: true, mode: 0o700 });
   await mkdir(instance.stateDir, { recursive: true, mode: 0o700 });
@@ -106,6 +144,7 @@ async function startEdge(deps: EdgeDeps, socketPath: string): Promise<void> {
     const answers = async () => { try { return await request(socketPath, { do: 'stats' }); } catch (error) { if (isAbsent(error)) return undefined; throw error; } };
     const { pid } = await waitUntil(answers, { what: 'the edge answers', limitMs: 15_000 });
     log.info({ pid }, 'edge started');
+    return pid;
   } finally {
     await logFile.close();
   }

@@ -5,7 +5,7 @@
 import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import type { EdgeReply, EdgeRequest } from './edge-messages.ts';
+import { watchRequest, type EdgeReply, type EdgeRequest } from './edge-messages.ts';
 import { holdEdgeState, type EdgeHolder } from './hold-edge-state.ts';
 import { readEdgeState } from './read-edge-state.ts';
 
@@ -65,8 +65,9 @@ function takeRequest(socket: Socket, work: (line: string) => Promise<EdgeReply>)
     if (bytes > maxRequestBytes) { socket.destroy(); return; }
     chunks.push(chunk);
     if (chunk[chunk.length - 1] !== 10) return;
-    socket.pause();
     const line = Buffer.concat(chunks.splice(0)).toString('utf8');
+    if (line === watchRequest) { socket.setTimeout(0); return; }
+    socket.pause();
     void Promise.resolve().then(() => work(line)).catch((error: unknown): EdgeReply => ({ error: (error as Error).message }))
       .then((reply) => socket.end(`${JSON.stringify(reply)}\n`));
   });

@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asStrataError, gatewayAddress, runProcess, StrataError, systemClock, type Instance, type Log, type ProcessIdentity } from '#base';
+import { asStrataError, gatewayAddress, runProcess, StrataError, systemClock, watchProcess, type Instance, type Log, type ProcessIdentity } from '#base';
 import { z } from 'zod';
 import { checkGatewayState } from '../gateway/check-gateway-state.ts';
 import type { Gateway, GatewayState } from '../gateway/gateway.ts';
@@ -21,7 +21,6 @@ import { planServers, readServersState } from './plan-servers.ts';
 import { addStats, readStats } from './read-stats.ts';
 import { renderConfig, renderHostMap, renderStructure, type HaproxyPlaces } from './render-config.ts';
 import { askHaproxy, tellHaproxy } from './runtime-api.ts';
-import { watchProcess } from './watch-process.ts';
 
 export interface HaproxyGatewayDeps {
   readonly instance: Instance;

@@ -24,6 +24,9 @@ export interface TrafficSync {
   sync(): Promise<void>;
 }
 
+/** What others may do to the host's network unseen is mended after this long; edge and gateway are watched by their drivers. */
+const lookAgainMs = 30_000;
+
 export function openTraffic(deps: TrafficDeps): TrafficSync {
   let running: Promise<void> | undefined;
   let next: Promise<void> | undefined;
@@ -52,7 +55,7 @@ export function openTraffic(deps: TrafficDeps): TrafficSync {
       name: 'traffic',
       watches: ['app/', 'service/', 'container/', 'container-status/', 'machine/'].map((prefix) => ({ prefix, keysOf: () => ['all'] })),
       allKeys: async () => ['all'],
-      reconcile: async () => { await sync(); return { againAfterMs: 15_000 }; },
+      reconcile: async () => { await sync(); return { againAfterMs: lookAgainMs }; },
     },
   };
 }

@@ -1,11 +1,15 @@
 /** Notices the end of a process that need not be our child, without asking again and again: its socket closes. */
 import { connect, type Socket } from 'node:net';
-import { isAlive, type ProcessIdentity } from '#base';
+import { isAlive, type ProcessIdentity } from './process-identity.ts';
 
 const pauseMs = 200;
 
-/** Calls `onEnd` once when the process has ended; returns what ends the watch. The socket may come and go while it lives. */
-export function watchProcess(identity: ProcessIdentity, socketPath: string, onEnd: () => void): () => void {
+/**
+ * Calls `onEnd` once when the process has ended; returns what ends the watch. The socket may come and go while it lives.
+ *
+ * @param greeting what makes the process keep the connection, where it would end one on which nothing is said
+ */
+export function watchProcess(identity: ProcessIdentity, socketPath: string, onEnd: () => void, greeting?: string): () => void {
   let socket: Socket | undefined;
   let timer: NodeJS.Timeout | undefined;
   let over = false;
@@ -13,6 +17,7 @@ export function watchProcess(identity: ProcessIdentity, socketPath: string, onEn
     if (over) return;
     socket = connect({ path: socketPath });
     socket.unref();
+    if (greeting !== undefined) socket.write(greeting);
     socket.on('error', () => undefined);
     socket.on('data', () => undefined);
     socket.on('close', () => {

@@ -1,0 +1,30 @@
+/** The engines of this host and the guest OS they boot: what of an earlier daemon no machine needs is swept at the start. */
+import { asStrataError, type Clock, type Instance, type Log } from '#base';
+import { ensureGuestOs, pruneGuestOs, type Engine } from '#machines';
+import { openQemuEngine } from '#machines/qemu';
+import { openUmlEngine } from '#machines/uml';
+import type { HostNetwork } from '#pool';
+
+interface EnginesDeps {
+  readonly instance: Instance;
+  readonly network: HostNetwork;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+type EnsureGuestOs = (architecture: Parameters<typeof ensureGuestOs>[0], flavour: 'machine' | 'uml', progress?: (message: string) => void) => ReturnType<typeof ensureGuestOs>;
+
+/** @param closing what is let go of when the daemon ends; machines go on */
+export async function openEngines({ instance, network, clock, log }: EnginesDeps, closing: AsyncDisposableStack): Promise<{ readonly engines: readonly Engine[]; readonly guestOs: EnsureGuestOs }> {
+  const guestOs: EnsureGuestOs = (architecture, flavour, progress) => ensureGuestOs(architecture, { instance, flavour, ...(progress === undefined ? {} : { progress }) });
+  const pruned = pruneGuestOs(instance, clock.now()).then(
+    (removed) => { if (removed.length > 0) log.info({ removed }, 'old builds of the guest OS were removed from the cache'); },
+    (thrown: unknown) => log.warn({ error: asStrataError(thrown, 'pruning').message }, 'old builds of the guest OS could not be removed'),
+  );
+  closing.defer(() => pruned);
+  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'machine'), network, templates: {} });
+  closing.defer(() => qemu.close());
+  const uml = openUmlEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'uml'), network });
+  await Promise.all([qemu.sweep(), uml.sweep()]);
+  return { engines: [qemu, uml], guestOs };
+}
