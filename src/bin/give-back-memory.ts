@@ -7,7 +7,7 @@ import { runInNewContext } from 'node:vm';
 
 const lookEveryMs = 10_000;
 /** Processor time since the last collection that makes another worth while. */
-const workMs = 500;
+const workMs = 2000;
 /** Processor time within one look that still counts as rest. */
 const restMs = 300;
 

@@ -1,4 +1,5 @@
 /** What the kernel holds now of this instance's links, routes, neighbours and tables, read as JSON. */
+import { readdir, readFile } from 'node:fs/promises';
 import { runProcess, StrataError, type Instance } from '#base';
 import { z } from 'zod';
 import { tableName, tapPrefix } from './interface-names.ts';
@@ -10,8 +11,6 @@ export const routeProtocol = 160;
 
 const linkSchema = z.object({ ifname: z.string(), ifalias: z.string().optional(), address: z.string().optional(), flags: z.array(z.string()) });
 export type ObservedLink = z.infer<typeof linkSchema>;
-const routeSchema = z.object({ dst: z.string(), dev: z.string().optional() });
-const neighbourSchema = z.object({ dst: z.string(), dev: z.string(), lladdr: z.string().optional() });
 const tablesSchema = z.object({ nftables: z.array(z.object({
   counter: z.object({ table: z.string(), name: z.string() }).optional(),
   chain: z.object({ family: z.string(), table: z.string(), name: z.string(), policy: z.string().optional() }).optional(),
@@ -24,19 +23,25 @@ export async function observeLinks(name?: string): Promise<readonly ObservedLink
   return code === 0 ? parse(z.array(linkSchema), stdout) : [];
 }
 
-/** Routes and permanent neighbours on this instance's taps, by one program: a look must stay cheap, it is taken often. */
+/**
+ * Routes and permanent neighbours on this instance's taps, read where the kernel tells them as text (proc(5), net/route
+ * and net/arp): a look is taken often and at every change, and a program for it would cost more than all the rest.
+ */
 export async function observeEntries(instance: Instance): Promise<ObservedEntries> {
-  const questions = ['link show', `route show proto ${routeProtocol}`, 'neighbour show nud permanent'];
-  const { stdout } = await runProcess(['ip', '-json', '-4', '-batch', '-'], { input: `${questions.join('\n')}\n` });
-  const [links, routes, neighbours, ...more] = stdout.trim().split('\n');
-  if (neighbours === undefined || more.length > 0) throw unreadable();
+  const [links, routes, neighbours] = await Promise.all([readdir('/sys/class/net'), readFile('/proc/net/route', 'utf8'), readFile('/proc/net/arp', 'utf8')]);
   const ours = (device: string | undefined): device is string => device?.startsWith(tapPrefix(instance)) === true;
   return {
-    taps: new Set(parse(z.array(linkSchema), links ?? '').map(({ ifname }) => ifname).filter(ours)),
-    routes: parse(z.array(routeSchema), routes ?? '').flatMap(({ dst, dev }) => (ours(dev) ? [{ address: dst, device: dev, mac: '' }] : [])),
-    neighbours: parse(z.array(neighbourSchema), neighbours).flatMap(({ dst, dev, lladdr }) => (ours(dev) ? [{ address: dst, device: dev, mac: lladdr ?? '' }] : [])),
+    taps: new Set(links.filter(ours)),
+    routes: rowsOf(routes).flatMap(([device, target]) => (ours(device) && target !== undefined ? [{ address: addressOf(target), device, mac: '' }] : [])),
+    neighbours: rowsOf(neighbours).flatMap(([address, , flags, mac, , device]) => (ours(device) && address !== undefined && (Number(flags) & permanentFlag) !== 0 ? [{ address, device, mac: mac ?? '' }] : [])),
   };
 }
+
+/** ATF_PERM of <linux/if_arp.h>. */
+const permanentFlag = 0x04;
+const rowsOf = (table: string): string[][] => table.trim().split('\n').slice(1).map((line) => line.trim().split(/\s+/));
+/** net/route prints addresses as the little-endian number they are in memory. */
+const addressOf = (hex: string): string => [...Buffer.from(hex, 'hex')].reverse().join('.');
 
 export interface ObservedTables {
   /** Which rules and which state our tables carry; undefined where they are not there, whole or at all. */

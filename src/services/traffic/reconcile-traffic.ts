@@ -25,7 +25,7 @@ export interface TrafficSync {
 }
 
 /** What others may do to the host's network unseen is mended after this long; edge and gateway are watched by their drivers. */
-const lookAgainMs = 30_000;
+const lookAgainMs = 60_000;
 
 export function openTraffic(deps: TrafficDeps): TrafficSync {
   let running: Promise<void> | undefined;
