@@ -15,6 +15,7 @@ import { attackScript, finished } from '../launcher/testing/attack-script.ts';
 import { residentKb, statusField } from '../launcher/testing/stand-in-vmm.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { testMachine } from '../testing/test-daemon.ts';
+import { runName, testTaps } from '../testing/test-taps.ts';
 import { askForLife } from '../vmm/ask-for-life.ts';
 import { openQemuEngine, type QemuEngine } from './index.ts';
 import { jailContents } from './jail-contents.ts';
@@ -28,20 +29,12 @@ let kernel: GuestOs;
 const specs: MachineSpec[] = [];
 const machines: RunningMachine[] = [];
 
-/** Taps of the tests' own, as the host's network makes them. */
-const network = {
-  async ensureTap(id: string): Promise<string> {
-    await runProcess(['ip', 'tuntap', 'add', 'dev', tapOf(id), 'mode', 'tap', 'vnet_hdr']);
-    await runProcess(['ip', 'link', 'set', 'dev', tapOf(id), 'up']);
-    return tapOf(id);
-  },
-  async removeTap(id: string): Promise<void> { await runProcess(['ip', 'link', 'delete', 'dev', tapOf(id)], { okCodes: [0, 1] }); },
-};
-const tapOf = (id: string): string => `qj${id.slice(0, 11)}`;
+const name = runName('j');
+const network = testTaps(name);
 
 before(async () => {
   root = await mkdtemp('/tmp/strata-j-');
-  instance = { name: 'qjail', stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 214 };
+  instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 214 };
   kernel = await ensureGuestOs('x86_64', { instance });
   engine = openEngine();
 });
@@ -97,7 +90,7 @@ test('[Q16] a running VMM is confined: uid, capabilities, seccomp, namespaces, r
   const allowed = /^(socket:|pipe:|anon_inode:\[(eventfd|signalfd|eventpoll|timerfd)\]|\/null$|.*\/dev\/net\/tun$)/;
   deepEqual([...new Set(open.filter((target) => !allowed.test(target)))], [disk.path]);
   equal(open.filter((target) => target.endsWith('/dev/net/tun')).length, 1);
-  equal((await readFile(`/sys/class/net/${tapOf(spec.id)}/carrier`, 'utf8')).trim(), '1', 'the tap has its VMM');
+  equal((await readFile(`/sys/class/net/${network.nameOf(spec.id)}/carrier`, 'utf8')).trim(), '1', 'the tap has its VMM');
   for (const line of (await readFile(`/proc/${pid}/cgroup`, 'utf8')).split('\n').filter((one) => /:(memory|pids):/.test(one))) ok(line.endsWith(`/strata-${instance.name}/${spec.id}`), line);
 });
 

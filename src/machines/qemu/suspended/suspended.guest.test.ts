@@ -10,6 +10,7 @@ import type { RunningMachine } from '../../engine.ts';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
 import type { MachineDisk, MachineSpec } from '../../machine.ts';
 import { testMachine } from '../../testing/test-daemon.ts';
+import { runName, testTaps } from '../../testing/test-taps.ts';
 import { openQemuEngine, type QemuEngine } from '../index.ts';
 import { machinePlaces } from '../machine-places.ts';
 import { readSuspended, suspendedState } from './suspended-record.ts';
@@ -22,20 +23,12 @@ const specs: MachineSpec[] = [];
 const machines: RunningMachine[] = [];
 const agents: OpenedAgentConnection[] = [];
 
-const network = {
-  async ensureTap(id: string): Promise<string> {
-    await network.removeTap(id);
-    await runProcess(['ip', 'tuntap', 'add', 'dev', tapOf(id), 'mode', 'tap', 'vnet_hdr']);
-    await runProcess(['ip', 'link', 'set', 'dev', tapOf(id), 'up']);
-    return tapOf(id);
-  },
-  async removeTap(id: string): Promise<void> { await runProcess(['ip', 'link', 'delete', 'dev', tapOf(id)], { okCodes: [0, 1] }); },
-};
-const tapOf = (id: string): string => `qs${id.slice(0, 11)}`;
+const name = runName('s');
+const network = testTaps(name);
 
 before(async () => {
   root = await mkdtemp('/tmp/strata-s-');
-  instance = { name: 'qsusp', stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 195 };
+  instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 195 };
   engine = openEngine(false);
 });
 afterEach(async () => {
@@ -61,7 +54,7 @@ async function census(): Promise<readonly string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
   const names = await Promise.all(['r/q', 's/qemu', 's/qemu-uids'].map((folder) => readdir(join(root, folder)).catch(() => [])));
-  const taps = (await readdir('/sys/class/net')).filter((name) => name.startsWith('qs'));
+  const taps = (await readdir('/sys/class/net')).filter((one) => one.startsWith(name));
   return [...commands.filter((one) => one.includes(root)), ...names.flat(), ...taps];
 }
 

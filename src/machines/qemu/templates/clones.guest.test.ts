@@ -13,6 +13,7 @@ import { ensureLauncher, holderOf, holdTemplate, readHolder, sealTemplate, start
 import { statusField } from '../../launcher/testing/stand-in-vmm.ts';
 import type { MachineDisk, MachineSpec } from '../../machine.ts';
 import { testMachine } from '../../testing/test-daemon.ts';
+import { runName, testTaps } from '../../testing/test-taps.ts';
 import { vmmTraces } from '../../testing/vmm-traces.ts';
 import { openQemuEngine, type QemuEngine } from '../index.ts';
 import { jailContents } from '../jail-contents.ts';
@@ -31,20 +32,12 @@ const specs: MachineSpec[] = [];
 const machines: RunningMachine[] = [];
 const agents: OpenedAgentConnection[] = [];
 
-/** Taps of the tests' own, as the host's network makes them. */
-const network = {
-  async ensureTap(id: string): Promise<string> {
-    await runProcess(['ip', 'tuntap', 'add', 'dev', tapOf(id), 'mode', 'tap', 'vnet_hdr']);
-    await runProcess(['ip', 'link', 'set', 'dev', tapOf(id), 'up']);
-    return tapOf(id);
-  },
-  async removeTap(id: string): Promise<void> { await runProcess(['ip', 'link', 'delete', 'dev', tapOf(id)], { okCodes: [0, 1] }); },
-};
-const tapOf = (id: string): string => `qc${id.slice(0, 11)}`;
+const name = runName('c');
+const network = testTaps(name);
 
 before(async () => {
   root = await mkdtemp('/tmp/strata-c-');
-  instance = { name: 'qclone', stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 215 };
+  instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 215 };
   engine = openEngine();
 });
 afterEach(async () => {
@@ -203,7 +196,7 @@ test('[Q32] a clone has its disks, its scratch disk and its card; disks come and
   await machine.detachDisk(later.serial);
   await machine.detachDisk(disk.serial);
   deepEqual(await machine.disks(), ['scratch']);
-  equal((await readFile(`/sys/class/net/${tapOf(spec.id)}/carrier`, 'utf8')).trim(), '1', 'the tap has its VMM');
+  equal((await readFile(`/sys/class/net/${network.nameOf(spec.id)}/carrier`, 'utf8')).trim(), '1', 'the tap has its VMM');
   await agent.call('powerOff', { graceMs: 1000 }, { timeoutMs: 20_000 }).catch(() => undefined); // the line may go first
   deepEqual([(await machine.exited).code, (await machine.exited).signal], [0, null]);
   await engine.dropTemplates(); // the tests below look at one only
