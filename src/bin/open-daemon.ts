@@ -51,7 +51,7 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   const hostsPort = await takeHostsPort(ports, instance);
   const services = openServices({
     instance, store, containers, images, addresses, ports, network, gateway, edge, hostsPort, clock, dice, log,
-    upstreamDns: await readNameServers(), host: { processors: availableParallelism() },
+    upstreamDns: await readNameServers(), host: { processors: availableParallelism(), maxDisks: { qemu: (await qemu.capabilities()).maxDisks, uml: (await uml.capabilities()).maxDisks } },
     prepareGuest: async (architecture, engine, say) => { await guestOs(architecture, engine === 'uml' ? 'uml' : 'machine', say); },
     checkMachines: (wishes) => host.checkSizes(wishes.map(placementOf)),
     admitMachines: async (wishes) => {

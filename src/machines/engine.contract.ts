@@ -197,8 +197,39 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
     notEqual(machine.process.startTicks === first.process.startTicks && machine.process.pid === first.process.pid, true);
   });
 
-  test(`[M49] a guest that powers itself off ends its VMM with code 0 (${name})`, async () => {
+  test(`[M53] a disk that one machine may write is handed to no other, plugged in or at its start, until it is let go of (${name})`, async () => {
     agent = await agentOf(machine);
+    const shared = await it.disk();
+    await machine.attachDisk(shared);
+    const other = it.spec();
+    const second = keep(await it.engine.start(other));
+    (await agentOf(second)).close();
+    await rejects(second.attachDisk(shared), { code: 'machine.diskLocked', kind: 'conflict' });
+    await rejects(second.attachDisk({ ...shared, readOnly: true }), { code: 'machine.diskLocked' });
+    equal((await second.disks()).includes(shared.serial), false);
+    const third = it.spec({ disks: [shared] });
+    await rejects(async () => keep(await it.engine.start(third)));
+    equal((await it.engine.adopt(third)).found, 'gone');
+    await it.engine.erase(third.id);
+    await machine.detachDisk(shared.serial);
+    await second.attachDisk(shared);
+    await second.kill();
+    await machine.attachDisk(shared);
+    await machine.detachDisk(shared.serial);
+    const image = { ...await it.disk(), readOnly: true };
+    await machine.attachDisk(image);
+    const reader = keep(await it.engine.start(it.spec({ disks: [image] })));
+    ok((await reader.disks()).includes(image.serial), 'what nobody may write is shared');
+    await machine.detachDisk(image.serial);
+    for (const one of [second, reader]) {
+      await one.kill();
+      await one.release();
+      left.delete(one);
+      await it.engine.erase(one.id);
+    }
+  });
+
+  test(`[M49] a guest that powers itself off ends its VMM with code 0 (${name})`, async () => {
     await agent.call('powerOff', { graceMs: 1000 }, { timeoutMs: 20_000 }).catch(() => undefined); // the line may go first
     const limit = new AbortController();
     const late = systemClock.wait(30_000, limit.signal).then(() => undefined, () => undefined);

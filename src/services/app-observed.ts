@@ -2,6 +2,7 @@
 import type { ContainerSpec, ContainerStatus, Volume } from '#containers';
 import type { MachineSpec, MachineStatus } from '#machines';
 import type { ServiceRecord } from './app-record.ts';
+import type { AppHost } from './assign-machines.ts';
 
 export interface AppObserved {
   readonly containers: readonly { readonly spec: ContainerSpec; readonly status: ContainerStatus | undefined }[];
@@ -9,7 +10,7 @@ export interface AppObserved {
   readonly volumes: readonly Volume[];
   readonly services: readonly ServiceRecord[];
   readonly sessions: ReadonlyMap<string, number>;
-  readonly host: { readonly processors: number };
+  readonly host: AppHost;
   /** Digest of what each service asks for now, from its specification and image. */
   readonly configDigests: ReadonlyMap<string, string>;
 }

@@ -2,7 +2,8 @@
  * Chooses the machine for each new replica, and the machines that must be made first. Pure.
  *
  * By default one machine carries an app's containers of one architecture and engine; another is made when
- * the promised memory no longer fits. `isolation: dedicated` gives each replica a machine of its own.
+ * the promised memory no longer fits, or the engine takes no more disks: each image is one, and each volume.
+ * `isolation: dedicated` gives each replica a machine of its own.
  */
 import type { Architecture } from '#base';
 import type { AppEngine } from './app.ts';
@@ -22,6 +23,8 @@ export interface ReplicaNeed {
   readonly dedicated: boolean;
   readonly memoryMiB: number;
   readonly cpus: number;
+  /** Names of the disks it is run from: its image's, which others may share, and its volumes'. */
+  readonly disks: readonly string[];
 }
 
 export interface AppMachine {
@@ -34,7 +37,20 @@ export interface AppMachine {
   readonly dedicatedTo: string | null;
   /** Memory promised to containers that are there, MiB. */
   readonly promisedMiB: number;
+  /** Names of the disks of containers that are there. */
+  readonly disks: readonly string[];
 }
+
+/** What an app's plan knows of the host. */
+export interface AppHost {
+  readonly processors: number;
+  /** Disks that one machine takes beside its own. */
+  readonly maxDisks: Readonly<Record<RunEngine, number>>;
+}
+
+/** What runs it in the end: `auto` is QEMU where nothing speaks for UML. */
+export type RunEngine = 'qemu' | 'uml';
+export const runEngine = (engine: string): RunEngine => (engine === 'uml' ? 'uml' : 'qemu');
 
 export interface MachineWish {
   readonly name: string;
@@ -53,56 +69,75 @@ export interface Assignment {
 
 export const replicaKey = (need: { readonly service: string; readonly index: number }): string => `${need.service}-${need.index}`;
 
-export function assignMachines(app: string, needs: readonly ReplicaNeed[], machines: readonly AppMachine[], host: { readonly processors: number }): Assignment {
+/** What is left of a machine while replicas are put into it. */
+interface Room { leftMiB: number; readonly disks: Set<string> }
+
+export function assignMachines(app: string, needs: readonly ReplicaNeed[], machines: readonly AppMachine[], host: AppHost): Assignment {
   const placed = new Map<string, string>();
-  const left = new Map(machines.map((machine) => [machine.id, machine.memoryMiB - guestOverheadMiB - machine.promisedMiB]));
+  const rooms = new Map(machines.map((machine): [string, Room] => [machine.id, { leftMiB: machine.memoryMiB - guestOverheadMiB - machine.promisedMiB, disks: new Set(machine.disks) }]));
   const homeless: ReplicaNeed[] = [];
   for (const need of needs) {
-    const home = machines.find((machine) => fits(machine, need, left.get(machine.id) ?? 0));
+    const home = machines.find((machine) => fits(machine, need, rooms.get(machine.id) as Room, host));
     if (home === undefined) homeless.push(need);
     else {
       placed.set(replicaKey(need), home.id);
-      left.set(home.id, (left.get(home.id) ?? 0) - need.memoryMiB);
+      take(rooms.get(home.id) as Room, need);
     }
   }
-  return { placed, make: wishes(app, homeless, machines, host.processors) };
+  return { placed, make: wishes(app, homeless, machines, host) };
 }
 
-function fits(machine: AppMachine, need: ReplicaNeed, leftMiB: number): boolean {
-  if (machine.architecture !== need.architecture || machine.engine !== need.engine) return false;
+function fits(machine: AppMachine, need: ReplicaNeed, room: Room, host: AppHost): boolean {
+  if (machine.architecture !== need.architecture || runEngine(machine.engine) !== runEngine(need.engine)) return false;
   if (need.dedicated !== (machine.dedicatedTo !== null)) return false;
+  if (!hasDisksFor(room, need, host)) return false;
   if (need.dedicated) return machine.dedicatedTo === replicaKey(need);
-  return leftMiB >= need.memoryMiB;
+  return room.leftMiB >= need.memoryMiB;
 }
 
-/** Groups homeless replicas: one shared machine for each architecture and engine, one for each dedicated replica. */
-function wishes(app: string, homeless: readonly ReplicaNeed[], machines: readonly AppMachine[], hostProcessors: number): MachineWish[] {
+function hasDisksFor(room: Room, need: ReplicaNeed, host: AppHost): boolean {
+  return new Set([...room.disks, ...need.disks]).size <= host.maxDisks[runEngine(need.engine)];
+}
+
+function take(room: Room, need: ReplicaNeed): void {
+  room.leftMiB -= need.memoryMiB;
+  for (const disk of need.disks) room.disks.add(disk);
+}
+
+/** Groups homeless replicas: shared machines for each architecture and engine, one for each dedicated replica. */
+function wishes(app: string, homeless: readonly ReplicaNeed[], machines: readonly AppMachine[], host: AppHost): MachineWish[] {
   const taken = new Set(machines.map((machine) => machine.name));
   const made: MachineWish[] = [];
-  const shared = new Map<string, ReplicaNeed[]>();
-  for (const need of homeless) {
-    if (need.dedicated) made.push(wish(dedicatedMachineName(app, need), [need], hostProcessors));
-    else {
-      const key = `${need.architecture} ${need.engine}`;
-      shared.set(key, [...(shared.get(key) ?? []), need]);
-    }
+  const shared: { readonly kind: string; readonly needs: ReplicaNeed[]; readonly room: Room }[] = [];
+  // One that no machine could take is refused before an app is written (choose-service-engine.ts); a machine for it would stay empty.
+  for (const need of homeless.filter((one) => hasDisksFor({ leftMiB: 0, disks: new Set() }, one, host))) {
+    if (need.dedicated) { made.push(wish(dedicatedMachineName(app, need), [need], host)); continue; }
+    const kind = `${need.architecture} ${runEngine(need.engine)}`;
+    const open = shared.find((one) => one.kind === kind && hasDisksFor(one.room, need, host));
+    const group = open ?? { kind, needs: [], room: { leftMiB: 0, disks: new Set<string>() } };
+    if (open === undefined) shared.push(group);
+    group.needs.push(need);
+    take(group.room, need);
   }
-  for (const group of shared.values()) {
-    const first = group[0] as ReplicaNeed;
-    made.push(wish(freeName(sharedMachineName(app, first), taken), group, hostProcessors));
+  for (const { needs: [first, ...others] } of shared) {
+    if (first === undefined) continue;
+    const name = freeName(sharedMachineName(app, first), taken);
+    taken.add(name);
+    made.push(wish(name, [first, ...others], host));
   }
   return made;
 }
 
-function wish(name: string, group: readonly ReplicaNeed[], hostProcessors: number): MachineWish {
-  const first = group[0] as ReplicaNeed;
+function wish(name: string, group: readonly [ReplicaNeed, ...ReplicaNeed[]], host: AppHost): MachineWish {
+  const [first] = group;
   const needed = guestOverheadMiB + group.reduce((sum, need) => sum + need.memoryMiB, 0);
   const floor = first.dedicated ? 256 : sharedMachineMiB;
   const cpus = Math.ceil(group.reduce((sum, need) => sum + need.cpus, 0));
   return {
-    name, architecture: first.architecture, engine: first.engine,
+    name, architecture: first.architecture,
+    engine: group.find((need) => need.engine !== 'auto')?.engine ?? 'auto',
     // UML has one processor, whatever is asked for.
-    processors: first.engine === 'uml' ? 1 : Math.max(1, Math.min(hostProcessors, Math.max(cpus, group.length > 1 ? 2 : 1))),
+    processors: first.engine === 'uml' ? 1 : Math.max(1, Math.min(host.processors, Math.max(cpus, group.length > 1 ? 2 : 1))),
     memoryMiB: Math.max(floor, roundUp(needed, 64)),
   };
 }
@@ -113,7 +148,7 @@ export function dedicatedMachineName(app: string, need: { readonly service: stri
 }
 
 function sharedMachineName(app: string, need: ReplicaNeed): string {
-  const engine = need.engine === 'auto' || need.engine === 'qemu' ? '' : `-${need.engine}`;
+  const engine = need.engine === 'uml' ? '-uml' : '';
   return `${app.slice(0, 40)}.${need.architecture}${engine}`.replaceAll(/[._]/g, '-');
 }
 

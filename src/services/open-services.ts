@@ -9,7 +9,7 @@ import type { Addresses, HostNetwork, Ports } from '#pool';
 import type { Controller } from '#reconcile';
 import { recordsOf, type Records, type Store } from '#store';
 import { appRecordSchema, appStatusSchema, serviceRecordSchema, type AppRecord, type AppStatus, type ServiceRecord } from './app-record.ts';
-import type { MachineWish } from './assign-machines.ts';
+import type { AppHost, MachineWish } from './assign-machines.ts';
 import { checkServices, endContainers, restartContainers, reviveContainers, startContainers, stopContainers } from './change-containers.ts';
 import type { AppEngine, AppSpec } from './app.ts';
 import type { Steps } from './await-services.ts';
@@ -36,7 +36,7 @@ export interface ServicesDeps {
   readonly edge: Edge;
   readonly hostsPort: number;
   readonly upstreamDns: readonly string[];
-  readonly host: { readonly processors: number };
+  readonly host: AppHost;
   prepareGuest(architecture: Architecture, engine: AppEngine, say: (message: string) => void): Promise<void>;
   /** Refuses machines that no host could ever carry side by side. @throws StrataError `pool.tooLarge` */
   checkMachines(machines: readonly MachineWish[]): Promise<void>;

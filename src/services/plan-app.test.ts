@@ -5,7 +5,7 @@ import type { AppObserved } from './app-observed.ts';
 import { planApp } from './plan-app.ts';
 import { sampleApp, sampleContainer, sampleMachine, sampleService, sampleStatus } from './testing/sample-app.ts';
 
-const nothing: AppObserved = { containers: [], machines: [], volumes: [], services: [], sessions: new Map(), host: { processors: 2 }, configDigests: new Map([['web', 'wish-web'], ['db', 'wish-db'], ['arm', 'wish-arm']]) };
+const nothing: AppObserved = { containers: [], machines: [], volumes: [], services: [], sessions: new Map(), host: { processors: 2, maxDisks: { qemu: 255, uml: 15 } }, configDigests: new Map([['web', 'wish-web'], ['db', 'wish-db'], ['arm', 'wish-arm']]) };
 const place = (name: string) => ({ appId: 'aapp', appName: 'shop', name, virtualAddress: '10.88.128.1', parking: {} });
 const volume = { id: 'v1', name: 'shop_data', appId: 'aapp', appName: 'shop', key: 'data', sizeBytes: 1, createdAt: 0 };
 const machine = { spec: sampleMachine(), status: undefined };

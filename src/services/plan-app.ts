@@ -72,10 +72,11 @@ function placeContainers(app: AppRecord, creations: readonly { service: ServiceS
   const volumes = new Set(observed.volumes.map((volume) => volume.key));
   const possible = creations.filter(({ service }) => placedServices.has(service.name)
     && service.mounts.every((mount) => mount.kind !== 'volume' || volumes.has(mount.volume)));
-  const { placed } = assignMachines(app.name, possible.map(needOf), machinesOf(app, observed), observed.host);
+  const { placed } = assignMachines(app.name, possible.map(({ service, index }) => needOf({ service, index, disks: disksNow(app, service, observed) })), machinesOf(app, observed), observed.host);
   // Machines are made for everything that will come, so that they boot while dependencies are awaited; and for the successor
   // of a replica that is there, where it fits none of them.
-  const future = [...creations, ...app.spec.services.flatMap((service) => missingIndexes(service, observed).map((index) => ({ service, index })))].map(needOf);
+  const future = [...creations, ...app.spec.services.flatMap((service) => missingIndexes(service, observed).map((index) => ({ service, index })))]
+    .map(({ service, index }) => needOf({ service, index, disks: disksNow(app, service, observed) }));
   const needs = new Map(future.map((need) => [replicaKey(need), need]));
   const { make } = assignMachines(app.name, [...needs.values()], machinesOf(app, observed), observed.host);
   return [
@@ -172,29 +173,44 @@ function missingIndexes(service: ServiceSpec, observed: AppObserved): number[] {
 }
 
 /** What one replica asks of a machine. */
-export function needOf({ service, index }: { service: ServiceSpec; index: number }): ReplicaNeed {
+export function needOf({ service, index, disks }: { readonly service: ServiceSpec; readonly index: number; readonly disks: readonly string[] }): ReplicaNeed {
   const bytes = service.limits.memoryBytes ?? service.reservations.memoryBytes;
   return {
     service: service.name, index, architecture: service.architecture, engine: service.engine,
     dedicated: service.isolation === 'dedicated',
     memoryMiB: bytes === undefined ? defaultContainerMiB : Math.ceil(bytes / 2 ** 20),
     cpus: service.limits.cpus ?? service.reservations.cpus ?? 0.5,
+    disks,
   };
 }
 
-/** The app's machines with the memory promised to the containers on them. */
+/** Disks of one replica: its image's and its volumes'. */
+export function disksOf(service: ServiceSpec, image: string, nameOfVolume: (key: string) => string): readonly string[] {
+  return [image, ...new Set(service.mounts.flatMap((mount) => (mount.kind === 'volume' ? [nameOfVolume(mount.volume)] : [])))];
+}
+
+/** By the names that containers have them under; a volume that is not there yet goes by its own. */
+function disksNow(app: AppRecord, service: ServiceSpec, observed: AppObserved): readonly string[] {
+  const ids = new Map(observed.volumes.map((volume) => [volume.key, volume.id]));
+  return disksOf(service, app.images[service.name]?.digest ?? service.image.reference, (volume) => ids.get(volume) ?? volume);
+}
+
+/** The app's machines with the memory promised to the containers on them, and their disks. */
 function machinesOf(app: AppRecord, observed: AppObserved): AppMachine[] {
   const dedicated = new Map(app.spec.services.filter((service) => service.isolation === 'dedicated')
     .flatMap((service) => Array.from({ length: service.replicas }, (_, at) => {
       const key = { service: service.name, index: at + 1 };
       return [dedicatedMachineName(app.name, key), replicaKey(key)] as const;
     })));
-  return observed.machines.map(({ spec }) => ({
-    id: spec.id, name: spec.name, architecture: spec.architecture, engine: spec.engine, memoryMiB: spec.memoryMiB,
-    dedicatedTo: dedicated.get(spec.name) ?? null,
-    promisedMiB: observed.containers.filter((one) => one.spec.machineId === spec.id)
-      .reduce((sum, one) => sum + promisedMiB(one.spec), 0),
-  }));
+  return observed.machines.map(({ spec }) => {
+    const containers = observed.containers.map((one) => one.spec).filter((one) => one.machineId === spec.id);
+    return {
+      id: spec.id, name: spec.name, architecture: spec.architecture, engine: spec.engine, memoryMiB: spec.memoryMiB,
+      dedicatedTo: dedicated.get(spec.name) ?? null,
+      promisedMiB: containers.reduce((sum, one) => sum + promisedMiB(one), 0),
+      disks: [...new Set(containers.flatMap((one) => [one.image.digest, ...one.volumeIds]))],
+    };
+  });
 }
 
 function promisedMiB(container: ContainerSpec): number {

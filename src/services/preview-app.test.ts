@@ -5,7 +5,7 @@ import type { AppObserved } from './app-observed.ts';
 import { previewApp } from './preview-app.ts';
 import { sampleApp, sampleContainer, sampleMachine, sampleService, sampleStatus } from './testing/sample-app.ts';
 
-const host = { processors: 2 };
+const host = { processors: 2, maxDisks: { qemu: 255, uml: 15 } };
 const db = sampleService('db', { mounts: [{ kind: 'volume', volume: 'data', target: '/data', readOnly: false }] });
 const job = sampleService('setup', { restart: { policy: 'no' }, dependsOn: [{ service: 'db', condition: 'healthy', required: true, restart: false }] });
 const web = sampleService('web', { dependsOn: [{ service: 'setup', condition: 'completed', required: true, restart: false }] });

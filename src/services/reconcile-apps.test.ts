@@ -26,7 +26,7 @@ test('[V25] a status does not outlive its forgotten app, also where the last loo
     containers: { specs: recordsOf(store, 'container', containerSpecSchema), statuses: recordsOf(store, 'container-status', containerStatusSchema), volumes: recordsOf(store, 'volume', volumeSchema) },
     ports, addresses: openAddresses(store, { subnet: 93 }),
   } as unknown as AppPerformer;
-  const controller = appsController({ store, performer, sessions: async () => new Map(), host: { processors: 2 }, clock: systemClock, log: silentLog });
+  const controller = appsController({ store, performer, sessions: async () => new Map(), host: { processors: 2, maxDisks: { qemu: 255, uml: 15 } }, clock: systemClock, log: silentLog });
   await apps.put('aapp', sampleApp([sampleService('web')], { wanted: 'down' }));
   await ports.take('app/aapp', 8080, 'tcp');
   const place = { appId: 'aapp', appName: 'shop', name: 'web', virtualAddress: '10.93.128.1', parking: {} };

@@ -10,6 +10,7 @@ import type { AppRecord, AppStatus } from './app-record.ts';
 import { configDigestOf } from './container-wish.ts';
 import { performAppOperation, sha256, type AppPerformer } from './perform-app-plan.ts';
 import type { AppObserved } from './app-observed.ts';
+import type { AppHost } from './assign-machines.ts';
 import { planApp, type AppPlan } from './plan-app.ts';
 import { canonicalJson } from '#containers';
 
@@ -18,7 +19,7 @@ export interface AppControllerDeps {
   readonly performer: AppPerformer;
   /** Open connections through the gateway by container id; asked only while something drains. */
   sessions(): Promise<ReadonlyMap<string, number>>;
-  readonly host: { readonly processors: number };
+  readonly host: AppHost;
   readonly clock: Clock;
   readonly log: Log;
 }

@@ -25,7 +25,10 @@ const capabilities: EngineCapabilities = { name: 'fake', architectures, hotplugD
 
 export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { readonly world: FakeWorld } {
   const world = options.world ?? fakeWorld();
-  const checkDisk = async (disk: MachineDisk): Promise<void> => {
+  const checkDisk = async (disk: MachineDisk, machineId: string): Promise<void> => {
+    const others = [...world.vmms.values()].filter((one) => one.exit === undefined && one.spec.id !== machineId);
+    const held = others.some((one) => [...one.disks.values()].some(({ path, readOnly }) => path === disk.path && !(readOnly && disk.readOnly)));
+    if (held) throw new StrataError(`the disk ${disk.serial} is in use by another machine`, { code: 'machine.diskLocked', kind: 'conflict' });
     if (options.checkDisks !== true) return;
     await access(disk.path).catch(() => { throw new StrataError(`there is no file ${disk.path}`, { code: 'engine.diskMissing', kind: 'unavailable', details: { serial: disk.serial } }); });
   };
@@ -36,7 +39,7 @@ export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { 
     async start(spec, signal) {
       signal?.throwIfAborted();
       if (spec.name.startsWith('refuse-boot')) throw new StrataError(`fake: ${spec.name} does not boot`, { code: 'engine.startFailed', kind: 'unavailable', advice: 'give it another name' });
-      await Promise.all(spec.disks.map(checkDisk));
+      await Promise.all(spec.disks.map((disk) => checkDisk(disk, spec.id)));
       const goesOn = world.isSuspended(spec.id);
       return { ...runningMachine(world, world.boot(spec), checkDisk, options), startedBy: { way: goesOn ? 'suspended' : 'cold', why: '' } };
     },
@@ -53,7 +56,7 @@ export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { 
   };
 }
 
-function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: MachineDisk) => Promise<void>, { hungMs = 200, unplugMs = 0 }: OpenFakeEngineOptions): RunningMachine {
+function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: MachineDisk, machineId: string) => Promise<void>, { hungMs = 200, unplugMs = 0 }: OpenFakeEngineOptions): RunningMachine {
   const open = new Set<Duplex>();
   const alive = async (): Promise<void> => {
     if (vmm.exit !== undefined) throw new StrataError(`the VMM of ${vmm.spec.name} has ended`, { code: 'engine.gone', kind: 'unavailable' });
@@ -85,7 +88,7 @@ function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: Machin
     async attachDisk(disk) {
       await alive();
       if (vmm.disks.has(disk.serial)) return;
-      await checkDisk(disk);
+      await checkDisk(disk, vmm.spec.id);
       vmm.disks.set(disk.serial, disk);
     },
     async detachDisk(serial) {

@@ -49,9 +49,24 @@ static int open_user_map(uid_t owner, gid_t group, uid_t reader)
   return fd;
 }
 
+/*
+ * A VMM that has a disk open says so by locks: QEMU holds byte 101 where it may write and others where it reads, UML the whole
+ * file. UML asks for its own only when the guest opens the disk, and tells nobody where it gets none; so they are looked at here.
+ */
+static void refuse_held(int disk, const char *path, bool writable)
+{
+  enum { qemu_writes = 101 };
+  struct flock held = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = writable ? 0 : qemu_writes, .l_len = writable ? 0 : 1 };
+  if (fcntl(disk, F_OFD_GETLK, &held) != 0) fail("cannot ask who uses the disk %s", path);
+  errno = 0;
+  if (held.l_type != F_UNLCK) fail("the disk %s is in use by another machine", path);
+}
+
 int open_disk_tree(const char *path, bool writable, uid_t reader)
 {
-  close(open_disk(path, writable)); // says what is wrong with it, in the words of all disks
+  int disk = open_disk(path, writable); // says what is wrong with it, in the words of all disks
+  refuse_held(disk, path, writable);
+  close(disk);
   int tree = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
   if (tree < 0) fail("cannot open the disk %s", path);
   struct stat status;

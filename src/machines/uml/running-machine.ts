@@ -14,7 +14,7 @@ export function openRunningMachine(context: UmlContext, spec: MachineSpec, recor
   const places = umlPlaces(context.instance, spec.id);
   const sockets = vmmSockets(places, spec.name);
   const exit = watchExit(context, places, record);
-  const disks = openUmlDisks(context.launcher, record, spec.name);
+  const disks = openUmlDisks(context, record, spec);
   const tell = async (...commands: readonly string[]) => tellUml(await context.launcher(), record, jail.mconsole, commands);
   return {
     id: spec.id, process: record.vmm, accelerator: 'none', isolation: 'process',

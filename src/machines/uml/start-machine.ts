@@ -16,6 +16,7 @@ import { jailContents } from './jail-contents.ts';
 import { knownLoopsPerJiffy } from './loops-per-jiffy.ts';
 import { umlArchitectures, type UmlContext } from './uml-context.ts';
 import { refuseCowDisk } from './refuse-cow-disk.ts';
+import { refuseHeldDisk } from './refuse-held-disk.ts';
 import { openRunningMachine } from './running-machine.ts';
 import { jail, umlPlaces } from './uml-places.ts';
 
@@ -58,6 +59,7 @@ async function launch(context: UmlContext, spec: MachineSpec, places: VmmPlaces,
     measure === true ? null : knownLoopsPerJiffy(context.instance),
     spec.scratchMiB === 0 ? undefined : makeScratchDisk(places.scratch, spec.scratchMiB),
   ]);
+  for (const disk of spec.disks) await refuseHeldDisk(context, spec, disk);
   for (const disk of spec.disks) await refuseCowDisk(disk);
   signal?.throwIfAborted();
   const facts: UmlFacts = { tap, loopsPerJiffy, scratch: spec.scratchMiB === 0 ? null : places.scratch, measure: measure === true };

@@ -4,10 +4,12 @@
  */
 import { StrataError } from '#base';
 import { plugDisk, tellUml, unplugDisk, type KeeperRecord } from '../launcher/index.ts';
-import type { MachineDisk } from '../machine.ts';
+import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { checkDisk } from './check-spec.ts';
 import { freeDevice, jailDisk, pluggedDisks, ubdArgument, ubdDevices } from './disk-names.ts';
 import { refuseCowDisk } from './refuse-cow-disk.ts';
+import { diskLocked, refuseHeldDisk } from './refuse-held-disk.ts';
+import type { UmlContext } from './uml-context.ts';
 import { jail } from './uml-places.ts';
 
 export interface UmlDisks {
@@ -16,7 +18,9 @@ export interface UmlDisks {
   list(): Promise<readonly string[]>;
 }
 
-export function openUmlDisks(launcher: () => Promise<string>, record: KeeperRecord, machineName: string): UmlDisks {
+export function openUmlDisks(context: UmlContext, record: KeeperRecord, machine: Pick<MachineSpec, 'id' | 'name'>): UmlDisks {
+  const { launcher } = context;
+  const machineName = machine.name;
   let tail: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const mine = tail.then(work, work);
@@ -30,12 +34,13 @@ export function openUmlDisks(launcher: () => Promise<string>, record: KeeperReco
   async function attach(disk: MachineDisk): Promise<void> {
     checkDisk(machineName, disk);
     await refuseCowDisk(disk);
+    await refuseHeldDisk(context, machine, disk);
     const answers = await ask();
     if (pluggedDisks(answers).has(disk.serial)) return;
     const device = freeDevice(answers);
     if (device === undefined) throw new StrataError(`machine ${machineName} has ${ubdDevices.length} disks, and UML takes no more`, { code: 'machine.tooManyDisks', kind: 'exhausted', advice: 'use the engine qemu, or fewer services in one app' });
     const program = await launcher();
-    await plugDisk(program, record, disk, jailDisk(disk.serial));
+    await plugDisk(program, record, disk, jailDisk(disk.serial)).catch((thrown: unknown) => { throw isHeld(thrown) ? diskLocked(disk, thrown) : thrown; });
     try {
       await tell([`config ${ubdArgument(device, disk)}`]);
     } catch (error) {
@@ -56,3 +61,6 @@ export function openUmlDisks(launcher: () => Promise<string>, record: KeeperReco
   }
   return { list: async () => [...(await plugged()).keys()], attach: (disk) => inTurn(() => attach(disk)), detach: (serial) => inTurn(() => detach(serial)) };
 }
+
+/** In the launcher's words (disk-tree.c). */
+const isHeld = (thrown: unknown): boolean => thrown instanceof StrataError && thrown.code === 'machine.diskNotPassed' && thrown.message.endsWith('is in use by another machine');

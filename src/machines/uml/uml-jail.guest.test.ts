@@ -1,5 +1,6 @@
 /** Running UMLs, looked at from outside, attacked from inside, and ended in every way: nothing of them stays. */
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
@@ -10,7 +11,8 @@ import { ensureGuestOs, type GuestOs } from '../guest-os/ensure-guest-os.ts';
 import { readExitRecord, readKeeperRecord, startVmm } from '../launcher/index.ts';
 import { attackScript, finished } from '../launcher/testing/attack-script.ts';
 import { statusField } from '../launcher/testing/stand-in-vmm.ts';
-import type { MachineSpec } from '../machine.ts';
+import type { MachineDisk, MachineSpec } from '../machine.ts';
+import { openQemuEngine } from '../qemu/index.ts';
 import { testMachine } from '../testing/test-daemon.ts';
 import { vmmTraces } from '../testing/vmm-traces.ts';
 import { openUmlEngine } from './index.ts';
@@ -246,3 +248,40 @@ function cowHeader(backing: string): Buffer {
   header.write(backing, 32, 'latin1');
   return header;
 }
+
+test('[U12] a disk that a machine of QEMU may write is refused, and QEMU refuses one that a guest of UML has open', async () => {
+  const qemu = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg' });
+  const disks = await Promise.all(['of-qemu', 'of-uml'].map(async (serial) => {
+    const path = join(root, `${serial}.raw`);
+    const file = await open(path, 'wx', 0o600);
+    try { await file.truncate(4 * 1024 * 1024); } finally { await file.close(); }
+    return { serial, path, format: 'raw' as const, readOnly: false };
+  }));
+  const [ofQemu, ofUml] = disks as [MachineDisk, MachineDisk];
+  const spec = testMachine({ engine: 'qemu', architecture: 'x86_64', network: null, scratchMiB: 0, memoryMiB: 128 });
+  const other = await qemu.start(spec);
+  try {
+    await other.attachDisk(ofQemu);
+    const { machine, agent } = await start();
+    await rejects(machine.attachDisk(ofQemu), { code: 'machine.diskLocked', kind: 'conflict' });
+    await rejects(machine.attachDisk({ ...ofQemu, readOnly: true }), { code: 'machine.diskLocked' });
+    deepEqual(await machine.disks(), []);
+    await machine.attachDisk(ofUml);
+    await agent.call('awaitDisks', { serials: [ofUml.serial], timeoutMs: 20_000 }, { timeoutMs: 30_000 });
+    const holds = agent.openStream();
+    const said = once(holds.output, 'data');
+    holds.done.catch(() => undefined);
+    await agent.call('exec', { container: '', stream: holds.id, argv: ['/bin/sh', '-c', 'for disk in /dev/ubd?; do dd if=$disk of=/dev/null bs=512 count=1 2>/dev/null && exec 3<>$disk; done; echo opened; exec sleep 60'], env: ['PATH=/bin'], cwd: '', user: '', tty: null, stdin: true });
+    match(String((await said)[0]), /opened/);
+    await rejects(other.attachDisk(ofUml), { code: 'machine.diskLocked' });
+    await other.detachDisk(ofQemu.serial);
+    await machine.attachDisk(ofQemu);
+    await machine.detachDisk(ofQemu.serial);
+    await machine.kill();
+    await other.attachDisk(ofUml);
+  } finally {
+    await other.kill();
+    await other.release();
+    await qemu.erase(spec.id);
+  }
+});

@@ -67,7 +67,7 @@ async function openAll(around: DaemonSurroundings, life: DaemonLife): Promise<Si
   closing.defer(() => containers.close());
   const services = openServices({
     instance, store, containers, images, addresses, ports, network, gateway: life.mortal('gateway', around.gateway), edge: life.mortal('edge', around.edge), hostsPort, clock, dice, log,
-    upstreamDns: [], host: { processors: 2 },
+    upstreamDns: [], host: { processors: 2, maxDisks: { qemu: 255, uml: 15 } },
     prepareGuest: async () => undefined,
     checkMachines: (wishes) => host.checkSizes(wishes.map(placementOf)),
     async admitMachines(wishes) {
