@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { apiSocketPath, StrataError, systemClock, systemDice, type Instance, type Log } from '#base';
 import { answersOn, openApi, openBackend, operationReruns, type Layers } from '#api';
 import { openContainers, openImages } from '#containers';
-import { openMachines } from '#machines';
+import { openMachines, type Engine } from '#machines';
 import { openAddresses, openHost, openHostNetwork, openPorts, type PlacementRequest, type Ports } from '#pool';
 import { openUserOperations, runControllers } from '#reconcile';
 import { openEdge, openServices, type MachineWish } from '#services';
@@ -51,7 +51,7 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   const hostsPort = await takeHostsPort(ports, instance);
   const services = openServices({
     instance, store, containers, images, addresses, ports, network, gateway, edge, hostsPort, clock, dice, log,
-    upstreamDns: await readNameServers(), host: { processors: availableParallelism(), maxDisks: { qemu: (await qemu.capabilities()).maxDisks, uml: (await uml.capabilities()).maxDisks } },
+    upstreamDns: await readNameServers(), host: { processors: availableParallelism(), maxDisks: await maxDisksOf(engines) },
     prepareGuest: async (architecture, engine, say) => { await guestOs(architecture, engine === 'uml' ? 'uml' : 'machine', say); },
     checkMachines: (wishes) => host.checkSizes(wishes.map(placementOf)),
     admitMachines: async (wishes) => {
@@ -94,6 +94,12 @@ async function takeHostsPort(ports: Ports, instance: Instance): Promise<number> 
     if (thrown instanceof StrataError && thrown.code === 'pool.portTaken') return ports.take(owner, 0, 'tcp');
     throw thrown;
   }
+}
+
+async function maxDisksOf(engines: readonly Engine[]): Promise<{ readonly qemu: number; readonly uml: number }> {
+  const all = await Promise.all(engines.map((engine) => engine.capabilities()));
+  const of = (name: string): number => all.find((one) => one.name === name)?.maxDisks ?? 0;
+  return { qemu: of('qemu'), uml: of('uml') };
 }
 
 function placementOf(machine: MachineWish): PlacementRequest {
