@@ -8,6 +8,8 @@ export const serviceSchema = z.strictObject({
   state: z.enum(['pending', 'starting', 'running', 'degraded', 'completed', 'failed', 'stopped']),
   why: z.string().describe('why it is not as wished; empty when it is'),
   architecture: architectureField,
+  engine: engineField.nullable().describe('what was chosen to run it; null for an app of an earlier version'),
+  engineWhy: z.string().describe('why that engine'),
   image: z.string(),
   replicas: z.strictObject({ wanted: z.int(), running: z.int(), ready: z.int() }),
   address: z.string().nullable().describe('virtual address inside the app'),
@@ -55,6 +57,7 @@ export const containerSchema = z.strictObject({
   ports: z.array(z.string()).describe('8080->80/tcp as published by its service'),
   architecture: architectureField,
   engine: engineField.nullable(),
+  engineWhy: z.string().describe('why that engine runs its service'),
   isolation: isolationField.nullable(),
 }).meta({ id: 'Container' });
 export type Container = z.infer<typeof containerSchema>;

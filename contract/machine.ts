@@ -11,6 +11,7 @@ export const machineSchema = z.strictObject({
   host: z.string().describe('name of the host that carries it'),
   architecture: architectureField,
   engine: engineField.nullable().describe('null until it was chosen'),
+  engineWhy: z.string().describe('why that engine; empty until one was chosen'),
   accelerator: z.enum(['kvm', 'tcg', 'none']).nullable(),
   isolation: isolationField.nullable(),
   processors: z.int(),

@@ -92,7 +92,8 @@ export interface AgentCalls {
   /** Stops and forgets it with its scratch files and logs. Fine for an unknown id. */
   containerRemove: { params: { readonly id: string }; result: Record<string, never> };
   containerList: { params: Record<string, never>; result: { readonly containers: readonly GuestContainerState[] } };
-  containerStats: { params: { readonly id: string }; result: { readonly cpuNanos: number; readonly memoryBytes: number; readonly memoryPeakBytes: number; readonly pids: number; readonly oomKills: number } };
+  /** `calls`: reads and writes of the processes that live and those they waited for; left out where the guest's kernel does not count. Earlier agents left out the two times as well. */
+  containerStats: { params: { readonly id: string }; result: { readonly cpuNanos: number; readonly userNanos?: number | undefined; readonly systemNanos?: number | undefined; readonly calls?: number | undefined; readonly memoryBytes: number; readonly memoryPeakBytes: number; readonly pids: number; readonly oomKills: number } };
   /** Opens a stream of log lines (frames of JSON lines {t: ms, s: 1|2, l: text}); `end` event when done. */
   containerLogs: { params: { readonly id: string; readonly stream: number; readonly follow: boolean; readonly tail?: number; readonly sinceMs?: number }; result: Record<string, never> };
   /** Runs a program in a container, or in the guest itself where container is ''. Data travels on `stream`; an `exit` event ends it. */

@@ -22,7 +22,7 @@ export interface FakeBackend extends Backend {
 export const fakeApp: App = {
   id: 'aabcdefghij', name: 'shop', state: 'running', why: '', workingDir: '/srv/shop', files: ['/srv/shop/compose.yaml'], createdAt: at, updatedAt: at, revision: 7,
   services: ['api', 'web'].map((name) => ({
-    name, state: 'running', why: '', architecture: 'x86_64', image: `shop/${name}`, replicas: { wanted: 1, running: 1, ready: 1 }, address: '10.88.1.2',
+    name, state: 'running', why: '', architecture: 'x86_64', engine: 'qemu', engineWhy: 'the file asks for it', image: `shop/${name}`, replicas: { wanted: 1, running: 1, ready: 1 }, address: '10.88.1.2',
     ports: name === 'web' ? [{ host: '0.0.0.0', hostPort: 8080, containerPort: 80, protocol: 'tcp' }] : [],
   })),
   addresses: [{ service: 'web', url: 'http://127.0.0.1:8080' }],
@@ -31,11 +31,11 @@ export const fakeApp: App = {
 export const fakeContainer = (service: string, index: number, more: Partial<Container> = {}): Container => ({
   id: `c${service}${index}`.padEnd(11, 'a'), name: `shop-${service}-${index}`, app: 'shop', service, index, machine: 'shop-x86', host: 'here', address: '10.88.0.5', phase: 'running', why: '',
   health: 'healthy', lastProbe: null, restarts: 0, exitCode: null, oomKilled: false, startedAt: at, finishedAt: null, image: `shop/${service}`, imageDigest: `sha256:${'0'.repeat(64)}`,
-  command: ['serve'], ports: service === 'web' ? ['8080->80/tcp'] : [], architecture: 'x86_64', engine: 'qemu', isolation: 'emulated', ...more,
+  command: ['serve'], ports: service === 'web' ? ['8080->80/tcp'] : [], architecture: 'x86_64', engine: 'qemu', engineWhy: 'the file asks for it', isolation: 'emulated', ...more,
 });
 
 export const fakeMachine = (name: string, phase: Machine['phase'] = 'running', revision = 3): Machine => ({
-  id: `m${name}`.replaceAll(/[^a-z]/g, '').padEnd(11, 'a').slice(0, 11), name, host: 'here', architecture: 'x86_64', engine: 'fake', accelerator: 'none', isolation: 'emulated', processors: 1, memoryMiB: 256,
+  id: `m${name}`.replaceAll(/[^a-z]/g, '').padEnd(11, 'a').slice(0, 11), name, host: 'here', architecture: 'x86_64', engine: 'fake', engineWhy: 'it was asked for', accelerator: 'none', isolation: 'emulated', processors: 1, memoryMiB: 256,
   address: null, app: null, wanted: 'running', phase, why: '', guest: null, pid: null, restarts: 0, exit: null, bootMs: 12, startedBy: { way: 'cold', why: '' }, startedAt: at, createdAt: at, actions: permissionsIn(phase), revision,
 });
 

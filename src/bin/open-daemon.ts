@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import { apiSocketPath, StrataError, systemClock, systemDice, type Instance, type Log } from '#base';
 import { answersOn, openApi, openBackend, operationReruns, type Layers } from '#api';
 import { openContainers, openImages } from '#containers';
-import { openMachines, type Engine } from '#machines';
+import { builtGuestOs, openMachines, type Engine } from '#machines';
 import { openAddresses, openHost, openHostNetwork, openPorts, type PlacementRequest, type Ports } from '#pool';
 import { openUserOperations, runControllers } from '#reconcile';
 import { openEdge, openServices, type MachineWish } from '#services';
 import { openHaproxyGateway } from '#services/haproxy';
+import { engineOffers } from './engine-offers.ts';
 import { giveBackMemory } from './give-back-memory.ts';
 import { openEngines } from './open-engines.ts';
 import { openOwnStore } from './open-own-store.ts';
@@ -35,7 +36,11 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   const network = openHostNetwork({ instance, log });
   await network.ensure();
   const { engines, guestOs } = await openEngines({ instance, network, clock, log }, closing);
-  const machines = openMachines({ instance, store, engines, network, clock, dice, log });
+  const machines = openMachines({
+    instance, store, engines, network, clock, dice, log,
+    builtGuestOs: async (engine, architecture) => (await builtGuestOs(architecture, { instance, flavour: engine === 'uml' ? 'uml' : 'machine' }))?.version,
+  });
+  await machines.sweep();
   closing.defer(() => machines.stop());
   const host = await openHost({ instance, store, clock, dice, log, proofs: () => machines.knownProofs(), promised: () => machines.promised() });
   closing.defer(() => host.stop());
@@ -52,6 +57,10 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   const services = openServices({
     instance, store, containers, images, addresses, ports, network, gateway, edge, hostsPort, clock, dice, log,
     upstreamDns: await readNameServers(), host: { processors: availableParallelism(), maxDisks: await maxDisksOf(engines) },
+    async engineOffers(prove) {
+      if (prove.length > 0) await machines.proofs(prove);
+      return engineOffers(await machines.engineFacts());
+    },
     prepareGuest: async (architecture, engine, say) => { await guestOs(architecture, engine === 'uml' ? 'uml' : 'machine', say); },
     checkMachines: (wishes) => host.checkSizes(wishes.map(placementOf)),
     admitMachines: async (wishes) => {
@@ -78,6 +87,7 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   const api = await openApi({ backend: openBackend(layers), socketPath: apiSocketPath(instance), log });
   closing.defer(() => api.close());
   log.info({ instance: instance.name, tookMs: clock.now() - startedAt }, 'the daemon serves');
+  machines.measureInBackground();
   closing.defer(giveBackMemory());
   const all = closing.move();
   return { close: () => all.disposeAsync() };

@@ -15,6 +15,8 @@ export interface EngineCapabilities {
   readonly maxProcessors: number;
   readonly ownDisks: boolean; // boots disks of users by firmware
   readonly pause: boolean;
+  /** Said where its guests are kept apart as processes only; `auto` never takes such a one. */
+  readonly isolation?: 'process';
   /** Writes memory and devices down, ends its VMM, and goes on later. */
   readonly suspend: boolean;
   readonly snapshot: boolean;

@@ -2,9 +2,11 @@
 export { machineDiskSchema, machineKey, machineSpecSchema, machineStatusKey, machineStatusSchema, engineNames, type EngineName, type MachineDisk, type MachinePhase, type MachineSpec, type MachineStatus } from './machine.ts';
 export type { AcceleratorProof, Engine, EngineCapabilities, RunningMachine, VmmExit } from './engine.ts';
 export type { AgentConnection, AgentStream, Machines } from './machines.ts';
-export { ensureGuestOs, type GuestOs } from './guest-os/ensure-guest-os.ts';
+export { builtGuestOs, ensureGuestOs, type GuestOs } from './guest-os/ensure-guest-os.ts';
 export { pruneGuestOs } from './guest-os/prune-guest-os.ts';
 export { openMachines, type MachinesDeps, type OpenedMachines } from './open-machines.ts';
 export { machinePolicy, type MachinePolicy } from './machine-policy.ts';
+export type { EngineFigures } from './figures/engine-figures.ts';
+export type { EngineFacts } from './open-machines.ts';
 export type { EngineProof } from './keep-proofs.ts';
 export { chooseEngine, engineRefusal, type EngineCandidate, type EngineChoice } from './choose-engine.ts';

@@ -20,16 +20,16 @@ export interface MachineRecords {
 }
 
 export function blankStatus(id: string): MachineStatus {
-  return { id, phase: 'defined', why: '', engine: null, accelerator: null, isolation: null, process: null, guest: null, startedAt: null, bootMs: null, startedBy: null, exit: null, restarts: 0, generation: 0 };
+  return { id, phase: 'defined', why: '', engine: null, engineWhy: '', accelerator: null, isolation: null, process: null, guest: null, startedAt: null, bootMs: null, startedBy: null, exit: null, restarts: 0, generation: 0 };
 }
 
 /** Before the engine is asked to start it. */
-export function starting(before: MachineRecords, spec: MachineSpec, engine: EngineName, now: number): MachineRecords {
+export function starting(before: MachineRecords, spec: MachineSpec, { engine, why }: { readonly engine: EngineName; readonly why: string }, now: number): MachineRecords {
   const last = before.run;
   const again = last?.end === 'failure' || last?.end === 'restart' || last?.live === true;
   const restarts = (last?.restarts ?? 0) + (again ? 1 : 0);
   return {
-    status: { ...blankStatus(spec.id), phase: 'starting', engine, startedAt: now, exit: before.status?.exit ?? null, restarts, generation: spec.generation },
+    status: { ...blankStatus(spec.id), phase: 'starting', engine, engineWhy: why, startedAt: now, exit: before.status?.exit ?? null, restarts, generation: spec.generation },
     run: { id: spec.id, spec, engine, live: true, restartToken: spec.restartToken ?? null, restarts, failures: last?.failures ?? 0, startedAt: now, answeredAt: null, endedAt: null, end: null },
   };
 }

@@ -49,6 +49,7 @@ export const machineStatusSchema = z.strictObject({
   phase: z.enum(machinePhases),
   why: z.string().describe('why it is in this phase, for people; empty when it is as wished'),
   engine: z.enum(engineNames).nullable(),
+  engineWhy: z.string().default('').describe('why that engine runs it'),
   accelerator: z.enum(['kvm', 'tcg', 'none']).nullable(),
   isolation: z.enum(['hardware', 'emulated', 'process']).nullable(),
   process: z.strictObject({ bootId: z.string(), pid: z.int(), startTicks: z.int() }).nullable(),

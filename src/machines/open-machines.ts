@@ -1,10 +1,14 @@
 /** Opens the machines layer: its controller, its records, and what upper layers may do with a running machine. */
-import { signalProcess, StrataError, type Clock, type Dice, type Instance, type Log, type ProcessIdentity } from '#base';
+import { signalProcess, StrataError, type Architecture, type Clock, type Dice, type Instance, type Log, type ProcessIdentity } from '#base';
 import type { HostNetwork, Promised } from '#pool';
 import { openGenerationGuard, type Controller } from '#reconcile';
 import type { Records, Store } from '#store';
 import { chooseEngine } from './choose-engine.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, EngineCapabilities } from './engine.ts';
+import type { EngineFigures } from './figures/engine-figures.ts';
+import { giveWay } from './figures/give-way.ts';
+import { keepFigures } from './figures/keep-figures.ts';
+import { readProcessorTimes } from './figures/read-processor-times.ts';
 import { keepProofs, type EngineProof } from './keep-proofs.ts';
 import { keepsMemory, type EngineName, type MachineSpec, type MachineStatus } from './machine.ts';
 import { machinePolicy, type MachinePolicy } from './machine-policy.ts';
@@ -23,6 +27,8 @@ export interface MachinesDeps {
   readonly clock: Clock;
   readonly dice: Dice;
   readonly log: Log;
+  /** Version of the guest OS that is built for an engine; without it no engine is ever measured. */
+  readonly builtGuestOs?: (engine: EngineName, architecture: Architecture) => Promise<string | undefined>;
   /** Limits that differ from the usual ones, for tests. */
   readonly policy?: Partial<MachinePolicy>;
   /** Stand-ins of the host for worlds in memory. */
@@ -38,6 +44,14 @@ export interface OpenedMachines {
   proofs(only?: readonly EngineName[]): Promise<readonly EngineProof[]>;
   /** Those that are known without running a guest. */
   knownProofs(): Promise<readonly EngineProof[]>;
+  /** Ends and removes what an earlier daemon left of a measurement; called once, before anything runs. */
+  sweep(): Promise<void>;
+  /** All that is known of each engine without running a guest. */
+  engineFacts(): Promise<readonly EngineFacts[]>;
+  /** Takes the figures that are lacking now, one engine after the other; guests run for a minute. */
+  measureEngines(): Promise<void>;
+  /** Takes them while the host has little to do, until `stop`. */
+  measureInBackground(): void;
   /** Sums over the machines wished running or paused, for the pool. */
   promised(): Promise<Promised>;
   /** What is kept of a suspended machine: `why` it cannot go on, empty where it can; undefined where nothing is. */
@@ -46,6 +60,14 @@ export interface OpenedMachines {
   kill(machineId: string): Promise<void>;
   /** Lets go of everything; machines run on. Call after the controllers have stopped. */
   stop(): Promise<void>;
+}
+
+/** One engine: what it can do, what it was proved to run here, and what it costs a guest. */
+export interface EngineFacts {
+  readonly capabilities: EngineCapabilities;
+  /** Undefined while nobody has looked. */
+  readonly proofs: readonly EngineProof[] | undefined;
+  readonly figures: readonly EngineFigures[];
 }
 
 const defaultAgentWaitMs = 30_000;
@@ -58,6 +80,8 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
   const recorder = machineRecorder(store);
   const endProcess = deps.host?.endProcess ?? ((identity: ProcessIdentity) => signalProcess(identity, 'SIGKILL'));
   const proofs = keepProofs({ engines: deps.engines, store, signal: end.signal, hostBootId: deps.host?.bootId });
+  const figures = keepFigures({ engines: deps.engines, proofs, store, builtGuestOs: deps.builtGuestOs ?? (() => Promise.resolve(undefined)), processorTimes: readProcessorTimes, giveWay: deps.host === undefined ? giveWay : () => Promise.resolve(), clock, dice, log, signal: end.signal });
+  let measuring: Promise<void> | undefined;
   const sessions = machineSessions({ engines, recorder, policy, endProcess, clock, dice, log, ...(deps.host === undefined ? {} : { hostBootId: deps.host.bootId }) });
 
   async function choose(spec: MachineSpec) {
@@ -121,6 +145,13 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     machines, specs: recorder.specs, statuses: recorder.statuses, proofs: proofs.all,
     knownProofs: async () => (await Promise.all(deps.engines.map((engine) => proofs.known(engine.name)))).flatMap((known) => known ?? []),
     controller: machinesController({ engines, network: deps.network, recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose }),
+    sweep: figures.sweep,
+    async engineFacts() {
+      const known = await figures.known();
+      return Promise.all(deps.engines.map(async (engine) => ({ capabilities: await engine.capabilities(), proofs: await proofs.known(engine.name), figures: known.filter((one) => one.engine === engine.name) })));
+    },
+    measureEngines: () => figures.takeLacking(),
+    measureInBackground() { measuring ??= figures.takeInBackground(); },
     async promised() {
       const all = (await recorder.specs.list()).map((one) => one.value).filter(keepsMemory);
       const sum = (of: (spec: MachineSpec) => number) => all.reduce((total, spec) => total + of(spec), 0);
@@ -136,6 +167,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     },
     async stop() {
       end.abort();
+      await measuring;
       await sessions.close();
     },
   };

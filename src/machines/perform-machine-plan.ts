@@ -45,7 +45,7 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
         await deps.guard.admit(recorder.specs.key(id), spec.generation);
         const engine = deps.engines.get(choice.chosen) as Engine;
         await sessions.forget(id);
-        await recorder.change(id, (before) => states.starting(before, spec, engine.name, clock.now()));
+        await recorder.change(id, (before) => states.starting(before, spec, { engine: engine.name, why: choice.why }, clock.now()));
         try {
           started = await engine.start(spec, signal);
           await sessions.begin(spec, started);

@@ -20,7 +20,7 @@ const engine: EngineChoice = { chosen: 'qemu', why: '' };
 const process = { bootId: 'b', pid: 5, startTicks: 6 };
 const hello = { nonce: '', protocol: 1, agentVersion: '1', bootId: 'g', kernel: '6', architecture: 'x86_64', uptimeMs: 1 };
 const none = { status: undefined, run: undefined };
-const started = states.found(states.starting(none, spec, 'qemu', 1000), { process, accelerator: 'tcg', isolation: 'emulated' });
+const started = states.found(states.starting(none, spec, { engine: 'qemu', why: '' }, 1000), { process, accelerator: 'tcg', isolation: 'emulated' });
 const running = states.answered(started, hello, 3000);
 const exit = { code: null, signal: 'SIGKILL', stderr: '', at: 5000 };
 const dead = states.ended(running, { exit, spec, hostRebooted: false, now: 5000, policy });
@@ -35,7 +35,7 @@ const writtenDown = states.ended(states.stopping(running, 'it is being suspended
 test('[M17] the status says how its machine came to run, and why so, as long as it runs', () => {
   deepEqual([started.status?.startedBy, running.status?.startedBy], [{ way: 'cold', why: '' }, { way: 'cold', why: '' }]);
   const startedBy = { way: 'template', why: '' } as const;
-  const cloned = states.found(states.starting(none, spec, 'qemu', 1000), { process, accelerator: 'tcg', isolation: 'emulated', startedBy });
+  const cloned = states.found(states.starting(none, spec, { engine: 'qemu', why: '' }, 1000), { process, accelerator: 'tcg', isolation: 'emulated', startedBy });
   deepEqual(states.answered(cloned, hello, 3000).status?.startedBy, startedBy);
   equal(states.ended(cloned, { exit, spec, hostRebooted: false, now: 5000, policy }).status?.startedBy, null);
 });
@@ -113,7 +113,7 @@ test('[M29] one wished suspended is settled by what is kept of it, and a wish to
   deepEqual(settled(undefined), { phase: 'failed', why: 'its VMM ended before its memory was written down' });
   const crashed = states.ended(running, { exit, spec: suspended, hostRebooted: false, now: 5000, policy });
   deepEqual(settled(undefined, crashed), { phase: 'failed', why: 'its VMM was ended by SIGKILL' });
-  deepEqual([writtenDown.run?.end, writtenDown.run?.failures, states.starting(writtenDown, spec, 'qemu', 6000).run?.restarts], ['wished', 0, 0]);
+  deepEqual([writtenDown.run?.end, writtenDown.run?.failures, states.starting(writtenDown, spec, { engine: 'qemu', why: '' }, 6000).run?.restarts], ['wished', 0, 0]);
   const goesOn = states.notSuspended(states.stopping(running, 'it is being suspended'), 'the disk is full');
   deepEqual([goesOn.status?.phase, goesOn.status?.why], ['running', 'the disk is full']);
   const suspend = planMachine(id, seen({ ...running, spec: suspended, vmm: up() }), policy);
@@ -140,7 +140,7 @@ test('[M12] the pause doubles from one second to five minutes, and is forgotten 
   for (let round = 0; round < 11; round += 1) {
     records = states.ended(records, { exit: { ...exit, at: 5000 }, spec, hostRebooted: false, now: 5000, policy });
     pauses.push(startPause(records.run, 5000, policy) / 1000);
-    records = states.answered(states.starting(records, spec, 'qemu', 4000), hello, 4500);
+    records = states.answered(states.starting(records, spec, { engine: 'qemu', why: '' }, 4000), hello, 4500);
   }
   deepEqual(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
   const well = states.ended(records, { exit: { ...exit, at: 4500 + policy.wellAfterMs }, spec, hostRebooted: false, now: 0, policy });
@@ -249,7 +249,7 @@ class PlannedWorld {
     for (const { kind } of plan.operations) {
       if (kind === 'machine.start' && this.spec !== undefined) {
         if (this.alive) this.doubleStarts += 1;
-        this.records = states.found(states.starting(this.records, this.spec, 'qemu', this.#now), { process, accelerator: 'tcg', isolation: 'emulated' });
+        this.records = states.found(states.starting(this.records, this.spec, { engine: 'qemu', why: '' }, this.#now), { process, accelerator: 'tcg', isolation: 'emulated' });
         this.alive = true; this.#known = true; this.erased = false; this.#answers = false; this.#stoppingSince = null; this.#trouble = false;
       } else if (kind === 'machine.pause') { this.paused = true; this.records = states.paused(this.records); }
       else if (kind === 'machine.resume') { this.paused = false; this.records = states.resumed(this.records); }

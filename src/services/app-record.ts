@@ -14,6 +14,8 @@ export const appRecordSchema = z.strictObject({
   spec: appSpecSchema,
   /** Image chosen for each service when the app was brought up; a tag that moves later changes nothing. */
   images: z.record(z.string(), z.strictObject({ digest: z.string(), reference: z.string() })),
+  /** What runs each service, chosen when the app was brought up; where a replica is already, it stays until it is replaced. */
+  engines: z.record(z.string(), z.strictObject({ engine: z.enum(['qemu', 'uml']), why: z.string() })).default({}),
   wanted: z.enum(['up', 'down']),
   removeVolumes: z.boolean().describe('with wanted: down, delete the data too'),
   /** Changing it replaces every container of the named services ('' = none asked). */

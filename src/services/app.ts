@@ -92,4 +92,8 @@ export interface ServiceSpec {
   readonly aliases: readonly string[]; // network aliases
   readonly engine: AppEngine;
   readonly isolation: 'shared' | 'dedicated';
+  /** How far at least its guest is kept from others; undefined: `emulated`, or what an engine that is named gives. */
+  readonly leastIsolation?: 'process' | 'emulated' | 'hardware';
+  /** What it mostly does; undefined: as it is seen to do. */
+  readonly workload?: 'compute' | 'requests' | 'processes';
 }

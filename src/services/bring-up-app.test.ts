@@ -31,7 +31,7 @@ async function open(t: TestContext): Promise<Opened> {
   const images = { find: async () => ({ digest: 'sha256:1', config: { exposedPorts: [] } }) } as unknown as Images;
   const deps: BringUpDeps = {
     apps: recordsOf(store, 'app', appRecordSchema), images, ports: openPorts(store, async () => true),
-    awaiting: {} as AwaitServicesDeps, checkSize: async () => undefined, // nothing is waited for here
+    awaiting: {} as AwaitServicesDeps, checkSize: async () => undefined, chooseEngines: async () => ({}), // nothing is waited for here
     prepareGuest: async () => undefined, admitApp: async () => { const { meanwhile } = opened; opened.meanwhile = async () => undefined; await meanwhile(); },
     reviveContainers: async () => false, syncTraffic: async () => undefined, clock: systemClock, dice: systemDice,
   };

@@ -10,6 +10,7 @@ import type { RecordEntry, Records } from '#store';
 import { appKey, type AppRecord } from './app-record.ts';
 import type { AppEngine, AppSpec, ServiceSpec } from './app.ts';
 import { awaitServices, type AwaitServicesDeps, type Steps } from './await-services.ts';
+import { withEngine } from './plan-app.ts';
 import { publishFreedPorts, publishPorts, releaseUnpublished } from './publish-ports.ts';
 import { selectServices } from './select-services.ts';
 
@@ -20,10 +21,12 @@ export interface BringUpDeps {
   readonly ports: Ports;
   /** Makes sure the guest OS of that architecture is built, as that engine wants it. */
   prepareGuest(architecture: Architecture, engine: AppEngine, say: (message: string) => void): Promise<void>;
+  /** What runs each service; guests are run to find out where it is not known. @throws StrataError `service.noEngine` */
+  chooseEngines(app: AppSpec, chosen: readonly ServiceSpec[], existing: AppRecord | undefined, steps: Steps): Promise<AppRecord['engines']>;
   /** Refuses an app that no host could ever carry, with numbers. @throws StrataError `pool.tooLarge` */
-  checkSize(app: AppSpec): Promise<void>;
+  checkSize(app: AppSpec, engines: AppRecord['engines']): Promise<void>;
   /** Refuses an app that fits no host now, with numbers. @throws StrataError `pool.hostFull` */
-  admitApp(app: AppSpec): Promise<void>;
+  admitApp(app: AppSpec, engines: AppRecord['engines']): Promise<void>;
   /** Makes stopped containers of those services run and failed ones begin anew; true where there were any. */
   reviveContainers(appId: string, services: ReadonlySet<string>): Promise<boolean>;
   /** Makes gateway, names and virtual addresses follow the records now. */
@@ -81,17 +84,18 @@ async function wishApp(deps: BringUpDeps, request: BringUpRequest, steps: Steps)
 async function wishOnto(deps: BringUpDeps, entry: RecordEntry<AppRecord> | undefined, request: BringUpRequest, steps: Steps): Promise<Wished> {
   const existing = entry?.value;
   const { app, orphans } = selectServices(request.app, existing?.spec, request);
-  await deps.checkSize(app); // before anything is begun: what is wrong with the file is told at once
   for (const name of orphans) steps.warn(`service ${name} is no longer in the Compose file and goes on; --remove-orphans removes it`);
   const chosen = selectedServices(request, app);
-  await twoAtATime(guestsOf(chosen).map(({ architecture, engine }) => () => steps.step(`guest OS ${architecture}${engine === 'uml' ? ' for UML' : ''}`, (say) => deps.prepareGuest(architecture, engine, say))), request.signal);
-  await steps.step('what this host runs, and its room', () => deps.admitApp(app));
+  const engines = await deps.chooseEngines(app, chosen, existing, steps);
+  await deps.checkSize(app, engines); // before anything is begun: what is wrong with the file is told at once
+  await twoAtATime(guestsOf(chosen, engines).map(({ architecture, engine }) => () => steps.step(`guest OS ${architecture}${engine === 'uml' ? ' for UML' : ''}`, (say) => deps.prepareGuest(architecture, engine, say))), request.signal);
+  await steps.step('what this host runs, and its room', () => deps.admitApp(app, engines));
   const images = await bringImages(deps, request, chosen, steps);
   for (const [name, image] of Object.entries(existing?.images ?? {})) if (app.services.some((service) => service.name === name)) images[name] ??= image;
   const id = existing?.id ?? request.appId;
   const complete = await withExposedPorts(deps.images, app, images);
   const published = await publishFreedPorts(() => publishPorts(deps.ports, id, complete, existing?.spec), () => deps.syncTraffic(), deps.clock).catch((thrown: unknown) => nameHolder(deps, thrown));
-  return { record: await writeRecord(deps, { entry, id, app: published, images, request, chosen }), chosen };
+  return { record: await writeRecord(deps, { entry, id, app: published, images, engines, request, chosen }), chosen };
 }
 
 /** Ports that were taken for a record that was not written. What kept it from being written may last for a moment; what is left then, the next start gives back. */
@@ -109,8 +113,9 @@ async function givePortsBack(deps: BringUpDeps, appId: string): Promise<void> {
 }
 
 /** What guests the services need, each once. */
-function guestsOf(services: readonly ServiceSpec[]): readonly { readonly architecture: Architecture; readonly engine: AppEngine }[] {
-  const guests = new Map(services.filter((service) => service.replicas > 0).map(({ architecture, engine }) => [`${architecture} ${engine === 'uml' ? 'uml' : ''}`, { architecture, engine }]));
+function guestsOf(services: readonly ServiceSpec[], engines: AppRecord['engines']): readonly { readonly architecture: Architecture; readonly engine: AppEngine }[] {
+  const guests = new Map(services.filter((service) => service.replicas > 0).map((service) => withEngine(service, engines[service.name]?.engine))
+    .map(({ architecture, engine }) => [`${architecture} ${engine === 'uml' ? 'uml' : ''}`, { architecture, engine }]));
   return [...guests.values()];
 }
 
@@ -184,6 +189,7 @@ interface RecordWish {
   readonly id: string;
   readonly app: AppSpec;
   readonly images: AppRecord['images'];
+  readonly engines: AppRecord['engines'];
   readonly request: BringUpRequest;
   readonly chosen: readonly ServiceSpec[];
 }
@@ -193,17 +199,17 @@ interface RecordWish {
  * @throws StrataError `store.conflict` where it is not what it was when this `up` looked at it
  */
 async function writeRecord(deps: BringUpDeps, wish: RecordWish): Promise<AppRecord> {
-  const { entry, id, images, request } = wish;
+  const { entry, id, images, engines, request } = wish;
   const existing = entry?.value;
   const now = deps.clock.now();
   if (entry === undefined || existing === undefined) {
-    const record: AppRecord = { id, name: wish.app.name, spec: wish.app, images, wanted: 'up', removeVolumes: false, recreateToken: '', recreateServices: [], generation: 1, createdAt: now, updatedAt: now };
+    const record: AppRecord = { id, name: wish.app.name, spec: wish.app, images, engines, wanted: 'up', removeVolumes: false, recreateToken: '', recreateServices: [], generation: 1, createdAt: now, updatedAt: now };
     await deps.apps.put(id, record, { ifRevision: 0 });
     return record;
   }
   const revived = await deps.reviveContainers(id, new Set(wish.chosen.map((service) => service.name)));
   const recreated = request.recreate === undefined ? {} : { recreateToken: newId('operation', deps.dice), recreateServices: [...request.recreate] };
-  const wished = { ...existing, spec: wish.app, images, wanted: 'up' as const, removeVolumes: false, ...recreated };
+  const wished = { ...existing, spec: wish.app, images, engines, wanted: 'up' as const, removeVolumes: false, ...recreated };
   if (!revived && canonicalJson(wished) === canonicalJson(existing)) return existing;
   const record: AppRecord = { ...wished, generation: existing.generation + 1, updatedAt: now };
   await deps.apps.put(entry.id, record, { ifRevision: entry.revision });

@@ -4,12 +4,12 @@
  */
 import { gatewayAddress, StrataError, type Architecture, type Clock, type Dice, type Instance, type Log } from '#base';
 import type { Containers, Images } from '#containers';
-import { machineSpecSchema } from '#machines';
+import { machineSpecSchema, machineStatusSchema } from '#machines';
 import type { Addresses, HostNetwork, Ports } from '#pool';
 import type { Controller } from '#reconcile';
 import { recordsOf, type Records, type Store } from '#store';
 import { appRecordSchema, appStatusSchema, serviceRecordSchema, type AppRecord, type AppStatus, type ServiceRecord } from './app-record.ts';
-import type { AppHost, MachineWish } from './assign-machines.ts';
+import { runEngine, type AppHost, type MachineWish, type RunEngine } from './assign-machines.ts';
 import { checkServices, endContainers, restartContainers, reviveContainers, startContainers, stopContainers } from './change-containers.ts';
 import type { AppEngine, AppSpec } from './app.ts';
 import type { Steps } from './await-services.ts';
@@ -19,6 +19,9 @@ import { previewApp } from './preview-app.ts';
 import { readLastWords } from './read-last-words.ts';
 import { selectServices } from './select-services.ts';
 import { sweepLeftovers } from './sweep-leftovers.ts';
+import { chooseEngines, enginesToProve, type ChooseEnginesDeps } from './engines/choose-engines.ts';
+import type { EngineOffer } from './engines/choose-service-engine.ts';
+import { countContainers } from './engines/count-containers.ts';
 import type { Edge } from './edge/index.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { appsController, observeApp, type AppControllerDeps } from './reconcile-apps.ts';
@@ -37,6 +40,8 @@ export interface ServicesDeps {
   readonly hostsPort: number;
   readonly upstreamDns: readonly string[];
   readonly host: AppHost;
+  /** What each engine offers here; those named are tried where nobody has, which runs a guest. */
+  engineOffers(prove: readonly RunEngine[]): Promise<readonly EngineOffer[]>;
   prepareGuest(architecture: Architecture, engine: AppEngine, say: (message: string) => void): Promise<void>;
   /** Refuses machines that no host could ever carry side by side. @throws StrataError `pool.tooLarge` */
   checkMachines(machines: readonly MachineWish[]): Promise<void>;
@@ -74,6 +79,7 @@ export function openServices(deps: ServicesDeps): Services {
   const statuses = recordsOf(deps.store, 'app-status', appStatusSchema);
   const places = recordsOf(deps.store, 'service', serviceRecordSchema);
   const machineSpecs = recordsOf(deps.store, 'machine', machineSpecSchema);
+  const machineStatuses = recordsOf(deps.store, 'machine-status', machineStatusSchema);
   const traffic = openTraffic({ observe: () => observeTraffic(), network: deps.network, gateway: deps.gateway, edge: deps.edge, log: deps.log });
 
   async function observeTraffic() {
@@ -102,12 +108,24 @@ export function openServices(deps: ServicesDeps): Services {
   };
 
   /** What an app needs beyond the machines it has. */
-  async function machinesFor(app: AppSpec): Promise<readonly MachineWish[]> {
+  async function machinesFor(app: AppSpec, engines: AppRecord['engines']): Promise<readonly MachineWish[]> {
     const owned = (await machineSpecs.list()).map((one) => one.value);
     const id = (await apps.list()).find((one) => one.value.name === app.name)?.value.id;
-    return machinesToMake(app, owned.filter((machine) => machine.owner === `app/${id ?? ''}`), deps.host);
+    return machinesToMake(app, engines, owned.filter((machine) => machine.owner === `app/${id ?? ''}`), deps.host);
   }
 
+  const choosing: ChooseEnginesDeps = {
+    offers: deps.engineOffers,
+    async running(appId, service) {
+      const [own, specs, states] = await Promise.all([deps.containers.specs.list(), machineSpecs.list(), machineStatuses.list()]);
+      const members = own.map((one) => one.value).filter((one) => one.appId === appId && one.service === service && !one.draining);
+      const [first] = members;
+      const machine = specs.find((one) => one.id === first?.machineId)?.value;
+      if (machine === undefined) return undefined;
+      const engine = runEngine(states.find((one) => one.id === machine.id)?.value.engine ?? machine.engine);
+      return { engine, counted: () => countContainers(deps.containers, members.map((one) => one.id), deps.log) };
+    },
+  };
   const changes = { containers: deps.containers, addresses: deps.addresses, clock: deps.clock };
   const bringUp: BringUpDeps = {
     apps, images: deps.images, ports: deps.ports, prepareGuest: deps.prepareGuest, syncTraffic: traffic.sync, clock: deps.clock, dice: deps.dice,
@@ -116,8 +134,14 @@ export function openServices(deps: ServicesDeps): Services {
       appStatuses: statuses, containers: deps.containers.specs, containerStatuses: deps.containers.statuses, clock: deps.clock,
       lastWords: (id) => readLastWords({ logs: deps.containers.logs, clock: deps.clock, log: deps.log }, id),
     },
-    checkSize: async (app) => deps.checkMachines(await machinesFor(app)),
-    admitApp: async (app) => deps.admitMachines(await machinesFor(app)),
+    async chooseEngines(app, chosen, existing, steps) {
+      const uml = chosen.find((service) => enginesToProve([service]).includes('uml'));
+      // A guest is run to prove it, so its guest OS has to be there.
+      if (uml !== undefined) await steps.step(`guest OS ${uml.architecture} for UML`, (say) => deps.prepareGuest(uml.architecture, 'uml', say));
+      return chooseEngines(choosing, app, chosen, existing);
+    },
+    checkSize: async (app, engines) => deps.checkMachines(await machinesFor(app, engines)),
+    admitApp: async (app, engines) => deps.admitMachines(await machinesFor(app, engines)),
   };
 
   async function findApp(name: string): Promise<AppRecord> {
@@ -138,8 +162,10 @@ export function openServices(deps: ServicesDeps): Services {
     async preview(request) {
       const existing = (await apps.list()).map((one) => one.value).find((one) => one.name === request.app.name);
       const { app } = selectServices(request.app, existing?.spec, request);
-      await deps.checkMachines(await machinesFor(app));
-      return previewApp(app, existing, existing === undefined ? undefined : await observeApp(controllerDeps, existing), deps.host);
+      // Nothing is proved or prepared for a preview: what is not known counts as not tried.
+      const engines = await chooseEngines({ ...choosing, offers: () => deps.engineOffers([]) }, app, app.services, existing);
+      await deps.checkMachines(await machinesFor(app, engines));
+      return previewApp(app, engines, existing, existing === undefined ? undefined : await observeApp(controllerDeps, existing), deps.host);
     },
     sweep: () => sweepLeftovers({ apps, places, machineSpecs, containers: deps.containers, addresses: deps.addresses, ports: deps.ports }),
     checkServices,

@@ -9,7 +9,7 @@ import type { ContainerSpec } from '#containers';
 import type { AppObserved } from './app-observed.ts';
 import type { AppRecord, AppStatus } from './app-record.ts';
 import type { ServiceSpec } from './app.ts';
-import { assignMachines, dedicatedMachineName, defaultContainerMiB, replicaKey, type AppMachine, type MachineWish, type ReplicaNeed } from './assign-machines.ts';
+import { assignMachines, dedicatedMachineName, defaultContainerMiB, replicaKey, type AppMachine, type MachineWish, type ReplicaNeed, type RunEngine } from './assign-machines.ts';
 import { dependenciesMet } from './dependencies-met.ts';
 import { planService, type ServicePlan } from './rollout/plan-service.ts';
 import { serviceState } from './service-state.ts';
@@ -72,11 +72,11 @@ function placeContainers(app: AppRecord, creations: readonly { service: ServiceS
   const volumes = new Set(observed.volumes.map((volume) => volume.key));
   const possible = creations.filter(({ service }) => placedServices.has(service.name)
     && service.mounts.every((mount) => mount.kind !== 'volume' || volumes.has(mount.volume)));
-  const { placed } = assignMachines(app.name, possible.map(({ service, index }) => needOf({ service, index, disks: disksNow(app, service, observed) })), machinesOf(app, observed), observed.host);
+  const { placed } = assignMachines(app.name, possible.map(({ service, index }) => needOf({ service: placedBy(app, service), index, disks: disksNow(app, service, observed) })), machinesOf(app, observed), observed.host);
   // Machines are made for everything that will come, so that they boot while dependencies are awaited; and for the successor
   // of a replica that is there, where it fits none of them.
   const future = [...creations, ...app.spec.services.flatMap((service) => missingIndexes(service, observed).map((index) => ({ service, index })))]
-    .map(({ service, index }) => needOf({ service, index, disks: disksNow(app, service, observed) }));
+    .map(({ service, index }) => needOf({ service: placedBy(app, service), index, disks: disksNow(app, service, observed) }));
   const needs = new Map(future.map((need) => [replicaKey(need), need]));
   const { make } = assignMachines(app.name, [...needs.values()], machinesOf(app, observed), observed.host);
   return [
@@ -182,6 +182,16 @@ export function needOf({ service, index, disks }: { readonly service: ServiceSpe
     cpus: service.limits.cpus ?? service.reservations.cpus ?? 0.5,
     disks,
   };
+}
+
+/** With the engine that was chosen for it. What is not UML's stays as the file says it. */
+function placedBy(app: AppRecord, service: ServiceSpec): ServiceSpec {
+  return withEngine(service, app.engines[service.name]?.engine);
+}
+
+export function withEngine(service: ServiceSpec, chosen: RunEngine | undefined): ServiceSpec {
+  if (service.engine !== 'auto' || chosen !== 'uml') return service;
+  return { ...service, engine: 'uml' };
 }
 
 /** Disks of one replica: its image's and its volumes'. */

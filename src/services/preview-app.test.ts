@@ -16,7 +16,7 @@ const running = (...names: string[]): AppObserved => ({
 });
 
 test('[V28] a new app, in the order of what needs what', () => {
-  deepEqual(previewApp(sampleApp([db, job, web]).spec, undefined, undefined, host), [
+  deepEqual(previewApp(sampleApp([db, job, web]).spec, {}, undefined, undefined, host), [
     'reserve a virtual address for service db', 'reserve a virtual address for service setup', 'reserve a virtual address for service web', 'make volume shop_data',
     'make machine shop-x86-64 (x86_64, 2 processors, 1024 MiB)', 'create container shop-db-1', 'create container shop-setup-1', 'create container shop-web-1',
   ]);
@@ -26,13 +26,13 @@ test('[V28] what is as the file says needs nothing; what changed is replaced, al
   const alone = sampleService('web');
   const record = sampleApp([db, alone]);
   const seen = running('db', 'web');
-  deepEqual(previewApp(record.spec, record, seen, host), []);
+  deepEqual(previewApp(record.spec, {}, record, seen, host), []);
   const changed = sampleApp([db, { ...alone, environment: { A: 'b' } }]).spec;
-  deepEqual(previewApp(changed, record, seen, host).map((line) => line.replace('cweb1', 'X')), ['create container shop-web-1', 'drain container X: its successor is ready', 'remove container X: it has drained']);
+  deepEqual(previewApp(changed, {}, record, seen, host).map((line) => line.replace('cweb1', 'X')), ['create container shop-web-1', 'drain container X: its successor is ready', 'remove container X: it has drained']);
   deepEqual(seen, running('db', 'web'), 'the picture it was given is not touched');
 });
 
 test('[V28] what the file no longer has goes', () => {
-  const lines = previewApp(sampleApp([db]).spec, sampleApp([db, web]), running('db', 'web'), host);
+  const lines = previewApp(sampleApp([db]).spec, {}, sampleApp([db, web]), running('db', 'web'), host);
   deepEqual(lines, ['send no more traffic to container shop-web-1', 'remove container shop-web-1', 'give back the virtual address of service web']);
 });

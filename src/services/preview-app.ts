@@ -12,10 +12,10 @@ import { planApp, type AppOperation } from './plan-app.ts';
 const rounds = 100;
 
 /** Lines such as 'create container shop-web-1'; empty where nothing is to be done. */
-export function previewApp(app: AppSpec, existing: AppRecord | undefined, observed: AppObserved | undefined, host: AppObserved['host']): readonly string[] {
+export function previewApp(app: AppSpec, engines: AppRecord['engines'], existing: AppRecord | undefined, observed: AppObserved | undefined, host: AppObserved['host']): readonly string[] {
   const record: AppRecord = {
     id: 'preview', images: {}, removeVolumes: false, recreateToken: '', recreateServices: [], createdAt: 0, updatedAt: 0, ...existing,
-    name: app.name, spec: app, wanted: 'up', generation: (existing?.generation ?? 0) + 1,
+    name: app.name, spec: app, engines, wanted: 'up', generation: (existing?.generation ?? 0) + 1,
   };
   // Images are not looked at: a service that stays as it is in the file keeps the digest its containers have.
   const digestOf = (name: string): string => {

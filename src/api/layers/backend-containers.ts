@@ -16,10 +16,11 @@ export async function listContainers(layers: Layers, wanted: (spec: ContainerSpe
   const hostName = hosts.find((one) => one.id === layers.host.id)?.value.name ?? layers.host.id;
   return specs.map((one) => one.value).filter(wanted).toSorted((a, b) => compare(a.name, b.name) || a.index - b.index || a.createdAt - b.createdAt).map((spec) => {
     const machine = machines.find((one) => one.id === spec.machineId)?.value;
+    const app = apps.find((one) => one.value.id === spec.appId)?.value;
     return showContainer({
       spec, status: statuses.find((one) => one.id === spec.id)?.value, hostName,
       machine: machine === undefined ? undefined : { spec: machine, status: machineStates.find((one) => one.id === machine.id)?.value },
-      service: apps.find((one) => one.value.id === spec.appId)?.value.spec.services.find((one) => one.name === spec.service),
+      service: app?.spec.services.find((one) => one.name === spec.service), engineWhy: app?.engines[spec.service]?.why ?? '',
     });
   });
 }

@@ -49,7 +49,7 @@ function showService(service: ServiceSpec, view: AppView): Service {
     name: service.name,
     state: stopped ? 'stopped' : state === undefined ? 'pending' : state.state === 'failed' && ready > 0 ? 'degraded' : serviceStates[state.state],
     why: state?.why ?? '',
-    architecture: service.architecture, image: service.image.reference,
+    architecture: service.architecture, engine: view.record.engines[service.name]?.engine ?? null, engineWhy: view.record.engines[service.name]?.why ?? '', image: service.image.reference,
     replicas: { wanted: service.replicas, running, ready },
     address: view.places.find((one) => one.name === service.name)?.virtualAddress ?? null,
     ports: service.ports.map((port) => ({ host: port.hostAddress, hostPort: port.hostPort, containerPort: port.containerPort, protocol: port.protocol })),
@@ -69,9 +69,11 @@ export interface ContainerView extends Member {
   readonly machine: { readonly spec: MachineSpec; readonly status: MachineStatus | undefined } | undefined;
   readonly hostName: string;
   readonly service: ServiceSpec | undefined;
+  /** Why its service has that engine. */
+  readonly engineWhy: string;
 }
 
-export function showContainer({ spec, status, machine, hostName, service }: ContainerView): Container {
+export function showContainer({ spec, status, machine, hostName, service, engineWhy }: ContainerView): Container {
   return {
     id: spec.id, name: spec.name, app: spec.appName, service: spec.service, index: spec.index,
     machine: machine?.spec.name ?? spec.machineId, host: hostName, address: spec.address,
@@ -82,7 +84,7 @@ export function showContainer({ spec, status, machine, hostName, service }: Cont
     startedAt: timeOrNull(status?.startedAt), finishedAt: timeOrNull(status?.finishedAt),
     image: spec.image.reference, imageDigest: spec.image.digest, command: [...spec.guest.argv],
     ports: (service?.ports ?? []).map((port) => `${port.hostPort}->${port.containerPort}/${port.protocol}`),
-    architecture: spec.image.architecture, engine: machine?.status?.engine ?? null, isolation: machine?.status?.isolation ?? null,
+    architecture: spec.image.architecture, engine: machine?.status?.engine ?? null, engineWhy, isolation: machine?.status?.isolation ?? null,
   };
 }
 

@@ -19,7 +19,7 @@ export function showMachine({ spec, revision, status, hostName, app }: MachineVi
   const phase = status?.phase ?? 'defined';
   return {
     id: spec.id, name: spec.name, host: hostName, architecture: spec.architecture,
-    engine: status?.engine ?? null, accelerator: status?.accelerator ?? null, isolation: status?.isolation ?? null,
+    engine: status?.engine ?? null, engineWhy: status?.engineWhy ?? '', accelerator: status?.accelerator ?? null, isolation: status?.isolation ?? null,
     processors: spec.processors, memoryMiB: spec.memoryMiB, address: spec.network?.address ?? null,
     app, wanted: spec.wanted, phase, why: status?.why ?? '', guest: status?.guest ?? null, pid: status?.process?.pid ?? null,
     restarts: status?.restarts ?? 0,

@@ -54,7 +54,7 @@ const results: { readonly [M in AgentMethod]: z.ZodType<AgentCalls[M]['result']>
   containerKill: nothing,
   containerRemove: nothing,
   containerList: z.object({ containers: z.array(containerStateSchema).max(4096) }),
-  containerStats: z.object({ cpuNanos: count, memoryBytes: count, memoryPeakBytes: count, pids: count, oomKills: count }),
+  containerStats: z.object({ cpuNanos: count, userNanos: count.optional(), systemNanos: count.optional(), calls: count.optional(), memoryBytes: count, memoryPeakBytes: count, pids: count, oomKills: count }),
   containerLogs: nothing,
   exec: z.object({ pid: whole }),
   execResize: nothing,

@@ -55,6 +55,7 @@ export function startFakeProgram(line: FakeLine, request: GuestExec, onExit: (co
     if (verb === 'echo') { print(Buffer.from(`${words.join(' ')}\n`)); finish(0); }
     else if (verb === 'complain') { print(Buffer.from(`${words.join(' ')}\n`), true); finish(1); }
     else if (verb.endsWith('busybox')) { print(Buffer.from('BusyBox v0-fake\n')); finish(0); }
+    else if (verb === 'read') { print(Buffer.from('10.00 11.00\n')); finish(0); } // a script that is timed: whatever it does takes a second
     else if (verb === 'exit') finish(Number(words[0] ?? 0));
     else if (verb === 'false') finish(1);
     else if (verb === 'env') { print(Buffer.from(request.env.map((one) => `${one}\n`).join(''))); finish(0); }

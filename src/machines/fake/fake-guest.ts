@@ -84,7 +84,7 @@ export function fakeGuest(host: FakeGuestHost): FakeGuest {
     containerKill({ id, signal }) { find(id).kill(signal); return {}; },
     containerRemove({ id }) { containers.get(id)?.remove(); containers.delete(id); return {}; },
     containerList: () => ({ containers: [...containers.values()].map((container) => container.state()) }),
-    containerStats({ id }) { find(id); return { cpuNanos: 1e9, memoryBytes: 32 * 1024 ** 2, memoryPeakBytes: 48 * 1024 ** 2, pids: 3, oomKills: 0 }; },
+    containerStats({ id }) { find(id); return { cpuNanos: 1e9, userNanos: 6e8, systemNanos: 4e8, calls: 1000, memoryBytes: 32 * 1024 ** 2, memoryPeakBytes: 48 * 1024 ** 2, pids: 3, oomKills: 0 }; },
     containerLogs({ id, stream, follow, tail }, at) {
       const container = find(id);
       const kept = tail === undefined ? container.log : tail === 0 ? [] : container.log.slice(-tail);

@@ -61,6 +61,14 @@ async function findOrBuild(architecture: Architecture, placeName: string, option
   return describe(place, key);
 }
 
+/** The build of these sources where it is there already; nothing is made, and it does not count as used. */
+export async function builtGuestOs(architecture: Architecture, options: Pick<GuestOsOptions, 'instance' | 'flavour'>): Promise<GuestOs | undefined> {
+  const placeName = `${architecture}${options.flavour === 'uml' ? '-uml' : ''}`;
+  const key = await sourceKey(placeName);
+  const place = join(guestOsFolder(options.instance), placeName, key);
+  return existsSync(join(place, buildMark)) ? describe(place, key) : undefined;
+}
+
 /** Builds of all architectures and flavours, each in a folder of its own; in them a folder for each content key. */
 export const guestOsFolder = (instance: Instance): string => join(instance.cacheDir, 'guest-os');
 /** Written last, and touched at each use: a build with it is whole, and as old as its last use. */

@@ -48,7 +48,7 @@ export function openUmlEngine(deps: UmlEngineDeps): UmlEngine {
 }
 
 const capabilities: EngineCapabilities = {
-  name: 'uml', architectures: umlArchitectures, hotplugDisks: true, maxDisks, maxProcessors: 1, ownDisks: false, pause: true, suspend: false, snapshot: false,
+  name: 'uml', isolation: 'process', architectures: umlArchitectures, hotplugDisks: true, maxDisks, maxProcessors: 1, ownDisks: false, pause: true, suspend: false, snapshot: false,
 };
 
 async function prepare(instance: Instance): Promise<string> {

@@ -21,7 +21,7 @@ export function sampleApp(services: readonly ServiceSpec[], changes: Partial<App
     id: 'aapp', name: 'shop',
     spec: { name: 'shop', workingDir: '/shop', files: ['/shop/compose.yaml'], services, volumes: volumes.map((name) => ({ name, external: false, sizeBytes: 2 ** 30, labels: {} })) },
     images: Object.fromEntries(services.map((service) => [service.name, { digest: `sha256:${service.name}`, reference: `${service.name}:1` }])),
-    wanted: 'up', removeVolumes: false, recreateToken: '', recreateServices: [], generation: 1, createdAt: 0, updatedAt: 0,
+    engines: {}, wanted: 'up', removeVolumes: false, recreateToken: '', recreateServices: [], generation: 1, createdAt: 0, updatedAt: 0,
     ...changes,
   };
 }

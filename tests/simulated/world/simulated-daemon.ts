@@ -1,5 +1,5 @@
 /** One daemon of a story: every layer opened and joined as src/bin/open-daemon.ts does, on drivers that pretend. */
-import { silentLog, systemDice, watchFailpoints, StrataError, type Clock, type Dice, type Instance } from '#base';
+import { architectures, silentLog, systemDice, watchFailpoints, StrataError, type Clock, type Dice, type Instance } from '#base';
 import { openContainers, type Images } from '#containers';
 import { openMachines, type Engine } from '#machines';
 import type { FakeWorld } from '#machines/fake';
@@ -68,6 +68,7 @@ async function openAll(around: DaemonSurroundings, life: DaemonLife): Promise<Si
   const services = openServices({
     instance, store, containers, images, addresses, ports, network, gateway: life.mortal('gateway', around.gateway), edge: life.mortal('edge', around.edge), hostsPort, clock, dice, log,
     upstreamDns: [], host: { processors: 2, maxDisks: { qemu: 255, uml: 15 } },
+    engineOffers: async () => architectures.map((architecture) => ({ engine: 'qemu' as const, architecture, isolation: 'emulated' as const, maxProcessors: 64, maxDisks: 255, cost: null, broken: '' })),
     prepareGuest: async () => undefined,
     checkMachines: (wishes) => host.checkSizes(wishes.map(placementOf)),
     async admitMachines(wishes) {

@@ -156,8 +156,10 @@ export const serviceRows: readonly ConformanceRow[] = [
   service.partly('develop', 'develop: {watch: [{path: ., action: rebuild}]}', 'Read by `docker compose watch` alone, which has no like here.'),
 
   service.honoured('x-strata', 'x-strata: {isolation: dedicated}', 'Ours.'),
-  service.honoured('x-strata.engine', 'x-strata: {engine: qemu}', 'auto, qemu or uml.'),
+  service.honoured('x-strata.engine', 'x-strata: {engine: qemu}', 'auto, qemu or uml. auto takes QEMU where KVM works or nothing speaks for UML.'),
   service.honoured('x-strata.isolation', 'x-strata: {isolation: dedicated}', 'shared: one machine for the app\'s containers; dedicated: a machine for each replica.'),
+  service.honoured('x-strata.least_isolation', 'x-strata: {least_isolation: process}', 'process, emulated (where nothing is said) or hardware: how far its guest is kept from others, at least. auto may take UML only with process; hardware needs KVM.'),
+  service.honoured('x-strata.workload', 'x-strata: {workload: compute}', 'compute, requests or processes: what it mostly does. auto goes by it; without it by what its containers were seen to do.'),
   service.honoured('x-strata.health', 'x-strata: {health: {tcp: {port: 80}}}', 'Asked from outside the container, in the place of healthcheck.test; its times still hold.'),
   service.honoured('x-strata.health.http', 'x-strata: {health: {http: {port: 80, path: /healthz}}}'),
   service.honoured('x-strata.health.http.port', 'x-strata: {health: {http: {port: 80}}}'),

@@ -39,6 +39,8 @@ const limit = z.union([z.int(), text]);
 export const serviceXStrataSchema = z.strictObject({
   engine: z.enum(['auto', 'qemu', 'uml']).optional(),
   isolation: z.enum(['shared', 'dedicated']).optional(),
+  least_isolation: z.enum(['process', 'emulated', 'hardware']).optional(),
+  workload: z.enum(['compute', 'requests', 'processes']).optional(),
   health: z.strictObject({
     http: z.strictObject({ port: number, path: text.optional() }).optional(),
     tcp: z.strictObject({ port: number }).optional(),

@@ -36,7 +36,7 @@ export async function readService(reading: ServiceReading): Promise<ServiceSpec 
     stopGraceMs: durationAt(reading, source.stop_grace_period, 'stop_grace_period') ?? defaultGraceMs, stopSignal: readSignal(reading),
     sysctls: readSysctls(reading), ulimits: readUlimits(reading), shmBytes: bytesAt(reading, source.shm_size, 'shm_size') || defaultShmBytes,
     extraHosts: readExtraHosts(reading), dns: readDns(reading), aliases: readAliases(reading),
-    engine: source['x-strata']?.engine ?? 'auto', isolation: source['x-strata']?.isolation ?? 'shared',
+    engine: source['x-strata']?.engine ?? 'auto', isolation: source['x-strata']?.isolation ?? 'shared', ...readEngineHints(reading),
   };
   checkLogging(reading);
   warnNotYet(reading, spec);
@@ -65,6 +65,12 @@ function readUser(reading: ServiceReading): string | null {
   if (user === undefined) return null;
   if (!/^[a-zA-Z0-9_][\w.-]{0,63}(:[a-zA-Z0-9_][\w.-]{0,63})?$/.test(user)) wrong(reading, ['user'], 'compose.badName', `must be a name or a number, with a group or without, not ${JSON.stringify(user)}`);
   return user;
+}
+
+/** Left out where the file says nothing: a service whose file did not change is not made anew. */
+function readEngineHints({ source }: ServiceReading): Pick<ServiceSpec, 'leastIsolation' | 'workload'> {
+  const { least_isolation: leastIsolation, workload } = source['x-strata'] ?? {};
+  return { ...(leastIsolation === undefined ? {} : { leastIsolation }), ...(workload === undefined ? {} : { workload }) };
 }
 
 function readSignal(reading: ServiceReading): string | null {
