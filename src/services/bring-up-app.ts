@@ -21,7 +21,7 @@ export interface BringUpDeps {
   readonly ports: Ports;
   /** Makes sure the guest OS of that architecture is built, as that engine wants it. */
   prepareGuest(architecture: Architecture, engine: AppEngine, say: (message: string) => void): Promise<void>;
-  /** What runs each service; guests are run to find out where it is not known. @throws StrataError `service.noEngine` */
+  /** What runs each service; where UML may, its guest OS is made ready and a guest is run to find out whether it does. @throws StrataError `service.noEngine` */
   chooseEngines(app: AppSpec, chosen: readonly ServiceSpec[], existing: AppRecord | undefined, steps: Steps): Promise<AppRecord['engines']>;
   /** Refuses an app that no host could ever carry, with numbers. @throws StrataError `pool.tooLarge` */
   checkSize(app: AppSpec, engines: AppRecord['engines']): Promise<void>;
@@ -88,7 +88,7 @@ async function wishOnto(deps: BringUpDeps, entry: RecordEntry<AppRecord> | undef
   const chosen = selectedServices(request, app);
   const engines = await deps.chooseEngines(app, chosen, existing, steps);
   await deps.checkSize(app, engines); // before anything is begun: what is wrong with the file is told at once
-  await twoAtATime(guestsOf(chosen, engines).map(({ architecture, engine }) => () => steps.step(`guest OS ${architecture}${engine === 'uml' ? ' for UML' : ''}`, (say) => deps.prepareGuest(architecture, engine, say))), request.signal);
+  await twoAtATime(guestsOf(chosen, engines).map((architecture) => () => steps.step(`guest OS ${architecture}`, (say) => deps.prepareGuest(architecture, 'qemu', say))), request.signal);
   await steps.step('what this host runs, and its room', () => deps.admitApp(app, engines));
   const images = await bringImages(deps, request, chosen, steps);
   for (const [name, image] of Object.entries(existing?.images ?? {})) if (app.services.some((service) => service.name === name)) images[name] ??= image;
@@ -112,11 +112,10 @@ async function givePortsBack(deps: BringUpDeps, appId: string): Promise<void> {
   }
 }
 
-/** What guests the services need, each once. */
-function guestsOf(services: readonly ServiceSpec[], engines: AppRecord['engines']): readonly { readonly architecture: Architecture; readonly engine: AppEngine }[] {
-  const guests = new Map(services.filter((service) => service.replicas > 0).map((service) => withEngine(service, engines[service.name]?.engine))
-    .map(({ architecture, engine }) => [`${architecture} ${engine === 'uml' ? 'uml' : ''}`, { architecture, engine }]));
-  return [...guests.values()];
+/** Architectures of the guests that QEMU is to run; UML's is there since its engine was chosen. */
+function guestsOf(services: readonly ServiceSpec[], engines: AppRecord['engines']): readonly Architecture[] {
+  const translated = services.filter((service) => service.replicas > 0 && withEngine(service, engines[service.name]?.engine).engine !== 'uml');
+  return [...new Set(translated.map((service) => service.architecture))];
 }
 
 /** Ports an image says it listens on are ports of its service too: they can be parked and routed. */
