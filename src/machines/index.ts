@@ -7,6 +7,7 @@ export { pruneGuestOs } from './guest-os/prune-guest-os.ts';
 export { openMachines, type MachinesDeps, type OpenedMachines } from './open-machines.ts';
 export { machinePolicy, type MachinePolicy } from './machine-policy.ts';
 export type { EngineFigures } from './figures/engine-figures.ts';
+export { measureFigures } from './figures/measure-figures.ts';
 export type { EngineFacts } from './open-machines.ts';
 export type { EngineProof } from './keep-proofs.ts';
 export { chooseEngine, engineRefusal, type EngineCandidate, type EngineChoice } from './choose-engine.ts';
