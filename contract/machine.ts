@@ -26,7 +26,7 @@ export const machineSchema = z.strictObject({
   restarts: z.int(),
   exit: z.strictObject({ code: z.int().nullable(), signal: z.string().nullable(), at: timeField, stderr: z.string() }).nullable().describe('how it last ended'),
   bootMs: z.int().nullable().describe('milliseconds from start to the agent\'s answer'),
-  startedBy: z.strictObject({ way: z.enum(['cold', 'template', 'suspended']), why: z.string().describe('why it had to boot where it need not') }).nullable().describe('how it came to run: by a boot, as a clone of a template, or from where it was suspended; null where it does not run'),
+  startedBy: z.strictObject({ way: z.enum(['cold', 'template', 'pool', 'suspended']), why: z.string().describe('why it had to boot where it need not') }).nullable().describe('how it came to run: by a boot, as a clone of a template, as a pooled machine that had run already, or from where it was suspended; null where it does not run'),
   startedAt: timeField.nullable(),
   createdAt: timeField,
   actions: z.record(z.enum(machineActions), permissionSchema),

@@ -8,6 +8,7 @@ import { awaitDisks, disksBySerial, freezeDisk, mountScratch, releaseDisk, unmou
 import { resizeExec, signalExec, startExec } from './exec.ts';
 import { FileError, readPart, readText, writePart, writeText } from './files.ts';
 import type { Line } from './line.ts';
+import { nameCard } from './network.ts';
 import { streamLog } from './logs.ts';
 import { after, pause } from './loop.ts';
 import { signalNumber } from './signals.ts';
@@ -69,12 +70,13 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
 
   return {
     hello: ({ nonce }) => ({ nonce, protocol: protocolVersion, agentVersion, bootId: bootId(), kernel: (readText('/proc/sys/kernel/osrelease') ?? '').trim(), architecture: architecture(), uptimeMs: Math.round(sys.monotonic()) }),
-    configure: ({ hostname, timeMs, entropy, machineId }) => {
+    configure: ({ hostname, timeMs, entropy, machineId, mac }) => {
       sys.addEntropy(fromBase64(entropy).buffer as ArrayBuffer);
       sys.setTime(timeMs);
       sys.setHostname(hostname);
       writeText('/etc/machine-id', `${machineId}\n`);
       writeText('/etc/hostname', `${hostname}\n`);
+      if (mac !== undefined) nameCard(mac);
       return {};
     },
     ping: () => ({ uptimeMs: Math.round(sys.monotonic()) }),

@@ -47,6 +47,9 @@ export const linkDelete = (index: number): ArrayBuffer => request(RTM_DELLINK, 0
 /** Gives a link, which must be down, another name. */
 export const linkRename = (index: number, name: string): ArrayBuffer => request(RTM_NEWLINK, 0, linkHeader(index, 0, 0).attribute(IFLA_IFNAME, zero(name)).bytes());
 
+/** Gives a link another MAC; a virtio card takes it while it is up. */
+export const linkAddress = (index: number, mac: string): ArrayBuffer => request(RTM_NEWLINK, 0, linkHeader(index, 0, 0).attribute(IFLA_ADDRESS, macBytes(mac)).bytes());
+
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_LINK = 5;

@@ -7,7 +7,7 @@ import * as os from 'os';
 import * as sys from 'sys';
 import { exists, openFile, readText, setKernelValue, unmount, writeText } from './files.ts';
 import { pause } from './loop.ts';
-import { address, linkDelete, linkRename, linkUp, macvlan, route } from './netlink.ts';
+import { address, linkAddress, linkDelete, linkRename, linkUp, macvlan, route } from './netlink.ts';
 
 const MS_BIND = 4096;
 export const namespacePath = (id: string): string => `/run/netns/${id}`;
@@ -38,6 +38,13 @@ async function readyCard(): Promise<number> {
   if (card <= 0) throw new Error('the machine has no network card');
   sys.netlink(linkUp(card));
   return card;
+}
+
+/** Gives the card, where it is there and has another, its MAC. One that is plugged in later comes with its own. */
+export function nameCard(mac: string): void {
+  if (readText('/sys/class/net/eth0/address')?.trim() === mac) return;
+  const card = sys.interfaceIndex('eth0');
+  if (card > 0) sys.netlink(linkAddress(card, mac));
 }
 
 export interface Network { readonly address: string; readonly gateway: string; readonly mac: string }

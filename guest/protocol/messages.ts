@@ -82,7 +82,7 @@ export interface GuestContainerState {
 export interface AgentCalls {
   hello: { params: { readonly nonce: string }; result: GuestHello };
   /** Sets identity before anything else runs: wall clock, entropy, host name. Safe to repeat. */
-  configure: { params: { readonly hostname: string; readonly timeMs: number; readonly entropy: string /* base64, ≥ 32 bytes */; readonly machineId: string }; result: Record<string, never> };
+  configure: { params: { readonly hostname: string; readonly timeMs: number; readonly entropy: string /* base64, ≥ 32 bytes */; readonly machineId: string; readonly mac?: string /* of its card, where that was made for nobody in particular */ }; result: Record<string, never> };
   ping: { params: Record<string, never>; result: { readonly uptimeMs: number } };
   /** Makes the container be as said, running; replaces one of another digest. Returns when its process runs or failed to start. */
   containerStart: { params: { readonly spec: GuestContainerSpec }; result: GuestContainerState };

@@ -33,8 +33,32 @@ export interface AcceleratorProof {
   readonly evidence: string;
 }
 
-/** How a machine came to run: by a boot, from a template, or from where it was suspended; and why by a boot where a template was wanted. */
-export interface StartedBy { readonly way: 'cold' | 'template' | 'suspended'; readonly why: string }
+/** How a machine came to run: by a boot, from a template, as a pooled machine that had run already, or from where it was suspended; and why by a boot where a template was wanted. */
+export interface StartedBy { readonly way: 'cold' | 'template' | 'pool' | 'suspended'; readonly why: string }
+
+/** Machines of one shape that ran once and stand still until a start takes them. */
+export interface PooledShapeView {
+  readonly key: string;
+  readonly architecture: Architecture;
+  readonly accelerator: 'kvm' | 'tcg';
+  readonly processors: number;
+  readonly memoryMiB: number;
+  readonly scratchMiB: number;
+  readonly card: boolean;
+  /** How many are wanted, and how many there are. */
+  readonly size: number;
+  readonly ready: number;
+  /** What the host has back when they end. */
+  readonly heldBytes: number;
+  /** Starts that took one, and that did not find one. */
+  readonly hits: number;
+  readonly misses: number;
+  /** How many were made, and how long the last took in the background; null where none was yet. */
+  readonly refills: number;
+  readonly refillMs: number | null;
+  /** Why there are fewer than wanted; empty where there are not. */
+  readonly why: string;
+}
 
 export interface VmmExit { readonly code: number | null; readonly signal: string | null; readonly stderr: string; readonly at: number }
 
@@ -91,6 +115,8 @@ export interface Engine {
   adopt(spec: MachineSpec): Promise<{ readonly found: 'running'; readonly machine: RunningMachine } | { readonly found: 'gone'; readonly exit: VmmExit | null } | { readonly found: 'unknown'; readonly why: string }>;
   /** What is kept of a machine that was suspended: `why` it cannot be used, empty where it can; undefined where nothing is. */
   suspended?(spec: MachineSpec): Promise<{ readonly why: string } | undefined>;
+  /** The pool, where it keeps one. */
+  pooled?(): readonly PooledShapeView[];
   /** What the console of a machine without a running VMM printed last; empty where none is kept. */
   consoleLog(id: string): Promise<Buffer>;
   /** Removes every trace of a machine that does not run: folder, sockets, cgroup. Idempotent. */

@@ -57,7 +57,7 @@ export const machineStatusSchema = z.strictObject({
   startedAt: z.int().nullable(),
   /** Milliseconds from start to the agent's answer. */
   bootMs: z.int().nullable(),
-  startedBy: z.strictObject({ way: z.enum(['cold', 'template', 'suspended']), why: z.string().describe('why it had to boot where clones are made') }).nullable().default(null).describe('how it came to run'),
+  startedBy: z.strictObject({ way: z.enum(['cold', 'template', 'pool', 'suspended']), why: z.string().describe('why it had to boot where clones are made') }).nullable().default(null).describe('how it came to run'),
   exit: z.strictObject({ code: z.int().nullable(), signal: z.string().nullable(), at: z.int(), stderr: z.string() }).nullable(),
   restarts: z.int(),
   generation: z.int().describe('generation of the spec this status answers'),

@@ -42,7 +42,7 @@ export async function awaitReset(line: Duplex, options: AwaitResetOptions): Prom
         seen += chunk.length;
         if (seen > maxLeftovers) reject(protocolViolation('no answer to a reset within 32 MiB'));
       };
-      line.on('data', onData).on('close', gone).on('end', gone);
+      line.on('data', onData).on('close', gone).on('end', gone).resume(); // it may be a paused one that was used before
       limit.signal.addEventListener('abort', () => { line.off('data', onData).off('close', gone).off('end', gone); });
       options.signal?.addEventListener('abort', gone, stop);
       if (options.signal?.aborted === true || line.destroyed) gone();

@@ -68,15 +68,21 @@ export async function openAgentConnection(line: Duplex, options: OpenAgentConnec
   }
 }
 
+export interface UngreetedOptions extends OpenAgentConnectionOptions {
+  readonly answerMs: number;
+  /** The last that was said on the line was such a call, whole: no reset is needed. */
+  readonly inStep?: boolean;
+}
+
 /**
  * One call to an agent that nobody has greeted: a greeting makes the guest choose its boot id, which a clone may do only
  * after it has random numbers of its own. Afterwards the line is open, paused, and nobody's; where it throws it is closed.
  * @throws StrataError `agent.timeout`, `agent.gone`, `agent.protocol`, or the agent's refusal
  */
-export async function callUngreeted<M extends AgentMethod>(line: Duplex, method: M, params: AgentCalls[M]['params'], options: OpenAgentConnectionOptions & { readonly answerMs: number }): Promise<AgentCalls[M]['result']> {
-  line.on('error', () => undefined); // 'close' follows and tells
+export async function callUngreeted<M extends AgentMethod>(line: Duplex, method: M, params: AgentCalls[M]['params'], options: UngreetedOptions): Promise<AgentCalls[M]['result']> {
+  if (line.listenerCount('error') === 0) line.on('error', () => undefined); // 'close' follows and tells
   try {
-    const rest = await awaitReset(line, { clock: options.clock, dice: options.dice, limitMs: options.handshakeMs ?? 10_000, signal: options.signal });
+    const rest = options.inStep === true ? new Uint8Array(0) : await awaitReset(line, { clock: options.clock, dice: options.dice, limitMs: options.handshakeMs ?? 10_000, signal: options.signal });
     const connection = new GuestLine(line, rest, options);
     const result = await connection.call(method, params, { timeoutMs: options.answerMs, ...(options.signal === undefined ? {} : { signal: options.signal }) });
     connection.letGo();

@@ -14,6 +14,10 @@ export function fakeNetwork(): FakeNetwork {
     get applied() { return applied; },
     async ensure() { /* nothing to make */ },
     async ensureTap(machineId) { taps.add(machineId); return `fake-t${machineId.slice(-7)}`; },
+    async handOverTap(fromId, toId) {
+      taps.delete(fromId);
+      taps.add(toId);
+    },
     async removeTap(machineId) { taps.delete(machineId); },
     async apply(state) { applied = state; },
     async erase() { taps.clear(); applied = undefined; },

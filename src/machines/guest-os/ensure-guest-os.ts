@@ -32,6 +32,8 @@ export interface GuestOsOptions {
 /** Grows when the recipe below changes in a way its inputs do not show. */
 const recipeVersion = 4;
 
+/** Our own sources do not change while we run: to read them at each start of a machine would cost it milliseconds. */
+const lastKeys = new Map<string, string>();
 const inFlight = new Map<string, Promise<GuestOs>>();
 
 /** Builds it where it is not there; concurrent calls share one build. The second call takes milliseconds. */
@@ -46,7 +48,10 @@ export function ensureGuestOs(architecture: Architecture, options: GuestOsOption
 
 async function findOrBuild(architecture: Architecture, placeName: string, options: GuestOsOptions): Promise<GuestOs> {
   const home = join(guestOsFolder(options.instance), placeName);
+  const known = lastKeys.get(home);
+  if (known !== undefined && await markUsed(join(home, known))) return describe(join(home, known), known);
   const key = await sourceKey(placeName);
+  lastKeys.set(home, key);
   const place = join(home, key);
   if (await markUsed(place)) return describe(place, key);
   await mkdir(home, { recursive: true });

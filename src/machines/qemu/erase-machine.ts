@@ -1,8 +1,12 @@
 /** Removes the traces of a machine. */
-import { eraseVmm } from '../vmm/erase-vmm.ts';
+import { endKnownVmm, eraseVmm } from '../vmm/erase-vmm.ts';
 import { machinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
+import { releaseReserve } from './pooled/release-reserve.ts';
 
 export async function eraseMachine(context: QemuContext, id: string): Promise<void> {
-  await eraseVmm(context, machinePlaces(context.instance, id), id);
+  const places = machinePlaces(context.instance, id);
+  await endKnownVmm(context, places);
+  await releaseReserve(context.instance, places);
+  await eraseVmm(context, places, id);
 }

@@ -12,6 +12,7 @@ import type { VmmFacts } from './command-line.ts';
 import { machineDevices, machineLimits } from './launch-facts.ts';
 import type { MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
+import { releaseReserve } from './pooled/release-reserve.ts';
 import { writeStartRecord, type StartRecord } from './start-record.ts';
 
 const greetingLimitMs = 20_000;
@@ -21,6 +22,7 @@ export interface Launch {
   readonly places: MachinePlaces;
   readonly facts: VmmFacts;
   readonly startedBy: StartRecord['startedBy'];
+  readonly pooled?: string;
   /** What differs between ways of starting. */
   readonly description: Omit<LaunchDescription, 'uid' | 'cgroups' | 'devices'>;
 }
@@ -35,11 +37,12 @@ export async function gatherFacts(context: QemuContext, spec: MachineSpec, place
   return { accelerator, kernel, tap, scratch: spec.scratchMiB === 0 ? null : places.scratch, seed: null };
 }
 
-export async function launch(context: QemuContext, { spec, places, facts, startedBy, description }: Launch, signal: AbortSignal | undefined): Promise<KeeperRecord> {
+export async function launch(context: QemuContext, { spec, places, facts, startedBy, pooled, description }: Launch, signal: AbortSignal | undefined): Promise<KeeperRecord> {
+  await releaseReserve(context.instance, places); // of its last run
   const uid = await allocateUid(context.instance, spec.id);
   await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
   const cgroups = await makeCgroups(context.instance, spec.id, machineLimits(spec.memoryMiB));
-  await writeStartRecord(places, { accelerator: facts.accelerator, uid, startedBy, ready: startedBy.way === 'cold' });
+  await writeStartRecord(places, { accelerator: facts.accelerator, uid, startedBy, ...(pooled === undefined ? {} : { pooled }), ready: startedBy.way === 'cold' });
   failpoint('machines.qemu.beforeLaunch');
   return startVmm(await context.launcher(), places.runFolder, { uid, cgroups, devices: machineDevices(facts.accelerator), ...description }, signal);
 }
@@ -63,6 +66,7 @@ export async function undoLaunch(context: QemuContext, spec: MachineSpec, places
   // A launcher that was cut off may have left a VMM whose record we never got.
   const record = known ?? await readKeeperRecord(places.runFolder);
   const exit = record === undefined ? null : (await endVmm(record), await awaitExit(context, places, record));
+  await releaseReserve(context.instance, places);
   await removeRunTraces(context, places, spec.id);
   await rm(places.scratch, { force: true });
   if (exit === null || exit.stderr.trim() === '') return error;

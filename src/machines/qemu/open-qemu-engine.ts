@@ -14,6 +14,7 @@ import { eraseProofs, proveAccelerators } from './prove-accelerators.ts';
 import { shapeOfMachine, startMachine } from './start-machine.ts';
 import { findSuspended } from './suspended/find-suspended.ts';
 import { dropTemplates } from './templates/drop-template.ts';
+import { openPool, sweepPool, type Pool, type PoolSettings } from './pooled/open-pool.ts';
 import { openTemplates, type Templates, type TemplateSettings } from './templates/open-templates.ts';
 
 export interface QemuGuestOs { readonly kernel: string; readonly initramfs: string; readonly version: string; readonly kernelRelease: string }
@@ -23,11 +24,13 @@ export interface QemuEngineDeps {
   readonly log: Log;
   readonly guestOs: (architecture: Architecture) => Promise<QemuGuestOs>;
   /** Makes and removes taps; without it machines have no network. */
-  readonly network?: { ensureTap(machineId: string, options?: { readonly ownerUid?: number }): Promise<string>; removeTap(machineId: string): Promise<void> };
+  readonly network?: { ensureTap(machineId: string, options?: { readonly ownerUid?: number }): Promise<string>; removeTap(machineId: string): Promise<void>; handOverTap?(fromId: string, toId: string): Promise<void> };
   /** What was proved to work for an architecture, from the caller's cache; default is what `prove` found since the host's boot, else TCG. */
   readonly accelerator?: (architecture: Architecture) => Promise<'kvm' | 'tcg'>;
   /** Machines are cloned from templates where one fits; without it each one boots. */
   readonly templates?: TemplateSettings;
+  /** Paused machines are kept for starts to take, where there are templates; without it none are. */
+  readonly pool?: PoolSettings;
   readonly clock?: Clock;
 }
 
@@ -55,6 +58,7 @@ export interface QemuContext {
   readonly launcher: () => Promise<string>;
   readonly qemuVersion: () => Promise<string>;
   readonly templates: Templates | undefined;
+  readonly pool: Pool | undefined;
 }
 
 /** One virtio-scsi controller has that many targets. */
@@ -65,20 +69,26 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
   const version = once(readVersion);
   const proved = async (architecture: Architecture) => (await isKvmProved(deps.instance, await version(), architecture) ? 'kvm' : 'tcg');
   const plain: QemuContext = {
-    instance: deps.instance, log: deps.log, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network, accelerator: deps.accelerator ?? proved, launcher, qemuVersion: version, templates: undefined,
+    instance: deps.instance, log: deps.log, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network, accelerator: deps.accelerator ?? proved, launcher, qemuVersion: version, templates: undefined, pool: undefined,
   };
-  const context: QemuContext = deps.templates === undefined ? plain : { ...plain, templates: openTemplates(plain, deps.templates) };
+  const cloning: QemuContext = deps.templates === undefined ? plain : { ...plain, templates: openTemplates(plain, deps.templates) };
+  const context: QemuContext = deps.pool === undefined || deps.templates === undefined ? cloning : { ...cloning, pool: openPool(cloning, deps.pool) };
   return {
     name: 'qemu',
     capabilities: async () => capabilities(await version().catch(() => undefined)), // not installed: no architectures either
     qemuVersion: version,
     sweep: async () => {
       await eraseProofs(context);
+      await sweepPool(context);
       await context.templates?.sweep();
     },
     ensureTemplate: async (spec) => { await context.templates?.ensure(await shapeOfMachine(context, spec)); },
     dropTemplates: () => dropTemplates(deps.instance),
-    close: async () => { await context.templates?.close(); },
+    close: async () => {
+      await context.pool?.close();
+      await context.templates?.close();
+    },
+    pooled: () => context.pool?.list() ?? [],
     prove: async (signal) => {
       const proofs = await proveAccelerators(plain, signal); // a proof is a boot
       if (proofs.length > 0) await recordKvm(deps.instance, await version(), proofs);

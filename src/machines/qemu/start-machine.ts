@@ -1,7 +1,8 @@
 /**
- * Starts a machine: as a clone where a template fits, else by a boot. Its uid, folders, scratch disk, tap and limits come
+ * Starts a machine: from the pool where a paused one fits, else as a clone where a template fits, else by a boot. Its uid, folders, scratch disk, tap and limits come
  * first, then the VMM; all of it is taken back where a step fails.
  */
+import { existsSync } from 'node:fs';
 import { failpoint, StrataError } from '#base';
 import type { RunningMachine } from '../engine.ts';
 import { isHeld, type KeeperRecord } from '../launcher/index.ts';
@@ -18,27 +19,38 @@ import { openMonitor } from './qmp/open-monitor.ts';
 import { findSuspended } from './suspended/find-suspended.ts';
 import { startSuspended } from './suspended/start-suspended.ts';
 import { dropSuspended } from './suspended/suspended-record.ts';
+import { startPooled } from './pooled/start-pooled.ts';
 import { startClone } from './start-clone.ts';
 import { shapeOf, type TemplateShape } from './templates/template-shape.ts';
 
 export async function startMachine(context: QemuContext, spec: MachineSpec, signal?: AbortSignal): Promise<RunningMachine> {
+  const ends = context.pool?.startBegins();
+  try { return await start(context, spec, signal); } finally { ends?.(); }
+}
+
+async function start(context: QemuContext, spec: MachineSpec, signal: AbortSignal | undefined): Promise<RunningMachine> {
   signal?.throwIfAborted();
   checkSpec(spec, installedArchitectures());
   const places = machinePlaces(context.instance, spec.id);
   const cloned = context.templates !== undefined && spec.boot.kind === 'guest-os';
-  const [held, shape] = await Promise.all([isHeld(await context.launcher(), places.runFolder), cloned ? shapeOfMachine(context, spec) : undefined]);
+  const [held, shape] = await Promise.all([isRunning(context, places), cloned ? shapeOfMachine(context, spec) : undefined]);
   // Before anything is touched: its scratch disk and its limits are in use.
   if (held) throw new StrataError(`machine ${spec.name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });
   const kept = await goOn(context, spec, places, signal);
   if (kept !== undefined && 'machine' in kept) return kept.machine;
   if (kept !== undefined) return boot(context, spec, places, `its suspended state was dropped: ${kept.why}`, signal);
   if (shape === undefined) return boot(context, spec, places, '', signal);
+  const pooled = await startPooled(context, spec, places, shape, signal);
+  if (pooled !== undefined) return pooled;
   const clone = await startClone(context, spec, places, shape, signal);
   if ('machine' in clone) return clone.machine;
   const machine = await boot(context, spec, places, clone.why, signal);
   context.templates?.missed(shape);
   return machine;
 }
+
+/** Who never ran has no folder. */
+const isRunning = async (context: QemuContext, places: MachinePlaces): Promise<boolean> => existsSync(places.runFolder) && isHeld(await context.launcher(), places.runFolder);
 
 /** From what is kept of it, where it was suspended; what cannot be used is dropped. */
 async function goOn(context: QemuContext, spec: MachineSpec, places: MachinePlaces, signal: AbortSignal | undefined): Promise<{ readonly machine: RunningMachine } | { readonly why: string } | undefined> {

@@ -1,20 +1,23 @@
 /** What the driver must know of a running machine beyond the keeper's record; written before the VMM starts. */
-import { readFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { atomicWrite } from '#base';
 import type { MachinePlaces } from './machine-places.ts';
 
 const startRecordSchema = z.strictObject({
   accelerator: z.enum(['kvm', 'tcg']), uid: z.int(),
-  startedBy: z.strictObject({ way: z.enum(['template', 'cold', 'suspended']), why: z.string() }).default({ way: 'cold', why: '' }).describe('default: started by an earlier version'),
+  startedBy: z.strictObject({ way: z.enum(['pool', 'template', 'cold', 'suspended']), why: z.string() }).default({ way: 'cold', why: '' }).describe('default: started by an earlier version'),
   layout: z.enum(['cold', 'template']).optional().describe('how its devices lie, where the way it was started does not say it'),
+  pooled: z.string().optional().describe('the pooled machine it was before; its control group and its claim of a uid bear that id'),
   ready: z.boolean().default(true).describe('false while a clone lacks its identity, its card or its disks: then nobody may use it'),
 });
 export type StartRecord = z.infer<typeof startRecordSchema>;
 
+/** Whole or not at all; what it is about does not outlive the host's boot, so nothing waits for a disk. */
 export async function writeStartRecord(places: MachinePlaces, record: StartRecord): Promise<void> {
-  await atomicWrite(join(places.runFolder, 'start.json'), JSON.stringify(record));
+  const path = join(places.runFolder, 'start.json');
+  await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+  await rename(`${path}.new`, path);
 }
 
 export async function readStartRecord(places: MachinePlaces): Promise<StartRecord> {

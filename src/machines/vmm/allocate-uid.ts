@@ -29,6 +29,11 @@ export async function freeUid(instance: Instance, id: string): Promise<void> {
   for (const [uid, owner] of await readClaims(folder)) if (owner === id) await rm(join(folder, String(uid)), { force: true });
 }
 
+/** Ids of all that have a uid. */
+export async function uidOwners(instance: Instance): Promise<ReadonlySet<string>> {
+  return new Set((await readClaims(claimsFolder(instance))).values());
+}
+
 const claimsFolder = (instance: Instance): string => join(instance.stateDir, 'qemu-uids');
 
 async function readClaims(folder: string): Promise<Map<number, string>> {

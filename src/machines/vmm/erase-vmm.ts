@@ -9,15 +9,19 @@ import type { VmmContext } from './vmm-context.ts';
 import type { VmmPlaces } from './vmm-places.ts';
 
 export async function eraseVmm(context: VmmContext, places: VmmPlaces, id: string): Promise<void> {
-  // A VMM that hangs is ended here: nobody may use its disks or its uid while it lives.
+  await endKnownVmm(context, places);
+  await removeRunTraces(context, places, id);
+  await rm(places.stateFolder, { recursive: true, force: true });
+  await freeUid(context.instance, id);
+}
+
+/** A VMM that hangs is ended here: nobody may use its disks or its uid while it lives. Fine where none does. */
+export async function endKnownVmm(context: VmmContext, places: VmmPlaces): Promise<void> {
   const record = await readKeeperRecord(places.runFolder).catch(() => undefined); // damaged: then nothing can be proved of it
   if (record !== undefined && (await isAlive(record.vmm) || await isAlive(record.keeper))) {
     await endVmm(record);
     await awaitExit(context, places, record);
   }
-  await removeRunTraces(context, places, id);
-  await rm(places.stateFolder, { recursive: true, force: true });
-  await freeUid(context.instance, id);
 }
 
 /** What a start makes and a stop need not keep. */

@@ -5,7 +5,7 @@ import type { VmmPlaces } from './vmm-places.ts';
 
 export interface VmmSockets {
   openAgentLine(): Promise<Socket>;
-  /** A line that was opened here and is still open serves the next who asks: opening it again costs the guest time. */
+  /** A line to this machine that is open already serves the next who asks: opening it again costs the guest time. */
   handOn(line: Socket): void;
   openConsole(): Promise<Socket>;
   close(): void;
@@ -21,7 +21,10 @@ export function vmmSockets(places: VmmPlaces, machineName: string): VmmSockets {
     return socket;
   };
   return {
-    handOn: (open) => { handedOn = open; },
+    handOn: (open) => {
+      line = keepTrack(open);
+      handedOn = open;
+    },
     openAgentLine: async () => {
       const open = handedOn;
       handedOn = undefined;

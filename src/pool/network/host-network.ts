@@ -68,6 +68,10 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
       if (last !== undefined) await applyEntries(last);
       return name;
     }),
+    handOverTap: (fromId, toId) => inTurn(async () => {
+      await renameTap(instance, fromId, toId);
+      if (last !== undefined && last.endpoints.some((one) => one.machineId === toId)) await applyEntries(last);
+    }),
     removeTap: (machineId) => inTurn(async () => {
       const name = tapName(instance, machineId);
       if ((await observeLinks(name)).length > 0) await runProcess(['ip', 'link', 'delete', 'dev', name]);
@@ -103,7 +107,7 @@ async function ensureTapLink(instance: Instance, machineId: string, ownerUid: nu
   const name = tapName(instance, machineId);
   const [link] = await observeLinks(name);
   if (link !== undefined && (link.ifalias ?? machineId) !== machineId) {
-    throw new StrataError(`the tap ${name} belongs to machine ${link.ifalias}`, { code: 'network.tapTaken', kind: 'conflict', advice: 'make the machine again, it will get another id' });
+    throw taken(name, link.ifalias ?? '');
   }
   if (link === undefined) {
     const owner = ownerUid === undefined ? [] : ['user', String(ownerUid)];
@@ -120,6 +124,20 @@ async function ensureTapLink(instance: Instance, machineId: string, ownerUid: nu
   }
   if (!(link?.flags ?? []).includes('UP')) await runProcess(['ip', 'link', 'set', 'dev', name, 'up']);
   return name;
+}
+
+const taken = (name: string, owner: string): StrataError => new StrataError(`the tap ${name} belongs to machine ${owner}`, { code: 'network.tapTaken', kind: 'conflict', advice: 'make the machine again, it will get another id' });
+
+/** All in one program's run: each costs milliseconds while a machine waits. A link that is up keeps its name on older kernels. */
+async function renameTap(instance: Instance, fromId: string, toId: string): Promise<void> {
+  const [from, to] = [tapName(instance, fromId), tapName(instance, toId)];
+  const owner = await readFile(`/sys/class/net/${to}/ifalias`, 'utf8').then((text) => text.trim(), () => undefined);
+  if (owner !== undefined && owner !== '' && owner !== toId) throw taken(to, owner);
+  const lines = [
+    ...(owner === undefined ? [] : [`link delete dev ${to}`]),
+    `link set dev ${from} down`, `link set dev ${from} name ${to}`, `link set dev ${to} alias ${toId} up`,
+  ];
+  await runProcess(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
 }
 
 async function performEntries(instance: Instance, plan: EntriesPlan): Promise<void> {

@@ -33,6 +33,8 @@ export interface HostNetwork {
   ensure(): Promise<void>;
   /** A tap for a machine, routed by the host; idempotent. `ownerUid` may open it without privileges. Returns its interface name. */
   ensureTap(machineId: string, options?: { readonly ownerUid?: number }): Promise<string>;
+  /** What is behind the tap of one machine is another's from now on: the tap gets that one's name, and one it had goes. */
+  handOverTap(fromId: string, toId: string): Promise<void>;
   removeTap(machineId: string): Promise<void>;
   /** Makes table, neighbour and forwarding entries as said; idempotent, no-op when nothing changed. */
   apply(state: HostNetworkState): Promise<void>;

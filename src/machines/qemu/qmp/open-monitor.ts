@@ -8,17 +8,18 @@ export interface Monitor {
   close(): void;
 }
 
-export function openMonitor(socketPath: string, options: { readonly connectMs?: number } = {}): Monitor {
+/** @param options.open a connection to it that is open already */
+export function openMonitor(socketPath: string, options: { readonly connectMs?: number; readonly open?: QmpConnection } = {}): Monitor {
   let current: Promise<QmpConnection> | undefined;
 
-  function connection(): Promise<QmpConnection> {
-    if (current !== undefined) return current;
-    const mine = connectQmp(socketPath, { timeoutMs: options.connectMs ?? 10_000 });
+  function keep(mine: Promise<QmpConnection>): Promise<QmpConnection> {
     current = mine;
     const forget = (): void => { if (current === mine) current = undefined; };
     mine.then((open) => open.closed.then(forget), forget);
     return mine;
   }
+  if (options.open !== undefined) void keep(Promise.resolve(options.open));
+  const connection = (): Promise<QmpConnection> => current ?? keep(connectQmp(socketPath, { timeoutMs: options.connectMs ?? 10_000 }));
 
   return {
     connection,

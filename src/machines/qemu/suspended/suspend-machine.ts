@@ -81,7 +81,7 @@ async function write(it: Suspending): Promise<void> {
   await writeSuspended(places, { ...devices, devices: devicesKey(devices), stateBytes, at: context.clock.now() });
 }
 
-const layoutOf = ({ layout, startedBy }: StartRecord): 'cold' | 'template' => layout ?? (startedBy.way === 'template' ? 'template' : 'cold');
+const layoutOf = ({ layout, startedBy }: StartRecord): 'cold' | 'template' => layout ?? (startedBy.way === 'template' || startedBy.way === 'pool' ? 'template' : 'cold');
 
 /** Of an earlier attempt, whose file is nobody's. One that ended after `cont` would stop the guest again. */
 export async function endMigration(monitor: Monitor): Promise<void> {

@@ -25,8 +25,8 @@ export interface TemplateSettings {
 export interface Template extends TemplatePlaces { readonly key: string; readonly record: TemplateRecord }
 
 export interface Templates {
-  /** One that fits; else why there is none. */
-  find(shape: TemplateShape): Promise<{ readonly template: Template } | { readonly why: string }>;
+  /** One that fits; else why there is none. @param use false: only to look */
+  find(shape: TemplateShape, options?: { readonly use: boolean }): Promise<{ readonly template: Template } | { readonly why: string }>;
   /** A machine of this shape had to boot: the next shall not. */
   missed(shape: TemplateShape): void;
   /** A clone of it could not be made to run: it goes, and is made again a few times at most. */
@@ -121,11 +121,11 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
   }
 
   return {
-    async find(shape) {
+    async find(shape, options = { use: true }) {
       const key = templateKey(shape);
       const template = await lookUp(key);
       if (template === undefined) return { why: (failures.get(key) ?? 0) > 0 ? 'its template could not be made or used' : 'there is no template of its shape yet' };
-      usedAt.set(key, clock.now());
+      if (options.use) usedAt.set(key, clock.now());
       return { template };
     },
     missed(shape) {

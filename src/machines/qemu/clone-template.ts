@@ -1,0 +1,88 @@
+/**
+ * A VMM that goes on from a template: the template's memory, copied where it is written, and its device state. The guest
+ * gets random numbers, name, id and time of its own before anything else happens in it; then its card and disks. Who
+ * asked for it takes the parts; where it throws, the VMM is still to be ended.
+ */
+import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
+import { failpoint, systemDice } from '#base';
+import { callUngreeted } from '../agent/open-agent-connection.ts';
+import { guestIdentity } from '../guest-identity.ts';
+import { holderOf, type KeeperRecord } from '../launcher/index.ts';
+import type { MachineSpec } from '../machine.ts';
+import type { VmmSockets } from '../vmm/vmm-sockets.ts';
+import { jailContents } from './jail-contents.ts';
+import { gatherFacts, greet, launch } from './launch-machine.ts';
+import type { MachinePlaces } from './machine-places.ts';
+import type { QemuContext } from './open-qemu-engine.ts';
+import { openMonitor, type Monitor } from './qmp/open-monitor.ts';
+import { restoreState } from './restore-state.ts';
+import { socketsOf } from './running-machine.ts';
+import type { StartRecord } from './start-record.ts';
+import type { Template } from './templates/open-templates.ts';
+import { cloneCommand } from './templates/template-command.ts';
+import { jailDescriptors } from './templates/template-shape.ts';
+
+/** To take the state, and to answer: a guest that was frozen ready does both in a tenth of a second; a busy host gets more. */
+const usualLimitMs = 20_000;
+
+/** What is known of a clone that is being made; filled in as it comes about, for who has to take it back. */
+export interface CloneStarted { record?: KeeperRecord; restoring?: boolean }
+
+/** A clone that runs and has all it needs. */
+export interface Clone {
+  readonly record: KeeperRecord;
+  /** As it lies in its folder: not ready. */
+  readonly begun: StartRecord;
+  readonly monitor: Monitor;
+  readonly sockets: VmmSockets;
+  /** To its agent; open, paused, and nobody's. */
+  readonly line: Socket;
+}
+
+export interface CloneWish {
+  readonly spec: MachineSpec;
+  readonly places: MachinePlaces;
+  readonly template: Template;
+  /** The machine's own start, or one in reserve that a later start takes. */
+  readonly as: 'machine' | 'pooled';
+  readonly limitMs?: number;
+}
+
+export async function cloneTemplate(context: QemuContext, { spec, places, template, as, limitMs = usualLimitMs }: CloneWish, started: CloneStarted, signal: AbortSignal | undefined): Promise<Clone> {
+  const facts = await gatherFacts(context, spec, places);
+  signal?.throwIfAborted();
+  const command = cloneCommand(spec, facts, template.record.shape, holderOf(template.folder));
+  const startedBy = { way: as === 'pooled' ? 'pool' as const : 'template' as const, why: '' };
+  const pooled = as === 'pooled' ? { pooled: spec.id } : {};
+  const description = { ...jailContents(spec.architecture, null), ownDescriptors: jailDescriptors, consoleBefore: template.console, idle: as === 'pooled', ...command };
+  const record = await launch(context, { spec, places, facts, startedBy, ...pooled, description }, signal);
+  started.record = record;
+  failpoint('machines.qemu.afterLaunch');
+  const monitor = openMonitor(places.monitor);
+  const sockets = socketsOf(context, spec);
+  try {
+    await greet(monitor.connection(), signal);
+    started.restoring = true;
+    // Before the state is taken: the template's guest was frozen with the line open, and goes on with an open one.
+    const line = await sockets.openAgentLine();
+    await restoreState(await monitor.connection(), { state: command.state, ignoreShared: true, limitMs, of: 'the template\'s state' }, signal);
+    await monitor.execute('cont');
+    failpoint('machines.qemu.beforeIdentity');
+    await identify(context, spec, line, signal, { limitMs });
+    started.restoring = false;
+    for (const plug of command.plugs) await monitor.execute(plug.command, plug.parameters);
+    return { record, begun: { accelerator: facts.accelerator, uid: record.uid, startedBy, ...pooled, ready: false }, monitor, sockets, line };
+  } catch (thrown) {
+    monitor.close();
+    sockets.close();
+    throw thrown;
+  }
+}
+
+/** Nobody greets the guest before this: what it draws at random until then, all clones draw. */
+export async function identify(context: QemuContext, spec: Pick<MachineSpec, 'id' | 'name' | 'network'>, line: Duplex, signal: AbortSignal | undefined, { inStep = false, limitMs = usualLimitMs } = {}): Promise<void> {
+  await callUngreeted(line, 'configure', guestIdentity(spec, context.clock, systemDice), {
+    clock: context.clock, dice: systemDice, log: context.log, handshakeMs: limitMs, answerMs: limitMs, inStep, ...(signal === undefined ? {} : { signal }),
+  });
+}
