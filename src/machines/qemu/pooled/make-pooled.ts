@@ -3,7 +3,7 @@
  * ask of it, so that all of that code was translated once; then it stands still. It gives way to all others meanwhile.
  */
 import type { Socket } from 'node:net';
-import { runProcess, systemDice, waitUntil } from '#base';
+import { failpoint, runProcess, systemDice, waitUntil } from '#base';
 import { callUngreeted } from '../../agent/open-agent-connection.ts';
 import { guestIdentity } from '../../guest-identity.ts';
 import type { KeeperRecord } from '../../launcher/index.ts';
@@ -42,9 +42,11 @@ export async function makePooled(context: QemuContext, shape: PooledShape, templ
   let clone: Clone | undefined;
   try {
     clone = await cloneTemplate(context, { spec, places, template, as: 'pooled', limitMs }, started, signal);
+    failpoint('machines.qemu.cloned');
     await rehearse(context, spec, clone.line, signal);
     await clone.monitor.execute('stop');
     await takeItsPlace(clone.record);
+    failpoint('machines.qemu.standing');
     return { ...clone, id, places, heldBytes: await heldBytes(clone.record.vmm.pid), madeMs: Math.round(context.clock.monotonic() - began), watch: watchExit(context, places, clone.record) };
   } catch (thrown) {
     clone?.monitor.close();
@@ -58,7 +60,8 @@ export async function makePooled(context: QemuContext, shape: PooledShape, templ
 async function rehearse(context: QemuContext, spec: MachineSpec, line: Socket, signal: AbortSignal): Promise<void> {
   const options = { clock: context.clock, dice: systemDice, log: context.log, handshakeMs: limitMs, answerMs: limitMs, signal };
   if (spec.scratchMiB > 0) await callUngreeted(line, 'awaitDisks', { serials: ['scratch'], timeoutMs: limitMs }, options);
-  const hasCard = () => callUngreeted(line, 'fileRead', { container: '', path: '/sys/class/net/eth0/address', offset: 0, length: 20 }, options).then(() => true, () => false);
+  // A file that is always there: a refusal would end the line.
+  const hasCard = async () => /^ *eth0:/m.test(Buffer.from((await callUngreeted(line, 'fileRead', { container: '', path: '/proc/net/dev', offset: 0, length: 4096 }, options)).content, 'base64').toString());
   if (spec.network !== null) await waitUntil(hasCard, { what: 'the guest has its card', limitMs, everyMs: 20, signal });
   for (let time = 0; time < rehearsals; time += 1) {
     await callUngreeted(line, 'configure', guestIdentity(spec, context.clock, systemDice), options);

@@ -60,7 +60,7 @@ export function planPool(seen: PoolSeen, limits: PoolLimits): PoolPlan {
   const { now, availableBytes } = seen;
   const pressed = availableBytes < seen.totalBytes * pressedShare || seen.stalledPercent >= pressedPercent;
   const end: { id: string; why: string }[] = [];
-  const shapes: { key: string; size: number; why: string }[] = [];
+  const shapes: { key: string; size: number; why: string; couldBe: boolean }[] = [];
   let make: string | undefined;
   const held = sum(seen.shapes.flatMap(({ ready }) => ready));
   let left = (availableBytes + held) * limits.share;
@@ -74,13 +74,15 @@ export function planPool(seen: PoolSeen, limits: PoolLimits): PoolPlan {
       left -= member.heldBytes;
     }
     const why = kept.length >= size ? '' : obstacleOf(shape, { ...seen, pressed, left });
-    if (kept.length < size && why === '' && make === undefined) {
+    const couldBe = kept.length < size && why === '';
+    if (couldBe && make === undefined) {
       make = shape.key;
       left -= shape.memberBytes;
     }
-    shapes.push({ key: shape.key, size, why: kept.length >= size || why !== '' ? why : end.length > 0 ? 'others are ended first' : make === shape.key ? 'one is being made' : 'one of another shape is being made' });
+    shapes.push({ key: shape.key, size, why, couldBe });
   }
-  return { end, make: end.length === 0 ? make : undefined, shapes, pressed };
+  const turn = (key: string): string => (end.length > 0 ? 'others are ended first' : key === make ? 'one is being made' : 'one of another shape is being made');
+  return { end, make: end.length === 0 ? make : undefined, shapes: shapes.map(({ key, size, why, couldBe }) => ({ key, size, why: couldBe ? turn(key) : why })), pressed };
 }
 
 function obstacleOf(shape: ShapeSeen, { now, pressed, pressedAt, startsUnderWay, left }: Pick<PoolSeen, 'now' | 'pressedAt' | 'startsUnderWay'> & { readonly pressed: boolean; readonly left: number }): string {

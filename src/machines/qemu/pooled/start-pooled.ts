@@ -60,7 +60,7 @@ async function handOver(context: QemuContext, spec: MachineSpec, places: Machine
     await Promise.all([identify(context, spec, pooled.line, signal, { inStep: true }), monitor.execute('cont')]);
     sockets.handOn(pooled.line);
     for (const disk of spec.disks) await machine.attachDisk(disk);
-    failpoint('machines.qemu.beforeReady');
+    failpoint('machines.qemu.identified');
     await writeStartRecord(places, { ...pooled.begun, ready: true });
     return machine;
   } catch (thrown) {
