@@ -105,13 +105,14 @@ const imageVerbs: readonly Verb[] = [
 const daemonVerbs: readonly Verb[] = [
   { name: 'host ls', alias: 'list', summary: 'list hosts', options: outputOptions, operations: ['listHosts'], load: () => import('./verbs/host-ls.ts') },
   { name: 'host inspect', alias: 'show', args: '[host]', completion: 'host', summary: 'show a host (default: this one)', options: outputOptions, operations: ['getHost'], load: () => import('./verbs/host-inspect.ts') },
+  { name: 'pool ls', alias: 'list', summary: 'list machines that ran once and stand still until a start takes them', options: outputOptions, operations: ['listPool'], load: () => import('./verbs/pool-ls.ts') },
   { name: 'doctor', summary: 'what the host has, lacks and has proved', options: outputOptions, operations: ['getDoctor'], load: () => import('./verbs/doctor.ts') },
   { name: 'operation ls', alias: 'list', summary: 'list operations, the newest first', options: [...outputOptions, { flags: '--limit <number>', summary: 'at most so many (default 20)' }], operations: ['listOperations'], load: () => import('./verbs/operation-ls.ts') },
   { name: 'operation show', alias: 'inspect', args: '<operation>', completion: 'operation', summary: 'show an operation with its steps', options: [...outputOptions, { flags: '-f, --follow', summary: 'until it has ended' }], operations: ['getOperation', 'followOperation'], load: () => import('./verbs/operation-show.ts') },
   { name: 'operation cancel', args: '<operation>', completion: 'operation', summary: 'ask an operation to stop and undo what it can', operations: ['cancelOperation'], load: () => import('./verbs/operation-cancel.ts') },
   { name: 'events', summary: 'print changes as they happen, one JSON value a line', options: [{ flags: '--since <revision>', summary: 'changes after that revision' }], operations: ['watchEvents'], load: () => import('./verbs/events.ts') },
   {
-    name: 'serve', summary: 'run the daemon in the foreground', options: [{ flags: '--stop', summary: 'end the daemon instead; machines go on, and the next command starts it again' }, { flags: '--install', summary: 'write and start a systemd unit instead' }, { flags: '--print-unit', summary: 'print the systemd unit' }],
+    name: 'serve', summary: 'run the daemon in the foreground', options: [{ flags: '--pool <number>', summary: 'paused machines kept ready of each size that was started of late (default 2, 0 for none)' }, { flags: '--stop', summary: 'end the daemon instead; machines go on, and the next command starts it again' }, { flags: '--install', summary: 'write and start a systemd unit instead' }, { flags: '--print-unit', summary: 'print the systemd unit' }],
     operations: [], examples: ['strata serve --stop', 'strata serve --install'], load: () => import('./verbs/serve.ts'),
   },
   { name: 'version', summary: 'versions of the command and the daemon', options: [{ flags: '-o, --output <format>', summary: 'how to print', choices: ['text', 'json', 'yaml'] }], operations: ['getVersion'], load: () => import('./verbs/version.ts') },
@@ -121,5 +122,5 @@ const daemonVerbs: readonly Verb[] = [
 export const verbs: readonly Verb[] = [...appVerbs, ...imageVerbs, ...machineVerbs(outputOptions, execOptions), ...daemonVerbs];
 
 export const nounSummaries: Readonly<Record<string, string>> = {
-  app: 'apps: what `up` brings up', image: 'OCI images', machine: 'virtual machines', host: 'hosts of the pool', volume: 'disks of services', operation: 'long work',
+  app: 'apps: what `up` brings up', image: 'OCI images', machine: 'virtual machines', host: 'hosts of the pool', pool: 'paused machines that stand ready', volume: 'disks of services', operation: 'long work',
 };

@@ -27,6 +27,7 @@ export const endpoints = {
   getDoctor: { method: 'GET', path: '/v1/doctor' },
   listHosts: { method: 'GET', path: '/v1/hosts' },
   getHost: { method: 'GET', path: '/v1/hosts/{host}' },
+  listPool: { method: 'GET', path: '/v1/pool' },
   listMachines: { method: 'GET', path: '/v1/machines' },
   createMachine: { method: 'POST', path: '/v1/machines', accepted: true, revisioned: true },
   getMachine: { method: 'GET', path: '/v1/machines/{machine}', revisioned: true },

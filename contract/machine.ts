@@ -35,5 +35,25 @@ export const machineSchema = z.strictObject({
 export type Machine = z.infer<typeof machineSchema>;
 export const machineListSchema = listOf(machineSchema).meta({ id: 'MachineList' });
 
+export const pooledMachinesSchema = z.strictObject({
+  key: z.string().describe('changes with whatever a machine must have in common with them'),
+  architecture: architectureField,
+  accelerator: z.enum(['kvm', 'tcg']),
+  processors: z.int(),
+  memoryMiB: z.int(),
+  scratchMiB: z.int(),
+  card: z.boolean().describe('they have a network card'),
+  size: z.int().describe('how many are wanted'),
+  ready: z.int().describe('how many there are'),
+  heldBytes: z.int().describe('memory the host has back when they end'),
+  hits: z.int().describe('starts that took one, since the daemon runs'),
+  misses: z.int().describe('starts that found none'),
+  refills: z.int().describe('how many were made'),
+  refillMs: z.int().nullable().describe('how long the last took in the background; null where none was made yet'),
+  why: z.string().describe('why there are fewer than wanted; empty where there are not'),
+}).meta({ id: 'PooledMachines' });
+export type PooledMachines = z.infer<typeof pooledMachinesSchema>;
+export const pooledMachinesListSchema = listOf(pooledMachinesSchema).meta({ id: 'PooledMachinesList' });
+
 export const consoleLineSchema = z.strictObject({ text: z.string() }).meta({ id: 'ConsoleLine' });
 export type ConsoleLine = z.infer<typeof consoleLineSchema>;

@@ -27,6 +27,7 @@ export const answers = {
   getDoctor: { tag: 'daemon', summary: 'What the host has, lacks and has proved', answer: host.doctorListSchema },
   listHosts: { tag: 'hosts', summary: 'All hosts of the pool', answer: host.hostListSchema },
   getHost: { tag: 'hosts', summary: 'One host by name or id', answer: host.hostSchema },
+  listPool: { tag: 'machines', summary: 'Machines that ran once and stand still until a start takes them, by shape', answer: machine.pooledMachinesListSchema },
   listMachines: { tag: 'machines', summary: 'All machines', answer: machine.machineListSchema },
   createMachine: { tag: 'machines', summary: 'Make a machine that carries containers or a shell', answer: machine.machineSchema },
   getMachine: { tag: 'machines', summary: 'One machine by name or id', answer: machine.machineSchema },

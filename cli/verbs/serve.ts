@@ -10,10 +10,12 @@ import { exitCodes, type Invocation } from '../verb.ts';
 
 export async function run({ context, options }: Invocation): Promise<number> {
   if (options.flag('stop')) { context.say(await stopDaemon(context.places)); return exitCodes.ok; }
+  const poolSize = options.count('pool');
+  const env = poolSize === undefined ? context.env : { ...context.env, STRATA_POOL: String(poolSize) };
   const argv = programArgv('strata-daemon.ts');
   if (options.flag('printUnit') || options.flag('install')) {
-    const environment = Object.fromEntries(['STRATA_INSTANCE', 'STRATA_STATE', 'STRATA_RUN', 'STRATA_CACHE', 'STRATA_SUBNET', 'NODE_COMPILE_CACHE']
-      .flatMap((name) => { const value = context.env[name]; return value === undefined ? [] : [[name, value]]; }));
+    const environment = Object.fromEntries(['STRATA_INSTANCE', 'STRATA_STATE', 'STRATA_RUN', 'STRATA_CACHE', 'STRATA_SUBNET', 'STRATA_POOL', 'NODE_COMPILE_CACHE']
+      .flatMap((name) => { const value = env[name]; return value === undefined ? [] : [[name, value]]; }));
     const unit = systemdUnit({ instance: context.places.instance, argv, environment });
     if (options.flag('printUnit')) { context.out.write(unit); return exitCodes.ok; }
     await prepareHost(context.interrupted);
@@ -22,7 +24,7 @@ export async function run({ context, options }: Invocation): Promise<number> {
   await prepareHost(context.interrupted);
   // The same process goes on as the daemon, so that signals and exit code are its own.
   if (process.execve === undefined) throw new ClientProblem({ code: 'client.cannotExec', detail: 'this Node cannot replace its process' });
-  process.execve(process.execPath, argv, { ...process.env as Record<string, string> });
+  process.execve(process.execPath, argv, { ...process.env as Record<string, string>, ...(poolSize === undefined ? {} : { STRATA_POOL: String(poolSize) }) });
   return exitCodes.failed;
 }
 

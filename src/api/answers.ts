@@ -33,6 +33,7 @@ export const plainAnswers: Plain = {
   getDoctor: ({ backend }) => items(backend.doctor()),
   listHosts: ({ backend }) => items(backend.hosts.list()),
   getHost: (call) => call.backend.hosts.get(handle(call)),
+  listPool: ({ backend }) => items(backend.machines.pool()),
   listMachines: ({ backend }) => items(backend.machines.list()),
   createMachine: ({ backend, body }) => backend.machines.create(body),
   getMachine: (call) => call.backend.machines.get(handle(call)),

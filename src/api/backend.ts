@@ -10,7 +10,7 @@
 import type { Readable, Writable } from 'node:stream';
 import type {
   App, AppAction, AppPut, AppResolve, ConsoleLine, Container, DoctorItem, Event, ExecRequest, Host, Image, ImageImport, ImagePull,
-  LogLine, Machine, MachineCreate, Operation, Readiness, ResolvedApp, TerminalSize, Version, Volume,
+  LogLine, Machine, MachineCreate, Operation, PooledMachines, Readiness, ResolvedApp, TerminalSize, Version, Volume,
 } from '#contract';
 
 /** Condition on a change: the revision the caller saw (If-Match). @see preconditionFailed */
@@ -56,6 +56,8 @@ export interface Backend {
   };
   readonly machines: {
     list(): Promise<readonly Machine[]>;
+    /** What stands ready for starts. */
+    pool(): Promise<readonly PooledMachines[]>;
     get(handle: string): Promise<Machine>;
     /** Writes the wish and returns at once; the phase tells how it goes. So do all that change a machine. */
     create(wish: MachineCreate): Promise<Machine>;

@@ -4,7 +4,7 @@
  */
 import { EventEmitter, on } from 'node:events';
 import { StrataError } from '#base';
-import { permissionsIn, type App, type Container, type Event, type Host, type Image, type LogLine, type Machine, type Operation, type Step, type TerminalSize, type Volume } from '#contract';
+import { permissionsIn, type App, type Container, type Event, type Host, type Image, type LogLine, type Machine, type Operation, type PooledMachines, type Step, type TerminalSize, type Volume } from '#contract';
 import type { Backend, TerminalSession } from './backend.ts';
 import { preconditionFailed } from './problems.ts';
 
@@ -43,6 +43,7 @@ const fakeHost: Host = {
   id: 'habcdefghij', name: 'here', architecture: 'x86_64', state: 'ready', processors: { total: 2, promised: 1, load1: 0.5 }, memory: { totalBytes: 8e9, promisedBytes: 2e9, availableBytes: 5e9 },
   disk: { path: '/', totalBytes: 1e12, availableBytes: 5e11 }, runs: [{ architecture: 'x86_64', engine: 'qemu', accelerator: 'tcg', works: true, evidence: 'kernel answered' }], kernel: '6.1', machines: 1, bootedAt: at,
 };
+const fakePooled: PooledMachines = { key: '0123456789ab-1024-card', architecture: 'x86_64', accelerator: 'tcg', processors: 1, memoryMiB: 256, scratchMiB: 1024, card: true, size: 2, ready: 1, heldBytes: 40_000_000, hits: 3, misses: 1, refills: 4, refillMs: 700, why: 'one is being made' };
 const fakeImage: Image = { digest: `sha256:${'1'.repeat(64)}`, references: ['shop/web'], architecture: 'x86_64', size: 12_345_678, origin: 'archive', note: '', createdAt: at };
 const fakeVolume: Volume = { id: 'vabcdefghij', name: 'shop_data', app: 'shop', sizeBytes: 1e9, usedBytes: 1e6, usedBy: null, createdAt: at };
 
@@ -99,6 +100,7 @@ export function openFakeBackend(): FakeBackend {
     hosts: { list: async () => [fakeHost], get: async (name) => { if (name !== 'here') throw missing(`host ${name}`); return fakeHost; } },
     machines: {
       list: async () => [fakeMachine('box')],
+      pool: async () => [fakePooled],
       get: async (name) => machineNamed(name),
       create: async (wish) => { refuse(wish.name); changes.push(`create ${wish.name}`); return fakeMachine(wish.name, 'starting'); },
       remove: async (name, options) => change('remove', name, options.ifMatch, 'stopping'),

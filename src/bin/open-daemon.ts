@@ -19,12 +19,17 @@ import { readNameServers } from './read-name-servers.ts';
 
 export interface Daemon { close(): Promise<void> }
 
+export interface DaemonSettings {
+  /** Paused machines kept ready, of each shape that was started of late; 0: none. */
+  readonly poolSize: number;
+}
+
 /** Port of `http://<service>.<app>.localhost` where it is free. */
 const usualHostsPort = 8000;
 /** What a new machine's disks may take at once; they grow as they are written. */
 const diskBytesNow = 1024 ** 3;
 
-export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> {
+export async function openDaemon(instance: Instance, log: Log, { poolSize }: DaemonSettings): Promise<Daemon> {
   const clock = systemClock;
   const dice = systemDice;
   const startedAt = clock.now();
@@ -35,7 +40,7 @@ export async function openDaemon(instance: Instance, log: Log): Promise<Daemon> 
   closing.defer(() => store.close());
   const network = openHostNetwork({ instance, log });
   await network.ensure();
-  const { engines, guestOs } = await openEngines({ instance, network, clock, log }, closing);
+  const { engines, guestOs } = await openEngines({ instance, network, clock, log, poolSize }, closing);
   const machines = openMachines({
     instance, store, engines, network, clock, dice, log,
     builtGuestOs: async (engine, architecture) => (await builtGuestOs(architecture, { instance, flavour: engine === 'uml' ? 'uml' : 'machine' }))?.version,

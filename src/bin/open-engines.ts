@@ -10,19 +10,21 @@ interface EnginesDeps {
   readonly network: HostNetwork;
   readonly clock: Clock;
   readonly log: Log;
+  /** Paused machines kept ready, of each shape; 0: none. */
+  readonly poolSize: number;
 }
 
 type EnsureGuestOs = (architecture: Parameters<typeof ensureGuestOs>[0], flavour: 'machine' | 'uml', progress?: (message: string) => void) => ReturnType<typeof ensureGuestOs>;
 
 /** @param closing what is let go of when the daemon ends; machines go on */
-export async function openEngines({ instance, network, clock, log }: EnginesDeps, closing: AsyncDisposableStack): Promise<{ readonly engines: readonly Engine[]; readonly guestOs: EnsureGuestOs }> {
+export async function openEngines({ instance, network, clock, log, poolSize }: EnginesDeps, closing: AsyncDisposableStack): Promise<{ readonly engines: readonly Engine[]; readonly guestOs: EnsureGuestOs }> {
   const guestOs: EnsureGuestOs = (architecture, flavour, progress) => ensureGuestOs(architecture, { instance, flavour, ...(progress === undefined ? {} : { progress }) });
   const pruned = pruneGuestOs(instance, clock.now()).then(
     (removed) => { if (removed.length > 0) log.info({ removed }, 'old builds of the guest OS were removed from the cache'); },
     (thrown: unknown) => log.warn({ error: asStrataError(thrown, 'pruning').message }, 'old builds of the guest OS could not be removed'),
   );
   closing.defer(() => pruned);
-  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'machine'), network, templates: {} });
+  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'machine'), network, templates: {}, ...(poolSize === 0 ? {} : { pool: { perShape: poolSize } }) });
   closing.defer(() => qemu.close());
   const uml = openUmlEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'uml'), network });
   await Promise.all([qemu.sweep(), uml.sweep()]);

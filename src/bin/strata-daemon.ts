@@ -17,9 +17,15 @@ function crash(thrown: unknown): never {
 process.on('unhandledRejection', crash);
 process.on('uncaughtException', crash);
 
+const usualPoolSize = 2;
+/** Whatever is no small number leaves it as usual. */
+function poolSizeOf(text: string | undefined): number {
+  return text !== undefined && /^\d{1,2}$/.test(text) ? Number(text) : usualPoolSize;
+}
+
 async function serve(): Promise<void> {
   try {
-    const daemon = await openDaemon(instanceFromEnvironment(process.env), log);
+    const daemon = await openDaemon(instanceFromEnvironment(process.env), log, { poolSize: poolSizeOf(process.env['STRATA_POOL']) });
     const end = (signal: string): void => {
       log.info({ signal }, 'the daemon ends; machines go on');
       setTimeout(() => {

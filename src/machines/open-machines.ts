@@ -4,7 +4,7 @@ import type { HostNetwork, Promised } from '#pool';
 import { openGenerationGuard, type Controller } from '#reconcile';
 import type { Records, Store } from '#store';
 import { chooseEngine } from './choose-engine.ts';
-import type { Engine, EngineCapabilities } from './engine.ts';
+import type { Engine, EngineCapabilities, PooledShapeView } from './engine.ts';
 import type { EngineFigures } from './figures/engine-figures.ts';
 import { giveWay } from './figures/give-way.ts';
 import { keepFigures } from './figures/keep-figures.ts';
@@ -54,6 +54,8 @@ export interface OpenedMachines {
   measureInBackground(): void;
   /** Sums over the machines wished running or paused, for the pool. */
   promised(): Promise<Promised>;
+  /** The pools of all engines. */
+  pooled(): readonly PooledShapeView[];
   /** What is kept of a suspended machine: `why` it cannot go on, empty where it can; undefined where nothing is. */
   suspended(machineId: string): Promise<{ readonly why: string } | undefined>;
   /** Ends the VMM at once, for `--force`; the controller does what the wish then says. Fine where none runs. */
@@ -157,6 +159,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
       const sum = (of: (spec: MachineSpec) => number) => all.reduce((total, spec) => total + of(spec), 0);
       return { machines: all.length, processors: sum((spec) => spec.processors), memoryMiB: sum((spec) => spec.memoryMiB), diskBytes: sum((spec) => spec.scratchMiB * 1024 ** 2) };
     },
+    pooled: () => deps.engines.flatMap((engine) => engine.pooled?.() ?? []),
     async suspended(machineId) {
       const { run } = await recorder.read(machineId);
       return run === undefined ? undefined : engines.get(run.engine)?.suspended?.(run.spec);

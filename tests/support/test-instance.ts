@@ -47,7 +47,7 @@ export function openTestInstance(short: string, subnet: number): TestInstance {
   const folder = mkdtempSync(join(tmpdir(), `${short}-`));
   const instance: Instance = { name: short, stateDir: join(folder, 's'), runDir: join(folder, 'r'), cacheDir: process.env['STRATA_CACHE'] ?? '/var/cache/strata', subnet };
   const env: Record<string, string> = {
-    PATH: process.env['PATH'] ?? '', HOME: '/root', STRATA_INSTANCE: instance.name, STRATA_STATE: instance.stateDir, STRATA_RUN: instance.runDir, STRATA_CACHE: instance.cacheDir, STRATA_SUBNET: String(subnet),
+    PATH: process.env['PATH'] ?? '', HOME: '/root', STRATA_INSTANCE: instance.name, STRATA_STATE: instance.stateDir, STRATA_RUN: instance.runDir, STRATA_CACHE: instance.cacheDir, STRATA_SUBNET: String(subnet), STRATA_POOL: '0',
     ...(process.env['STRATA_TEST_FILE'] === undefined ? {} : { STRATA_TEST_FILE: process.env['STRATA_TEST_FILE'] }),
   };
   const running = new Set<ChildProcess>();

@@ -65,6 +65,7 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
   }
 
   return {
+    pool: async () => layers.machines.pooled(),
     list: async () => {
       const states = new Map((await statuses.list()).map((one) => [one.id, one.value]));
       return Promise.all((await specs.list()).map((entry) => view({ entry, status: states.get(entry.id) })));

@@ -273,6 +273,26 @@ test('[N12] a real tap: made once, for its machine alone, gone when removed', as
   assert.equal((await runProcess(['ip', 'link', 'show', name], { okCodes: [0, 1] })).code, 1);
 });
 
+test('[N16] a tap handed over is the other machine\'s, with its addresses; no third one\'s is touched', async () => {
+  const addresses = [at('3.1'), at('3.2')];
+  const index = async (name: string) => (await readFile(`/sys/class/net/${name}/ifindex`, 'utf8')).trim();
+  const held = await index(await network.ensureTap('mpabcdefabcdef'));
+  const before = await index(await network.ensureTap('mtakes'));
+  await network.apply({ ...state, endpoints: [...state.endpoints, ...addresses.map((address) => ({ address, machineId: 'mtakes', project: 'shop' }))] });
+  await network.handOverTap('mpabcdefabcdef', 'mtakes');
+  const name = tapName(instance, 'mtakes');
+  assert.deepEqual([await index(name), (await readFile(`/sys/class/net/${name}/ifalias`, 'utf8')).trim(), held === before], [held, 'mtakes', false]);
+  assert.equal(await network.ensureTap('mtakes'), name, 'and it knows it');
+  const routes = (await runProcess(['ip', 'route', 'show', 'dev', name])).stdout;
+  for (const address of addresses) assert.match(routes, new RegExp(`^${address.replaceAll('.', '\\.')} `, 'm'));
+  assert.equal((await runProcess(['ip', 'link', 'show', tapName(instance, 'mpabcdefabcdef')], { okCodes: [0, 1] })).code, 1);
+  await network.ensureTap('mabcdefgh');
+  await network.ensureTap('mpother');
+  await assert.rejects(network.handOverTap('mpother', 'mxabcdefgh'), { code: 'network.tapTaken' });
+  for (const id of ['mtakes', 'mabcdefgh', 'mpother']) await network.removeTap(id);
+  await network.apply(state);
+});
+
 test('[N15] the outside is reached under the host\'s address, and reaches in only to answer', async () => {
   const space = `${instance.name}-world`;
   await runProcess(['ip', 'netns', 'add', space]);
