@@ -3,7 +3,7 @@ import { hostPackages } from '#pool';
 import { sourcesOf, type Guard } from '../project.ts';
 
 /** Of packages that are essential or required in Debian. */
-const ofEveryDebian = new Set(['sh', 'sleep', 'printf', 'env', 'cat', 'tar', 'dpkg', 'dpkg-deb', 'dpkg-query', 'apt-get', 'apt-cache', 'apt-config', 'flock', 'mkfifo', 'script', 'mount', 'umount', 'unshare', 'setpriv', 'nsenter', 'ldd', 'true', 'npm', 'git']);
+const ofEveryDebian = new Set(['sh', 'sleep', 'printf', 'env', 'cat', 'tar', 'dpkg', 'dpkg-deb', 'dpkg-query', 'apt-get', 'apt-cache', 'apt-config', 'flock', 'mkfifo', 'script', 'mount', 'umount', 'unshare', 'chrt', 'setpriv', 'nsenter', 'ldd', 'true', 'npm', 'git']);
 /** Asked only whether it is there, or a name that must not exist. */
 const notNeeded = new Set(['systemctl', 'no-such-program-here', 'docker', 'docker-compose', 'ls']);
 

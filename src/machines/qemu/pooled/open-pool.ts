@@ -213,5 +213,5 @@ export async function sweepPool(context: QemuContext): Promise<void> {
 function viewOf(key: string, shape: PooledShape, ready: readonly PooledMachine[], counts: Pick<Shelf, 'size' | 'hits' | 'misses' | 'refills' | 'refillMs' | 'why'>): PooledShapeView {
   const { architecture, accelerator, processors, memoryMiB }: { architecture: Architecture; accelerator: 'kvm' | 'tcg'; processors: number; memoryMiB: number } = shape.template;
   const { size, hits, misses, refills, refillMs, why } = counts;
-  return { key, architecture, accelerator, processors, memoryMiB, scratchMiB: shape.scratchMiB, card: shape.card, size, ready: ready.length, heldBytes: ready.reduce((total, one) => total + one.heldBytes, 0), hits, misses, refills, refillMs, why };
+  return { key, architecture, accelerator, processors, memoryMiB, scratchMiB: shape.scratchMiB, card: shape.card, size, ready: ready.length, heldBytes: ready.reduce((total, one) => total + one.heldBytes, 0), hits, misses, refills, refillMs, why: ready.length < size ? why : '' };
 }
