@@ -46,6 +46,7 @@ interface Shelf {
   refills: number;
   refillMs: number | null;
   failures: number;
+  failure: string;
   retryAt: number;
   size: number;
   why: string;
@@ -74,7 +75,7 @@ export function openPool(context: QemuContext, settings: PoolSettings): Pool {
     const key = pooledKey(shape);
     const there = shelves.get(key);
     if (there !== undefined) return there;
-    const made: Shelf = { shape, startedAt: [], ready: [], hits: 0, misses: 0, refills: 0, refillMs: null, failures: 0, retryAt: 0, size: 0, why: '' };
+    const made: Shelf = { shape, startedAt: [], ready: [], hits: 0, misses: 0, refills: 0, refillMs: null, failures: 0, failure: '', retryAt: 0, size: 0, why: '' };
     shelves.set(key, made);
     const oldest = [...shelves].find(([other, shelf]) => other !== key && shelf.ready.length === 0);
     if (shelves.size > maxShelves && oldest !== undefined) shelves.delete(oldest[0]);
@@ -92,11 +93,11 @@ export function openPool(context: QemuContext, settings: PoolSettings): Pool {
     const templates = new Map<string, Template>();
     const shapes: ShapeSeen[] = [];
     for (const [key, shelf] of shelves) {
-      const template = await templateOf(shelf);
+      const template = now - (shelf.startedAt.at(-1) ?? 0) < expectedMs ? await templateOf(shelf) : 'nobody started a machine like it of late';
       if (typeof template !== 'string') templates.set(key, template);
       const held = shelf.ready.map((one) => one.heldBytes);
       const expected = held.length > 0 ? Math.max(...held) : typeof template === 'string' ? 0 : template.record.usedBytes;
-      shapes.push({ key, startedAt: shelf.startedAt, ready: shelf.ready, memberBytes: expected, obstacle: typeof template === 'string' ? template : '', retryAt: shelf.retryAt });
+      shapes.push({ key, startedAt: shelf.startedAt, ready: shelf.ready, memberBytes: expected, obstacle: typeof template === 'string' ? template : '', retryAt: shelf.retryAt, failure: shelf.failure });
     }
     const made = planPool({ shapes, now, ...await memory(), pressedAt, startsUnderWay: starts > 0 || clock.monotonic() < quietFrom }, limits);
     if (made.pressed) pressedAt = now;
@@ -133,7 +134,8 @@ export function openPool(context: QemuContext, settings: PoolSettings): Pool {
       if (end.signal.aborted) return;
       shelf.retryAt = clock.now() + Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(shelf.failures, 20));
       shelf.failures += 1;
-      log.warn({ shape: pooledKey(shelf.shape), error: asStrataError(thrown, 'pool').message }, 'a pooled machine could not be made');
+      shelf.failure = asStrataError(thrown, 'pool').message;
+      log.warn({ shape: pooledKey(shelf.shape), error: shelf.failure }, 'a pooled machine could not be made');
     }
   }
 
@@ -157,7 +159,8 @@ export function openPool(context: QemuContext, settings: PoolSettings): Pool {
       poke = new AbortController();
       const more = await look().catch((thrown: unknown) => { log.warn({ error: asStrataError(thrown, 'pool').message }, 'the pool could not be seen to'); return false; });
       if (more) continue;
-      const restMs = starts > 0 || isIdle() ? undefined : clock.monotonic() < quietFrom ? Math.max(1, quietFrom - clock.monotonic()) : lookEveryMs;
+      const quietMs = quietFrom - clock.monotonic();
+      const restMs = isIdle() ? undefined : starts === 0 && quietMs > 0 ? quietMs : lookEveryMs;
       await rest(AbortSignal.any([poke.signal, end.signal]), restMs);
     }
   }
@@ -207,7 +210,7 @@ export async function sweepPool(context: QemuContext): Promise<void> {
   const folders = [join(context.instance.runDir, 'q'), join(context.instance.stateDir, 'qemu')];
   const ids = (await Promise.all(folders.map((folder) => readdir(folder).catch(() => [])))).flat();
   for (const id of new Set(ids.filter(isPooledId))) await eraseMachine(context, id);
-  await releaseForgotten(context.instance);
+  await releaseForgotten(context);
 }
 
 function viewOf(key: string, shape: PooledShape, ready: readonly PooledMachine[], counts: Pick<Shelf, 'size' | 'hits' | 'misses' | 'refills' | 'refillMs' | 'why'>): PooledShapeView {

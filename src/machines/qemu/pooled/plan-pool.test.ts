@@ -9,7 +9,7 @@ const now = 10_000_000;
 const MiB = 1024 * 1024;
 const limits = usualPoolLimits;
 
-const shapeOf = (changes: Partial<ShapeSeen> = {}): ShapeSeen => ({ key: 'one', startedAt: [now - 1000, now - 500], ready: [], memberBytes: 40 * MiB, obstacle: '', retryAt: 0, ...changes });
+const shapeOf = (changes: Partial<ShapeSeen> = {}): ShapeSeen => ({ key: 'one', startedAt: [now - 1000, now - 500], ready: [], memberBytes: 40 * MiB, obstacle: '', retryAt: 0, failure: '', ...changes });
 const seenOf = (shapes: readonly ShapeSeen[], changes: Partial<PoolSeen> = {}): PoolSeen => ({ shapes, now, availableBytes: 8192 * MiB, totalBytes: 16_384 * MiB, stalledPercent: 0, pressedAt: undefined, startsUnderWay: false, ...changes });
 const ready = (count: number, key = 'm'): ShapeSeen['ready'] => Array.from({ length: count }, (_, at) => ({ id: `${key}${at}`, heldBytes: 40 * MiB }));
 const only = (plan: PoolPlan) => plan.shapes[0];
@@ -28,7 +28,7 @@ test('[Q53] each case: what is made, what is ended, and why not', () => {
     ['pressed a minute ago', seenOf([shapeOf()], { pressedAt: now - 60_000 }), 'one', [], 'one is being made'],
     ['starts under way', seenOf([shapeOf()], { startsUnderWay: true }), undefined, [], 'machines are being started'],
     ['no template', seenOf([shapeOf({ obstacle: 'there is no template' })]), undefined, [], 'there is no template'],
-    ['it failed just now', seenOf([shapeOf({ retryAt: now + 1 })]), undefined, [], 'the last one could not be made'],
+    ['it failed just now', seenOf([shapeOf({ retryAt: now + 1, failure: 'no room' })]), undefined, [], 'the last one could not be made: no room'],
     ['one more would be too much', seenOf([shapeOf({ memberBytes: 900 * MiB })]), undefined, [], 'pooled machines have used up their share of memory'],
     ['those there are too much', seenOf([shapeOf({ ready: [{ id: 'big', heldBytes: 2000 * MiB }] })]), undefined, ['big'], 'others are ended first'],
   ];
@@ -53,7 +53,7 @@ const bytes = fc.integer({ min: 1, max: 4096 }).map((MiBs) => MiBs * MiB);
 const anyShape = (key: string) => fc.record({
   key: fc.constant(key), startedAt: fc.array(fc.integer({ min: now - 2 * expectedMs, max: now }), { maxLength: 4 }).map((times) => times.toSorted((one, other) => one - other)),
   ready: fc.array(bytes, { maxLength: 4 }).map((held) => held.map((heldBytes, at) => ({ id: `${key}-${at}`, heldBytes }))),
-  memberBytes: bytes, obstacle: fc.constantFrom('', '', 'there is no template'), retryAt: fc.constantFrom(0, now + 5),
+  memberBytes: bytes, obstacle: fc.constantFrom('', '', 'there is no template'), retryAt: fc.constantFrom(0, now + 5), failure: fc.constant(''),
 });
 const anySeen: fc.Arbitrary<PoolSeen> = fc.record({
   shapes: fc.tuple(anyShape('a'), anyShape('b'), anyShape('c')).chain((all) => fc.subarray([...all])), now: fc.constant(now), availableBytes: fc.integer({ min: 0, max: 65_536 }).map((one) => one * MiB),

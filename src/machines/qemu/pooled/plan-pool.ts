@@ -16,6 +16,7 @@ export interface ShapeSeen {
   readonly obstacle: string;
   /** Not before this, after one could not be made. */
   readonly retryAt: number;
+  readonly failure: string;
 }
 
 export interface PoolSeen {
@@ -90,7 +91,7 @@ function obstacleOf(shape: ShapeSeen, { now, pressed, pressedAt, startsUnderWay,
   if (pressedAt !== undefined && now - pressedAt < calmMs) return 'the host had little free memory a moment ago';
   if (shape.obstacle !== '') return shape.obstacle;
   if (shape.memberBytes > left) return 'pooled machines have used up their share of memory';
-  if (now < shape.retryAt) return 'the last one could not be made';
+  if (now < shape.retryAt) return `the last one could not be made: ${shape.failure}`;
   return startsUnderWay ? 'machines are being started' : '';
 }
 

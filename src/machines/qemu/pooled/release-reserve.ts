@@ -4,10 +4,11 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Instance } from '#base';
+import { asStrataError, type Instance } from '#base';
 import { freeUid, uidOwners } from '../../vmm/allocate-uid.ts';
 import { removeCgroups } from '../../vmm/cgroups.ts';
 import { machinePlaces, type MachinePlaces } from '../machine-places.ts';
+import type { QemuContext } from '../open-qemu-engine.ts';
 import { readStartRecord } from '../start-record.ts';
 import { isPooledId } from './pooled-id.ts';
 
@@ -17,10 +18,14 @@ export async function releaseReserve(instance: Instance, places: MachinePlaces):
 }
 
 /** Claims that outlived their records, as where the host lost its power. Before anything is started. */
-export async function releaseForgotten(instance: Instance): Promise<void> {
+export async function releaseForgotten({ instance, log }: Pick<QemuContext, 'instance' | 'log'>): Promise<void> {
   const folders = await readdir(join(instance.runDir, 'q')).catch(() => []);
   const known = new Set(await Promise.all(folders.map((id) => pooledIn(machinePlaces(instance, id)))));
-  for (const owner of await uidOwners(instance)) if (isPooledId(owner) && !known.has(owner)) await release(instance, owner);
+  for (const owner of await uidOwners(instance)) {
+    if (!isPooledId(owner) || known.has(owner)) continue;
+    // Where a VMM still lives in its group the claim stays, whatever became of the record.
+    await release(instance, owner).catch((thrown: unknown) => log.warn({ pooled: owner, error: asStrataError(thrown, 'pool').message }, 'what a pooled machine held could not be given back'));
+  }
 }
 
 const pooledIn = (places: MachinePlaces): Promise<string | undefined> => readStartRecord(places).then(({ pooled }) => pooled, () => undefined);

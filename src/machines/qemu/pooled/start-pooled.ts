@@ -21,6 +21,9 @@ import type { PooledMachine } from './make-pooled.ts';
 import { pooledShapeOf } from './pooled-shape.ts';
 import { releaseReserve } from './release-reserve.ts';
 
+/** It answers in milliseconds; one that does not within this is given up. */
+const answerLimitMs = 5000;
+
 export async function startPooled(context: QemuContext, spec: MachineSpec, places: MachinePlaces, template: TemplateShape, signal: AbortSignal | undefined): Promise<RunningMachine | undefined> {
   const shape = pooledShapeOf(template, spec);
   const pooled = context.pool?.take(shape);
@@ -57,7 +60,7 @@ async function handOver(context: QemuContext, spec: MachineSpec, places: Machine
   const machine = openRunningMachine(context, spec, pooled.record, pooled.begun, monitor, sockets);
   try {
     // Said before it goes on, so that it is the first that it hears.
-    await Promise.all([identify(context, spec, pooled.line, signal, { inStep: true }), monitor.execute('cont')]);
+    await Promise.all([identify(context, spec, pooled.line, signal, { inStep: true, limitMs: answerLimitMs }), monitor.execute('cont')]);
     sockets.handOn(pooled.line);
     for (const disk of spec.disks) await machine.attachDisk(disk);
     failpoint('machines.qemu.identified');
