@@ -119,8 +119,16 @@ static int carry_out(const struct step *s)
     return -1;
 }
 
-static void enter(const struct step *steps, int count, const struct limit *limits, int limit_count, int cgroup, int network, const struct entry *e, int error)
+/* What a first process is made of. */
+struct start { const struct step *steps; int count; const struct limit *limits; int limit_count, cgroup, network; const struct entry *e; int error; };
+
+static int enter(void *argument)
 {
+    const struct start *s = argument;
+    const struct step *steps = s->steps;
+    int count = s->count, limit_count = s->limit_count, cgroup = s->cgroup, network = s->network, error = s->error;
+    const struct limit *limits = s->limits;
+    const struct entry *e = s->e;
     char what[300];
     /* The cgroup first: its namespace begins where the process is. */
     if (write(cgroup, "0", 1) < 0) report(error, "cgroup");
@@ -192,9 +200,8 @@ FUNCTION(js_start_container)
     long pid = -1;
     if (count == MOST_STEPS) errno = E2BIG;
     else if (pipe2(channel, O_CLOEXEC) == 0) {
-        /* As fork(2), but into new namespaces; with no stack and no other pointers the arguments mean the same on every architecture. */
-        pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | SIGCHLD, 0, 0, 0, 0);
-        if (pid == 0) enter(steps, count, limits, limit_count, cgroup, network, &e, channel[1]);
+        struct start start = { steps, count, limits, limit_count, cgroup, network, &e, channel[1] };
+        pid = start_process(enter, &start, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS);
         int saved = errno;
         close(channel[1]);
         if (pid < 0) close(channel[0]);

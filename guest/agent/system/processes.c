@@ -16,6 +16,17 @@
  * namespace sees it; throws "<errno> <what>" where it could not be started (ENOENT: no such program),
  * "chdir <errno> <folder>" where there is no such folder.
  */
+struct spawned { const struct entry *e; const int32_t *namespaces; int namespace_count, cgroup, root, error; };
+
+static int enter_and_become(void *argument)
+{
+    const struct spawned *s = argument;
+    if (s->cgroup >= 0 && write(s->cgroup, "0", 1) < 0) report(s->error, "cgroup");
+    for (int i = 0; i < s->namespace_count; i++) if (setns(s->namespaces[i], 0) < 0) report(s->error, "setns");
+    if (s->root >= 0 && (fchdir(s->root) < 0 || chroot(".") < 0)) report(s->error, "root");
+    become(s->e, s->error);
+}
+
 FUNCTION(js_spawn)
 {
     JSValueConst o = argv[0];
@@ -29,18 +40,13 @@ FUNCTION(js_spawn)
     /* A pid namespace takes only children of whoever entered it; entering and leaving it here keeps us the child's parent. */
     int entered = pid_namespace < 0 || setns(pid_namespace, CLONE_NEWPID) == 0;
     if (entered && pipe2(channel, O_CLOEXEC) == 0) {
-        pid = fork();
-        if (pid != 0 && pid_namespace >= 0) setns(own_pid_namespace, CLONE_NEWPID);
-        if (pid == 0) {
-            if (cgroup >= 0 && write(cgroup, "0", 1) < 0) report(channel[1], "cgroup");
-            for (int i = 0; i < namespace_count; i++) if (setns(namespaces[i], 0) < 0) report(channel[1], "setns");
-            if (root >= 0 && (fchdir(root) < 0 || chroot(".") < 0)) report(channel[1], "root");
-            become(&e, channel[1]);
-        }
+        struct spawned spawned = { &e, namespaces, namespace_count, cgroup, root, channel[1] };
+        pid = (pid_t)start_process(enter_and_become, &spawned, 0);
+        if (pid_namespace >= 0) setns(own_pid_namespace, CLONE_NEWPID);
         close(channel[1]);
     }
     free_entry(ctx, &e);
-    if (pid < 0) return fail(ctx, "fork");
+    if (pid < 0) return fail(ctx, "clone");
     char message[256];
     ssize_t got = read(channel[0], message, sizeof message - 1);
     close(channel[0]);

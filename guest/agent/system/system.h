@@ -38,6 +38,8 @@ struct entry entry_of(JSContext *ctx, JSValueConst options);
 void free_entry(JSContext *ctx, struct entry *e);
 /* Tells the parent "<errno> <what>" and ends. */
 void report(int fd, const char *what) __attribute__((noreturn));
+/* A process that runs `begin` in our memory while we wait for its exec or end; its pid, or -1. @param namespaces CLONE_NEW* */
+long start_process(int (*begin)(void *), void *argument, int namespaces);
 /* Terminal, identity, exec. */
 void become(const struct entry *e, int error) __attribute__((noreturn));
 #endif
