@@ -67,6 +67,19 @@ test('a service that left the file goes, when that is asked', async () => {
   equal((await containers())['shop-worker-1'], undefined);
 });
 
+test('a volume moves to another machine with its service, and back: it is handed over, never to two', async () => {
+  await succeed(up(host, {}));
+  for (const dbDedicated of [true, false]) {
+    const before = await containers();
+    await succeed(up(host, { dbDedicated }));
+    const after = await containers();
+    notEqual(after['shop-db-1'], before['shop-db-1']);
+    equal(after['shop-worker-1'], before['shop-worker-1']);
+    const holders = [...host.world.vmms.values()].filter((vmm) => vmm.exit === undefined && [...vmm.disks.keys()].some((serial) => serial.startsWith('v')));
+    deepEqual(holders.map((vmm) => vmm.spec.name), [dbDedicated ? 'shop-db-1' : 'shop-x86-64']);
+  }
+});
+
 test('stop, start and restart: the same containers, and nothing of the others', async () => {
   await succeed(up(host, {}));
   const before = await containers();

@@ -14,6 +14,8 @@ export interface AppWish {
   /** Leave out the worker, as where its service left the file. */
   readonly withoutWorker?: boolean;
   readonly dedicated?: boolean;
+  /** The database, and its volume, in a machine of its own. */
+  readonly dbDedicated?: boolean;
 }
 
 /** A web service before a database with a volume, a worker, and a job that the web waits for. */
@@ -36,7 +38,7 @@ ${wish.dedicated === true ? '    x-strata: { isolation: dedicated }\n' : ''}`;
     image: db:1
     environment: { VERSION: "${wish.dbVersion ?? '1'}" }
     volumes: ["data:/data"]
-    healthcheck: { test: [CMD, "true"], interval: 1s }
+${wish.dbDedicated === true ? '    x-strata: { isolation: dedicated }\n' : ''}    healthcheck: { test: [CMD, "true"], interval: 1s }
     restart: unless-stopped
   setup:
     image: db:1
