@@ -201,7 +201,7 @@ FUNCTION(js_start_container)
     if (count == MOST_STEPS) errno = E2BIG;
     else if (pipe2(channel, O_CLOEXEC) == 0) {
         struct start start = { steps, count, limits, limit_count, cgroup, network, &e, channel[1] };
-        pid = start_process(enter, &start, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS);
+        pid = start_process(enter, &start, IN_OUR_MEMORY | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS);
         int saved = errno;
         close(channel[1]);
         if (pid < 0) close(channel[0]);

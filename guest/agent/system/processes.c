@@ -41,7 +41,8 @@ FUNCTION(js_spawn)
     int entered = pid_namespace < 0 || setns(pid_namespace, CLONE_NEWPID) == 0;
     if (entered && pipe2(channel, O_CLOEXEC) == 0) {
         struct spawned spawned = { &e, namespaces, namespace_count, cgroup, root, channel[1] };
-        pid = (pid_t)start_process(enter_and_become, &spawned, 0);
+        int alone = pid_namespace < 0 && namespace_count == 0;
+        pid = (pid_t)start_process(enter_and_become, &spawned, alone ? IN_OUR_MEMORY : 0);
         if (pid_namespace >= 0) setns(own_pid_namespace, CLONE_NEWPID);
         close(channel[1]);
     }

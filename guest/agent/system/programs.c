@@ -20,12 +20,13 @@ static char stack[512 * 1024] __attribute__((aligned(16)));
 /*
  * As vfork(2). A copy of our memory would be dear where a process is (User-Mode Linux copies each page that either side
  * then touches). So `begin` must leave nothing of ours changed: it has its own stack, and what it writes to errno and,
- * before the exec, to `environ`, is put right here.
+ * before the exec, to `environ`, is put right here. As fork(2) where it goes among processes we do not trust: whoever
+ * traced it there, in the moment before its exec, would otherwise write our memory.
  */
-long start_process(int (*begin)(void *), void *argument, int namespaces)
+long start_process(int (*begin)(void *), void *argument, int flags)
 {
     char **kept = environ;
-    long pid = clone(begin, stack + sizeof stack, CLONE_VM | CLONE_VFORK | namespaces | SIGCHLD, argument);
+    long pid = clone(begin, stack + sizeof stack, flags | SIGCHLD, argument);
     int saved = errno;
     environ = kept;
     errno = saved;

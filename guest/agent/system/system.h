@@ -38,8 +38,10 @@ struct entry entry_of(JSContext *ctx, JSValueConst options);
 void free_entry(JSContext *ctx, struct entry *e);
 /* Tells the parent "<errno> <what>" and ends. */
 void report(int fd, const char *what) __attribute__((noreturn));
-/* A process that runs `begin` in our memory while we wait for its exec or end; its pid, or -1. @param namespaces CLONE_NEW* */
-long start_process(int (*begin)(void *), void *argument, int namespaces);
+/* A process that runs `begin`; its pid, or -1. @param flags IN_OUR_MEMORY or 0, and CLONE_NEW* */
+long start_process(int (*begin)(void *), void *argument, int flags);
+/* We wait for its exec or end. */
+#define IN_OUR_MEMORY (CLONE_VM | CLONE_VFORK)
 /* Terminal, identity, exec. */
 void become(const struct entry *e, int error) __attribute__((noreturn));
 #endif
