@@ -7,6 +7,6 @@ import { releaseReserve } from './pooled/release-reserve.ts';
 export async function eraseMachine(context: QemuContext, id: string): Promise<void> {
   const places = machinePlaces(context.instance, id);
   await endKnownVmm(context, places);
-  await releaseReserve(context.instance, places);
+  await releaseReserve(context, places);
   await eraseVmm(context, places, id);
 }

@@ -38,7 +38,7 @@ export async function gatherFacts(context: QemuContext, spec: MachineSpec, place
 }
 
 export async function launch(context: QemuContext, { spec, places, facts, startedBy, pooled, description }: Launch, signal: AbortSignal | undefined): Promise<KeeperRecord> {
-  await releaseReserve(context.instance, places); // of its last run
+  await releaseReserve(context, places); // of its last run
   const uid = await allocateUid(context.instance, spec.id);
   await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
   const cgroups = await makeCgroups(context.instance, spec.id, machineLimits(spec.memoryMiB));
@@ -66,7 +66,7 @@ export async function undoLaunch(context: QemuContext, spec: MachineSpec, places
   // A launcher that was cut off may have left a VMM whose record we never got.
   const record = known ?? await readKeeperRecord(places.runFolder);
   const exit = record === undefined ? null : (await endVmm(record), await awaitExit(context, places, record));
-  await releaseReserve(context.instance, places);
+  await releaseReserve(context, places);
   await removeRunTraces(context, places, spec.id);
   await rm(places.scratch, { force: true });
   if (exit === null || exit.stderr.trim() === '') return error;

@@ -16,10 +16,10 @@ export function parseMeminfo(text: string): Pick<HostMemory, 'availableBytes' | 
 /** avg10 of `some`; 0 where there is none. Pure. */
 export const parsePressure = (text: string): number => Number(/^some avg10=([\d.]+)/m.exec(text)?.[1] ?? 0);
 
-/** What the host has back when the process ends: pages that nobody else has. */
+/** What the host has back when the process ends: pages that it alone has and that are in no file. */
 export async function heldBytes(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
-  return (kilobytes(text, 'Private_Clean') + kilobytes(text, 'Private_Dirty')) * 1024;
+  return kilobytes(text, 'Private_Dirty') * 1024;
 }
 
 const kilobytes = (text: string, name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);

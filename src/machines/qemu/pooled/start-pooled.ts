@@ -45,11 +45,19 @@ export async function startPooled(context: QemuContext, spec: MachineSpec, place
 async function handOver(context: QemuContext, spec: MachineSpec, places: MachinePlaces, pooled: PooledMachine, signal: AbortSignal | undefined): Promise<RunningMachine> {
   signal?.throwIfAborted();
   failpoint('machines.qemu.taken');
-  await Promise.all([
-    clearRunFolder(context, places),
-    spec.scratchMiB === 0 ? undefined : moveScratch(places, pooled),
-    spec.network === null ? undefined : context.network?.handOverTap?.(pooled.id, spec.id),
-  ]);
+  // Meanwhile: a program is run for it, and no guest needs it before it has an identity.
+  const tap = spec.network === null ? undefined : context.network?.handOverTap?.(pooled.id, spec.id);
+  try {
+    return await become(context, spec, places, pooled, tap, signal);
+  } catch (thrown) {
+    await Promise.allSettled([tap]);
+    throw thrown;
+  }
+}
+
+async function become(context: QemuContext, spec: MachineSpec, places: MachinePlaces, pooled: PooledMachine, tap: Promise<void> | undefined, signal: AbortSignal | undefined): Promise<RunningMachine> {
+  tap?.catch(() => undefined); // told where it is awaited
+  await Promise.all([clearRunFolder(context, places), spec.scratchMiB === 0 ? undefined : moveScratch(places, pooled)]);
   await rm(pooled.places.stateFolder, { recursive: true, force: true }); // of the pool it has the run folder alone now
   failpoint('machines.qemu.beforeHandOver');
   await rename(pooled.places.runFolder, places.runFolder);
@@ -60,7 +68,7 @@ async function handOver(context: QemuContext, spec: MachineSpec, places: Machine
   const machine = openRunningMachine(context, spec, pooled.record, pooled.begun, monitor, sockets);
   try {
     // Said before it goes on, so that it is the first that it hears.
-    await Promise.all([identify(context, spec, pooled.line, signal, { inStep: true, limitMs: answerLimitMs }), monitor.execute('cont')]);
+    await Promise.all([tap, identify(context, spec, pooled.line, signal, { inStep: true, limitMs: answerLimitMs }), monitor.execute('cont')]);
     sockets.handOn(pooled.line);
     for (const disk of spec.disks) await machine.attachDisk(disk);
     failpoint('machines.qemu.identified');
@@ -75,7 +83,7 @@ async function handOver(context: QemuContext, spec: MachineSpec, places: Machine
 /** What is left of its last run. */
 async function clearRunFolder(context: QemuContext, places: MachinePlaces): Promise<void> {
   if (!existsSync(places.runFolder)) return;
-  await releaseReserve(context.instance, places);
+  await releaseReserve(context, places);
   await rm(places.runFolder, { recursive: true, force: true });
 }
 
