@@ -2,8 +2,9 @@
  * Disks found by serial, and what is mounted from them: images (squashfs, read-only, shared by containers),
  * volumes (ext4) and the scratch disk for containers' writable layers.
  */
+import * as os from 'os';
 import * as sys from 'sys';
-import { exists, FileError, isMounted, listFolder, makeFolder, readBytes, readText, unmount } from './files.ts';
+import { exists, FileError, isMounted, listFolder, makeFolder, readBytes, readText, setKernelValue, unmount } from './files.ts';
 import { pause } from './loop.ts';
 import { textOf } from './text.ts';
 
@@ -23,6 +24,8 @@ export function disksBySerial(): Map<string, string> {
 }
 
 function serialOf(name: string): string {
+  const served = servedDisk(name);
+  if (served !== undefined) return served;
   const plain = readText(`/sys/block/${name}/serial`);
   if (plain !== undefined) return plain.trim();
   try {
@@ -31,6 +34,31 @@ function serialOf(name: string): string {
   } catch {
     return ''; // a disk without a serial is not ours
   }
+}
+
+/**
+ * A back end tells no serial, so the host says where each of its disks is plugged: as device of a PCI bus, or by number in
+ * a UML guest. There the guest has to say that its writes may be cached until it flushes, or it would never flush.
+ */
+function servedDisk(name: string): string | undefined {
+  if (!name.startsWith('vd')) return undefined;
+  const [place, error] = os.readlink(`/sys/block/${name}`);
+  if (error !== 0) return undefined;
+  for (const [serial, slot] of announcedDisks()) {
+    if (!place.includes(`/0000:00:${slot.toString(16)}.0/`) && !place.includes(`/virtio-uml.${slot}/`)) continue;
+    const cache = `/sys/block/${name}/cache_type`;
+    if (readText(cache)?.trim() === 'write through') setKernelValue(cache, 'write back');
+    return serial;
+  }
+  return undefined;
+}
+
+const servedWord = 'strata.backends=';
+
+function announcedDisks(): (readonly [string, number])[] {
+  const word = (readText('/proc/cmdline') ?? '').split(/\s+/).find((one) => one.startsWith(servedWord));
+  if (word === undefined) return [];
+  return word.slice(servedWord.length).split(',').map((one) => [one.slice(0, one.lastIndexOf(':')), Number(one.slice(one.lastIndexOf(':') + 1))] as const);
 }
 
 function deviceOf(serial: string): string {

@@ -12,7 +12,7 @@ export type GuestFlavour = 'machine' | 'uml';
 const moduleLists: Record<GuestFlavour, { readonly first: readonly string[]; readonly rest: readonly string[] }> = {
   machine: { first: ['virtio_pci', 'virtio_console'], rest: ['virtio_net', 'virtio_scsi', 'sd_mod', 'virtio_blk', 'virtio_rng', 'crc32c_generic', 'ext4', 'squashfs', 'overlay', 'macvlan'] },
   // The serial line, ubd disks, the vector card and ext4 are built into UML's kernel; programs expect to listen on `::`.
-  uml: { first: [], rest: ['squashfs', 'overlay', 'macvlan', 'ipv6'] },
+  uml: { first: [], rest: ['virtio_blk', 'squashfs', 'overlay', 'macvlan', 'ipv6'] },
 };
 
 const triplets: Record<Architecture, string> = { x86_64: 'x86_64-linux-gnu', aarch64: 'aarch64-linux-gnu' };

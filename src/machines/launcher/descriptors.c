@@ -12,16 +12,38 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* A listening socket in the current folder: a relative name, so that the folder's length does not matter. */
-int listen_on(const char *name)
+static int listen_at(const char *path)
 {
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   errno = 0;
-  if (strchr(name, '/') != NULL || strlen(name) >= sizeof address.sun_path) fail("'%s' is no name of a socket", name);
-  strcpy(address.sun_path, name);
-  unlink(name);
+  if (strlen(path) >= sizeof address.sun_path) fail("'%s' is no name of a socket", path);
+  strcpy(address.sun_path, path);
+  unlink(path);
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 8) != 0) fail("cannot listen on %s", name);
+  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 8) != 0) fail("cannot listen on %s", path);
+  return fd;
+}
+
+/* A listening socket in the current folder: a relative name, so that the folder's length does not matter. */
+int listen_on(const char *name)
+{
+  errno = 0;
+  if (strchr(name, '/') != NULL) fail("'%s' is no name of a socket", name);
+  return listen_at(name);
+}
+
+/*
+ * One that another jail may see: alone in a folder of its own, which is bound there. Whoever sees it may connect; here
+ * nobody does, since our folder is root's. The folder stays when we are gone, so that a later socket in it is found.
+ */
+static int listen_shared(const char *name)
+{
+  char path[80] = "shared/";
+  errno = 0;
+  if (strchr(name, '/') != NULL || strlen(name) > 32) fail("'%s' is no name of a socket", name);
+  if ((mkdir("shared", 0755) != 0 && errno != EEXIST) || chmod("shared", 0755) != 0) fail("cannot make the shared folder");
+  int fd = listen_at(strcat(path, name));
+  if (chmod(path, 0666) != 0) fail("cannot share %s", path);
   return fd;
 }
 
@@ -61,6 +83,7 @@ static int open_pair(int *ours)
 static int open_one(const struct entry *entry, struct descriptors *all)
 {
   if (same(entry->key, "listen")) return listen_on(entry->value);
+  if (same(entry->key, "listen-shared")) return listen_shared(entry->value);
   if (same(entry->key, "console")) return open_pair(&all->console);
   if (same(entry->key, "line")) return open_pair(&all->line);
   if (same(entry->key, "tap")) return open_tap(entry->value, IFF_VNET_HDR);

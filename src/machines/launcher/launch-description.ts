@@ -35,6 +35,7 @@ export interface MountedDisk { readonly name: string; readonly path: string; rea
 
 export type VmmDescriptor =
   | { readonly kind: 'listen'; readonly name: string } // a listening UNIX socket of this name in the machine's folder
+  | { readonly kind: 'listen-shared'; readonly name: string } // the same in its folder `shared`, for VMMs whose jails are shown that folder
   | { readonly kind: 'console' }
   | { readonly kind: 'line' } // a serial line to the agent; the keeper relays it to the socket `a` (line.c)
   | { readonly kind: 'tap' | 'plain-tap'; readonly name: string } // plain: without virtio's header before each packet

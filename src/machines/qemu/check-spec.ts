@@ -1,5 +1,6 @@
 /** What this engine cannot do is refused with the reason, before anything is made. Pure. */
 import { StrataError, type Architecture } from '#base';
+import { backendDisks, maxBackends } from '../backends/backend-places.ts';
 import type { MachineSpec } from '../machine.ts';
 
 const debianPackage = { x86_64: 'qemu-system-x86', aarch64: 'qemu-system-arm' } as const;
@@ -15,6 +16,9 @@ export function checkSpec(spec: MachineSpec, installed: readonly Architecture[])
   if (spec.boot.kind === 'disk' && spec.disks.length === 0) throw cannot(spec, 'boots its first disk, but has none');
   if (spec.boot.kind === 'disk' && spec.architecture !== 'x86_64') throw cannot(spec, `boots its own disk, which this engine does on x86_64 only`);
   if (spec.boot.kind === 'disk' && spec.boot.seed !== undefined) throw cannot(spec, 'has cloud-init data, which this engine cannot hand in yet');
+  const served = backendDisks(spec.disks);
+  if (served.length > 0 && spec.boot.kind === 'disk') throw cannot(spec, 'boots its own disk and has disks that back ends serve, which only our guest OS finds');
+  if (served.length > maxBackends) throw cannot(spec, `has ${served.length} disks that back ends serve, and this engine takes ${maxBackends}`);
   const serials = spec.disks.map((disk) => disk.serial);
   if (new Set(serials).size !== serials.length) throw cannot(spec, 'has two disks of one serial');
   if (serials.includes('scratch')) throw cannot(spec, 'has a disk with the serial scratch, which is the name of its own');

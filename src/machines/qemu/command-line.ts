@@ -5,7 +5,9 @@
  */
 import type { Architecture } from '#base';
 import { firstDescriptor, type VmmDescriptor } from '../launcher/index.ts';
+import { backendDisks, backendWords } from '../backends/backend-places.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
+import { backendArguments, sharedMemory } from './backend-drives.ts';
 import { deviceArguments, driveNode } from './drives.ts';
 import { kernelCommandLine, type KernelWords } from './kernel-command-line.ts';
 
@@ -44,10 +46,13 @@ export type AddDescriptor = (one: VmmDescriptor) => number;
 
 export function vmmCommand(spec: MachineSpec, facts: VmmFacts): VmmCommand {
   const { descriptors, add } = descriptorList();
+  const served = backendDisks(spec.disks);
   const argv = [
-    ...opening(spec.architecture, spec.id), ...platform(spec.architecture, facts.accelerator), ...size(spec),
-    ...(facts.kernel === null ? [] : bootArguments(spec.architecture, facts.accelerator, { scratch: facts.scratch !== null, cardLater: false })),
+    ...opening(spec.architecture, spec.id), ...platform(spec.architecture, facts.accelerator, served.length === 0 ? '' : ',memory-backend=memory'), ...size(spec),
+    ...(served.length === 0 ? [] : sharedMemory(spec)),
+    ...(facts.kernel === null ? [] : bootArguments(spec.architecture, facts.accelerator, { scratch: facts.scratch !== null, cardLater: false, more: backendWords(spec.disks) })),
     ...commonDevices(add),
+    ...served.flatMap(backendArguments),
   ];
   if (facts.tap !== null && spec.network !== null) {
     argv.push('-netdev', `tap,id=net,fd=${add({ kind: 'tap', name: facts.tap })},vhost=off`);
@@ -94,7 +99,7 @@ export const descriptorOf = (disk: MachineDisk): VmmDescriptor => ({ kind: disk.
 
 export function disksAtStart(spec: MachineSpec, facts: VmmFacts): readonly MachineDisk[] {
   const scratch: MachineDisk[] = facts.scratch === null ? [] : [{ serial: 'scratch', path: facts.scratch, format: 'raw', readOnly: false }];
-  return [...spec.disks, ...scratch, ...(facts.seed === null ? [] : [facts.seed])];
+  return [...spec.disks.filter((disk) => disk.backend === undefined), ...scratch, ...(facts.seed === null ? [] : [facts.seed])];
 }
 
 export function platform(architecture: Architecture, accelerator: 'kvm' | 'tcg', memory = ''): string[] {

@@ -13,12 +13,14 @@ export interface KernelWords {
   readonly scratch: boolean;
   /** The card is plugged in when the guest runs: the agent waits for it. */
   readonly cardLater: boolean;
+  /** Further words for the agent. */
+  readonly more?: readonly string[];
 }
 
-export function kernelCommandLine(architecture: Architecture, accelerator: 'kvm' | 'tcg', { scratch, cardLater }: KernelWords): string {
+export function kernelCommandLine(architecture: Architecture, accelerator: 'kvm' | 'tcg', { scratch, cardLater, more = [] }: KernelWords): string {
   const console = architecture === 'x86_64' ? 'console=ttyS0' : 'console=ttyAMA0';
   // Return trampolines protect nothing under translation: the guest's code never runs as it is.
   const emulated = accelerator === 'tcg' ? ['mitigations=off', 'nokaslr'] : [];
   const processor = architecture === 'x86_64' ? ['tsc=reliable', 'no_timer_check', 'i8042.noaux', 'i8042.nomux', 'i8042.nopnp', '8250.nr_uarts=1'] : [];
-  return [console, ...everywhere, ...emulated, ...processor, ...(scratch ? ['strata.scratch=disk'] : []), ...(cardLater ? ['strata.card=later'] : [])].join(' ');
+  return [console, ...everywhere, ...emulated, ...processor, ...(scratch ? ['strata.scratch=disk'] : []), ...(cardLater ? ['strata.card=later'] : []), ...more].join(' ');
 }

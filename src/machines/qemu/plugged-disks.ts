@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { StrataError } from '#base';
 import { passDisk } from '../launcher/index.ts';
+import { onlyFromTheStart } from '../backends/only-from-the-start.ts';
 import type { MachineDisk } from '../machine.ts';
 import { deviceArguments, driveNode, nodeName, serialId, serialOf } from './drives.ts';
 import type { Monitor } from './qmp/open-monitor.ts';
@@ -40,11 +41,15 @@ export function openPluggedDisks(parts: Parts): PluggedDisks {
     list,
     attach: (disk) => inTurn(async () => {
       if ((await list()).includes(disk.serial)) return;
+      if (disk.backend !== undefined) throw onlyFromTheStart(disk.serial);
       await removeNode(monitor, disk.serial); // of an attempt that was cut off
       await plug(parts, disk);
     }),
     detach: (serial) => inTurn(async () => {
-      if ((await list()).includes(serial)) await unplug(monitor, serial, list);
+      if ((await list()).includes(serial)) {
+        if (!(await nodesOf(monitor)).some((node) => node['node-name'] === nodeName(serial))) throw onlyFromTheStart(serial); // a back end serves it
+        await unplug(monitor, serial, list);
+      }
       await removeNode(monitor, serial);
     }),
   };
@@ -86,9 +91,13 @@ async function unplug(monitor: Monitor, serial: string, list: () => Promise<read
   }
 }
 
+async function nodesOf(monitor: Monitor): Promise<z.infer<typeof nodesSchema>> {
+  return nodesSchema.parse(await monitor.execute('query-named-block-nodes', { flat: true }));
+}
+
 /** The block node and the descriptor it was opened from. */
 async function removeNode(monitor: Monitor, serial: string): Promise<void> {
-  const nodes = nodesSchema.parse(await monitor.execute('query-named-block-nodes', { flat: true }));
+  const nodes = await nodesOf(monitor);
   if (!nodes.some((node) => node['node-name'] === nodeName(serial))) return;
   const file = z.looseObject({ file: z.string().max(4096) }).safeParse(nodes.find((node) => node['node-name'] === `f-${serial}`));
   await monitor.execute('blockdev-del', { 'node-name': nodeName(serial) });

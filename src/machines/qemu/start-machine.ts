@@ -6,8 +6,10 @@ import { existsSync } from 'node:fs';
 import { failpoint, StrataError } from '#base';
 import type { RunningMachine } from '../engine.ts';
 import { isHeld, type KeeperRecord } from '../launcher/index.ts';
-import type { MachineSpec } from '../machine.ts';
+import { backendDisks, sharedFolders } from '../backends/backend-places.ts';
+import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { vmmCommand } from './command-line.ts';
+import type { ProgramContents } from '../vmm/program-contents.ts';
 import { checkSpec } from './check-spec.ts';
 import { installedArchitectures } from './installed-architectures.ts';
 import { jailContents } from './jail-contents.ts';
@@ -32,14 +34,15 @@ async function start(context: QemuContext, spec: MachineSpec, signal: AbortSigna
   signal?.throwIfAborted();
   checkSpec(spec, installedArchitectures());
   const places = machinePlaces(context.instance, spec.id);
-  const cloned = context.templates !== undefined && spec.boot.kind === 'guest-os';
+  const served = backendDisks(spec.disks);
+  const cloned = context.templates !== undefined && spec.boot.kind === 'guest-os' && served.length === 0;
   const [held, shape] = await Promise.all([isRunning(context, places), cloned ? shapeOfMachine(context, spec) : undefined]);
   // Before anything is touched: its scratch disk and its limits are in use.
   if (held) throw new StrataError(`machine ${spec.name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });
   const kept = await goOn(context, spec, places, signal);
   if (kept !== undefined && 'machine' in kept) return kept.machine;
   if (kept !== undefined) return boot(context, spec, places, `its suspended state was dropped: ${kept.why}`, signal);
-  if (shape === undefined) return boot(context, spec, places, '', signal);
+  if (shape === undefined) return boot(context, spec, places, context.templates === undefined ? '' : whyNoClone(served), signal);
   const pooled = await startPooled(context, spec, places, shape, signal);
   if (pooled !== undefined) return pooled;
   const clone = await startClone(context, spec, places, shape, signal);
@@ -62,6 +65,12 @@ async function goOn(context: QemuContext, spec: MachineSpec, places: MachinePlac
   return gone;
 }
 
+const withBackends = (context: QemuContext, spec: MachineSpec, contents: ProgramContents): ProgramContents => ({ ...contents, readable: [...contents.readable, ...sharedFolders(context.instance, spec.id, spec.disks)] });
+
+function whyNoClone(served: readonly MachineDisk[]): string {
+  return served.length === 0 ? '' : `back ends serve its disks ${served.map((disk) => disk.serial).join(', ')}, and they need its memory shared, which a clone's is not`;
+}
+
 /** What a template must have in common with it. */
 export async function shapeOfMachine(context: QemuContext, spec: MachineSpec): Promise<TemplateShape> {
   const [accelerator, guestOs, version] = await Promise.all([context.accelerator(spec.architecture), context.guestOs(spec.architecture), context.qemuVersion()]);
@@ -74,7 +83,7 @@ async function boot(context: QemuContext, spec: MachineSpec, places: MachinePlac
     const facts = await gatherFacts(context, spec, places);
     signal?.throwIfAborted();
     const startedBy = { way: 'cold', why } as const;
-    const record = await launch(context, { spec, places, facts, startedBy, description: { ...jailContents(spec.architecture, facts.kernel), ...vmmCommand(spec, facts) } }, signal);
+    const record = await launch(context, { spec, places, facts, startedBy, description: { ...withBackends(context, spec, jailContents(spec.architecture, facts.kernel)), ...vmmCommand(spec, facts) } }, signal);
     started.record = record;
     failpoint('machines.qemu.afterLaunch');
     const monitor = openMonitor(places.monitor);

@@ -1,5 +1,6 @@
 /** What this engine cannot do is refused with the reason, before anything is made. Pure. */
 import { StrataError, type Architecture } from '#base';
+import { backendDisks, maxBackends } from '../backends/backend-places.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { maxUbdDisks } from './disk-names.ts';
 
@@ -12,7 +13,9 @@ export function checkSpec(spec: MachineSpec, architectures: readonly Architectur
   if (spec.boot.kind !== 'guest-os') throw cannot(spec, 'boots its own disk, and UML has no firmware');
   if (spec.processors > 1) throw cannot(spec, `wants ${spec.processors} processors, and UML has one`);
   if (spec.disks.length > maxDisks) throw cannot(spec, `has ${spec.disks.length} disks, and UML takes ${maxDisks}`);
-  for (const disk of spec.disks) checkDisk(spec.name, disk);
+  for (const disk of spec.disks) if (disk.backend === undefined) checkDisk(spec.name, disk);
+  const served = backendDisks(spec.disks).length;
+  if (served > maxBackends) throw cannot(spec, `has ${served} disks that back ends serve, and UML takes ${maxBackends}`);
   const serials = spec.disks.map((disk) => disk.serial);
   if (new Set(serials).size !== serials.length) throw cannot(spec, 'has two disks of one serial');
   if (serials.includes('scratch')) throw cannot(spec, 'has a disk with the serial scratch, which is the name of its own');

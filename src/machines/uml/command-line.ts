@@ -1,5 +1,6 @@
 /** What UML is told and which descriptors it gets. Pure: the same machine gives the same text. */
 import { firstDescriptor, type MountedDisk, type VmmDescriptor } from '../launcher/index.ts';
+import { backendDisks, backendWords, slotOf, socketInJail } from '../backends/backend-places.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { ubdArgument, ubdDevices } from './disk-names.ts';
 import { jail } from './uml-places.ts';
@@ -40,6 +41,7 @@ export function umlCommand(spec: MachineSpec, facts: UmlFacts): UmlCommand {
     `con0=fd:${console},fd:${console}`, 'con=null', `ssl0=fd:${line},fd:${line}`, 'ssl=null', 'strata.line=/dev/ttyS0',
     ...tuning, `loglevel=${facts.measure ? 7 : 5}`, ...(facts.loopsPerJiffy === null ? [] : [`lpj=${facts.loopsPerJiffy}`]),
     ...(facts.scratch === null ? [] : ['strata.scratch=disk']),
+    ...backendWords(spec.disks), ...backendDisks(spec.disks).map((disk, index) => backendArgument(disk, index)),
     ...disks.map((disk, index) => ubdArgument(ubdDevices[index] ?? '', disk)),
   ];
   if (facts.tap !== null && spec.network !== null) argv.push(`vec0:transport=fd,fd=${add({ kind: 'plain-tap', name: facts.tap })},vec=0,mac=${checkedMac(spec.network.mac)}`);
@@ -47,7 +49,12 @@ export function umlCommand(spec: MachineSpec, facts: UmlFacts): UmlCommand {
 }
 
 function disksAtStart(spec: MachineSpec, facts: UmlFacts): readonly MachineDisk[] {
-  return [...spec.disks, ...(facts.scratch === null ? [] : [{ serial: 'scratch', path: facts.scratch, format: 'raw', readOnly: false } as const])];
+  return [...spec.disks.filter((disk) => disk.backend === undefined), ...(facts.scratch === null ? [] : [{ serial: 'scratch', path: facts.scratch, format: 'raw', readOnly: false } as const])];
+}
+
+/** Type 2 is a block device; its number is part of the device's name, by which the agent finds it. */
+function backendArgument(disk: MachineDisk, index: number): string {
+  return `virtio_uml.device=${socketInJail(disk.serial)}:2:${slotOf(index)}`;
 }
 
 /** A comma in it would start another option. */

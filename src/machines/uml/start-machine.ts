@@ -3,6 +3,7 @@ import { lstat, mkdir, rm } from 'node:fs/promises';
 import { failpoint, isAlive, StrataError, waitUntil } from '#base';
 import type { RunningMachine } from '../engine.ts';
 import { isHeld, readKeeperRecord, startVmm, type KeeperRecord } from '../launcher/index.ts';
+import { sharedFolders } from '../backends/backend-places.ts';
 import type { MachineSpec } from '../machine.ts';
 import { allocateUid } from '../vmm/allocate-uid.ts';
 import { makeCgroups } from '../vmm/cgroups.ts';
@@ -59,17 +60,20 @@ async function launch(context: UmlContext, spec: MachineSpec, places: VmmPlaces,
     measure === true ? null : knownLoopsPerJiffy(context.instance),
     spec.scratchMiB === 0 ? undefined : makeScratchDisk(places.scratch, spec.scratchMiB),
   ]);
-  for (const disk of spec.disks) await refuseHeldDisk(context, spec, disk);
-  for (const disk of spec.disks) await refuseCowDisk(disk);
+  for (const disk of spec.disks.filter((one) => one.backend === undefined)) {
+    await refuseHeldDisk(context, spec, disk);
+    await refuseCowDisk(disk);
+  }
   signal?.throwIfAborted();
   const facts: UmlFacts = { tap, loopsPerJiffy, scratch: spec.scratchMiB === 0 ? null : places.scratch, measure: measure === true };
   const uid = await allocateUid(context.instance, spec.id);
   await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
   const bytes = spec.memoryMiB * 1024 * 1024;
   const cgroups = await makeCgroups(context.instance, spec.id, { memoryBytes: bytes + overheadMiB * 1024 * 1024, processes: maxProcesses });
+  const contents = jailContents(guestOs);
   failpoint('machines.uml.beforeLaunch');
   return startVmm(await context.launcher(), places.runFolder, {
-    uid, cgroups, ...jailContents(guestOs), devices: ['/dev/null', '/dev/zero', '/dev/urandom'], processes: maxProcesses, traces: true,
+    uid, cgroups, ...contents, readable: [...contents.readable, ...sharedFolders(context.instance, spec.id, spec.disks)], devices: ['/dev/null', '/dev/zero', '/dev/urandom'], processes: maxProcesses, traces: true,
     memory: { path: jail.memory, bytes: bytes + memorySlackBytes }, ...umlCommand(spec, facts),
   }, signal);
 }

@@ -4,6 +4,8 @@
  */
 import { StrataError } from '#base';
 import { plugDisk, tellUml, unplugDisk, type KeeperRecord } from '../launcher/index.ts';
+import { backendDisks } from '../backends/backend-places.ts';
+import { onlyFromTheStart } from '../backends/only-from-the-start.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { checkDisk } from './check-spec.ts';
 import { freeDevice, jailDisk, pluggedDisks, ubdArgument, ubdDevices } from './disk-names.ts';
@@ -18,9 +20,10 @@ export interface UmlDisks {
   list(): Promise<readonly string[]>;
 }
 
-export function openUmlDisks(context: UmlContext, record: KeeperRecord, machine: Pick<MachineSpec, 'id' | 'name'>): UmlDisks {
+export function openUmlDisks(context: UmlContext, record: KeeperRecord, machine: Pick<MachineSpec, 'id' | 'name' | 'disks'>): UmlDisks {
   const { launcher } = context;
   const machineName = machine.name;
+  const served = backendDisks(machine.disks).map((disk) => disk.serial);
   let tail: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const mine = tail.then(work, work);
@@ -32,6 +35,8 @@ export function openUmlDisks(context: UmlContext, record: KeeperRecord, machine:
   const plugged = async () => pluggedDisks(await ask());
 
   async function attach(disk: MachineDisk): Promise<void> {
+    if (served.includes(disk.serial)) return;
+    if (disk.backend !== undefined) throw onlyFromTheStart(disk.serial);
     checkDisk(machineName, disk);
     await refuseCowDisk(disk);
     await refuseHeldDisk(context, machine, disk);
@@ -49,6 +54,7 @@ export function openUmlDisks(context: UmlContext, record: KeeperRecord, machine:
     }
   }
   async function detach(serial: string): Promise<void> {
+    if (served.includes(serial)) throw onlyFromTheStart(serial);
     const device = (await plugged()).get(serial);
     if (device !== undefined) {
       try {
@@ -59,7 +65,7 @@ export function openUmlDisks(context: UmlContext, record: KeeperRecord, machine:
     }
     await unplugDisk(await launcher(), record, jailDisk(serial));
   }
-  return { list: async () => [...(await plugged()).keys()], attach: (disk) => inTurn(() => attach(disk)), detach: (serial) => inTurn(() => detach(serial)) };
+  return { list: async () => [...(await plugged()).keys(), ...served], attach: (disk) => inTurn(() => attach(disk)), detach: (serial) => inTurn(() => detach(serial)) };
 }
 
 /** In the launcher's words (disk-tree.c). */

@@ -1,0 +1,16 @@
+/** For tests: a program in a guest, by its agent, to its end. */
+import type { AgentConnection } from '../machines.ts';
+
+export interface GuestRun { readonly code: number; readonly out: string }
+
+/** What it prints on both outputs, and its exit code; a shell line where one string is given. */
+export async function runInGuest(agent: AgentConnection, script: string, timeoutMs = 120_000): Promise<GuestRun> {
+  const stream = agent.openStream();
+  stream.input.end();
+  let out = '';
+  stream.output.on('data', (bytes: Buffer) => { out += String(bytes); });
+  stream.errors.on('data', (bytes: Buffer) => { out += String(bytes); });
+  await agent.call('exec', { container: '', stream: stream.id, argv: ['/bin/sh', '-c', script], env: ['PATH=/bin'], cwd: '/', user: '', tty: null, stdin: false }, { timeoutMs });
+  const code = await stream.done;
+  return { code, out };
+}
