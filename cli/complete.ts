@@ -60,6 +60,7 @@ async function fromDaemon(client: Client, completion: Exclude<Completion, 'none'
   const options = { timeoutMs: namesLimitMs, signal: AbortSignal.timeout(namesLimitMs) };
   if (completion === 'app') return (await client.call('listApps', options)).items.map((app) => app.name);
   if (completion === 'machine') return (await client.call('listMachines', options)).items.map((machine) => machine.name);
+  if (completion === 'backend') return (await client.call('listBackends', options)).items.map((backend) => backend.name);
   if (completion === 'container') return (await client.call('listContainers', options)).items.map((container) => container.name);
   if (completion === 'image') return (await client.call('listImages', options)).items.flatMap((image) => (image.references.length > 0 ? image.references : [image.digest]));
   if (completion === 'host') return (await client.call('listHosts', options)).items.map((host) => host.name);

@@ -15,6 +15,7 @@ export type { AppAction, AppPut, AppPutInput, AppResolve, AppResolveInput } from
 export type { Diagnostic, Problem } from './problem.ts';
 export type { DoctorItem, Host, Readiness, Version } from './host.ts';
 export type { ConsoleLine, Machine, PooledMachines } from './machine.ts';
+export type { BackendLog, DiskBackend } from './disk-backend.ts';
 export type { Image } from './image.ts';
 export type { App, Container, LogLine, ResolvedApp, Service, Volume } from './app.ts';
 export type { Event, Operation, OperationStatus, Step } from './operation.ts';

@@ -9,6 +9,11 @@ export const machineCreateSchema = z.strictObject({
   processors: z.int().min(1).max(64).default(1),
   memoryMiB: z.int().min(64).max(1024 * 1024).default(256),
   scratchMiB: z.int().min(0).max(1024 * 1024).default(1024).describe('disk for what is written inside'),
+  disks: z.array(z.strictObject({
+    name: z.string().regex(/^[a-z0-9-]{1,20}$/).refine((name) => name !== 'scratch', 'scratch is the name of the machine\'s own disk').describe('by which the guest finds it'),
+    sizeMiB: z.int().min(16).max(16 * 1024 * 1024),
+    backend: z.enum(['vmm', 'vhost-user']).default('vmm').describe('what serves it: the machine\'s VMM, or a process of its own'),
+  })).max(14).refine((disks) => new Set(disks.map((disk) => disk.name)).size === disks.length, 'each disk has a name of its own').default([]).describe('further disks, each with an empty ext4; removed with the machine'),
   start: z.boolean().default(true),
 }).meta({ id: 'MachineCreate' });
 export type MachineCreate = z.infer<typeof machineCreateSchema>;

@@ -17,6 +17,7 @@ export const machineSchema = z.strictObject({
   processors: z.int(),
   memoryMiB: z.int(),
   address: z.string().nullable(),
+  disks: z.array(z.strictObject({ name: z.string(), format: z.enum(['raw', 'qcow2']), backend: z.enum(['vmm', 'vhost-user']).describe('what serves it') })).describe('plugged in from its start, beside its scratch disk'),
   app: z.string().nullable().describe('the app it was made for; null for one made by hand'),
   wanted: z.enum(['running', 'paused', 'suspended', 'stopped']),
   phase: z.enum(machinePhases),

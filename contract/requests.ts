@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { appActionSchema, appLogsQuery, appPutSchema, appRemoveQuery, appResolveSchema } from './app-requests.ts';
+import { backendRestartSchema } from './disk-backend.ts';
 import { endpoints, type OperationId } from './endpoints.ts';
 import { handleField } from './fields.ts';
 import { imageImportSchema, imagePullSchema } from './image-requests.ts';
@@ -32,6 +33,7 @@ const requests = {
   getMachineLogs: { query: machineLogsQuery },
   execInMachine: { start: execRequestSchema },
   openMachineConsole: { start: consoleRequestSchema },
+  restartBackend: { body: backendRestartSchema },
   importImage: { body: imageImportSchema },
   pullImage: { body: imagePullSchema },
   resolveApp: { body: appResolveSchema },

@@ -4,13 +4,14 @@
  */
 import { z } from 'zod';
 import * as app from './app.ts';
+import * as backend from './disk-backend.ts';
 import type { OperationId } from './endpoints.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
 import * as machine from './machine.ts';
 import * as operation from './operation.ts';
 
-export const tags = ['daemon', 'hosts', 'machines', 'images', 'apps', 'containers', 'volumes', 'operations'] as const;
+export const tags = ['daemon', 'hosts', 'machines', 'backends', 'images', 'apps', 'containers', 'volumes', 'operations'] as const;
 
 export interface AnswerShape {
   readonly tag: (typeof tags)[number];
@@ -41,6 +42,10 @@ export const answers = {
   getMachineLogs: { tag: 'machines', summary: 'What its serial console printed last', answer: machine.consoleLineSchema },
   execInMachine: { tag: 'machines', summary: 'Run a program in the guest' },
   openMachineConsole: { tag: 'machines', summary: 'The serial console, both ways' },
+  listBackends: { tag: 'backends', summary: 'All processes that serve disks to machines', answer: backend.diskBackendListSchema },
+  getBackend: { tag: 'backends', summary: 'One back end by name or id, and what can be done with it', answer: backend.diskBackendSchema },
+  getBackendLog: { tag: 'backends', summary: 'What happened to a back end last', answer: backend.backendLogSchema },
+  restartBackend: { tag: 'backends', summary: 'Restart a back end once; its machine waits for it, or is restarted with it', answer: backend.diskBackendSchema },
   listImages: { tag: 'images', summary: 'All images kept here', answer: image.imageListSchema },
   importImage: { tag: 'images', summary: 'Import an image archive or OCI layout', answer: operation.operationSchema },
   pullImage: { tag: 'images', summary: 'Pull an image from a registry', answer: operation.operationSchema },

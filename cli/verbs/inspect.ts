@@ -2,7 +2,7 @@
 import { formatOf, printValue } from '../print-list.ts';
 import { exitCodes, type Invocation } from '../verb.ts';
 
-type Getter = 'getApp' | 'getContainer' | 'getMachine' | 'getHost';
+type Getter = 'getApp' | 'getContainer' | 'getMachine' | 'getBackend' | 'getHost';
 
 export function inspect(operation: Getter, parameter: string): (invocation: Invocation) => Promise<number> {
   return async ({ context, args, options }) => {

@@ -1,5 +1,6 @@
 /** `strata machine create` */
 import { awaitMachine } from '../await-machine.ts';
+import { parseDisk } from '../parse-disk.ts';
 import { parseMiB } from '../parse-size.ts';
 import { exitCodes, type Invocation } from '../verb.ts';
 
@@ -14,6 +15,7 @@ export async function run({ context, args, options }: Invocation): Promise<numbe
   const body = {
     name: args[0] as string, start, engine: (options.text('engine') ?? 'auto') as 'auto',
     ...(architecture === undefined ? {} : { architecture }), ...(processors === undefined ? {} : { processors }),
+    disks: options.many('disk').map(parseDisk),
     ...(memory === undefined ? {} : { memoryMiB: parseMiB('--memory', memory) }), ...(scratch === undefined ? {} : { scratchMiB: parseMiB('--scratch', scratch) }),
   };
   const client = await context.client();

@@ -9,7 +9,7 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import type {
-  App, AppAction, AppPut, AppResolve, ConsoleLine, Container, DoctorItem, Event, ExecRequest, Host, Image, ImageImport, ImagePull,
+  App, AppAction, AppPut, AppResolve, BackendLog, ConsoleLine, Container, DiskBackend, DoctorItem, Event, ExecRequest, Host, Image, ImageImport, ImagePull,
   LogLine, Machine, MachineCreate, Operation, PooledMachines, Readiness, ResolvedApp, TerminalSize, Version, Volume,
 } from '#contract';
 
@@ -74,6 +74,14 @@ export interface Backend {
     exec(handle: string, request: ExecRequest, session: TerminalSession): Promise<number>;
     /** Runs until the client leaves or the machine ends. */
     console(handle: string, session: TerminalSession): Promise<void>;
+  };
+  readonly backends: {
+    list(): Promise<readonly DiskBackend[]>;
+    get(handle: string): Promise<DiskBackend>;
+    /** What happened to it last, oldest first. */
+    log(handle: string): Promise<BackendLog['items']>;
+    /** @throws `backend.needsMachine` where its machine has to be restarted with it, unless forced */
+    restart(handle: string, options: { readonly force: boolean }): Promise<DiskBackend>;
   };
   readonly images: {
     list(): Promise<readonly Image[]>;

@@ -4,7 +4,7 @@
  */
 import { EventEmitter, on } from 'node:events';
 import { StrataError } from '#base';
-import { permissionsIn, type App, type Container, type Event, type Host, type Image, type LogLine, type Machine, type Operation, type PooledMachines, type Step, type TerminalSize, type Volume } from '#contract';
+import { permissionsIn, type App, type Container, type DiskBackend, type Event, type Host, type Image, type LogLine, type Machine, type Operation, type PooledMachines, type Step, type TerminalSize, type Volume } from '#contract';
 import type { Backend, TerminalSession } from './backend.ts';
 import { preconditionFailed } from './problems.ts';
 
@@ -36,7 +36,7 @@ export const fakeContainer = (service: string, index: number, more: Partial<Cont
 
 export const fakeMachine = (name: string, phase: Machine['phase'] = 'running', revision = 3): Machine => ({
   id: `m${name}`.replaceAll(/[^a-z]/g, '').padEnd(11, 'a').slice(0, 11), name, host: 'here', architecture: 'x86_64', engine: 'fake', engineWhy: 'it was asked for', accelerator: 'none', isolation: 'emulated', processors: 1, memoryMiB: 256,
-  address: null, app: null, wanted: 'running', phase, why: '', guest: null, pid: null, restarts: 0, exit: null, bootMs: 12, startedBy: { way: 'cold', why: '' }, startedAt: at, createdAt: at, actions: permissionsIn(phase), revision,
+  address: null, disks: [], app: null, wanted: 'running', phase, why: '', guest: null, pid: null, restarts: 0, exit: null, bootMs: 12, startedBy: { way: 'cold', why: '' }, startedAt: at, createdAt: at, actions: permissionsIn(phase), revision,
 });
 
 const fakeHost: Host = {
@@ -44,6 +44,10 @@ const fakeHost: Host = {
   disk: { path: '/', totalBytes: 1e12, availableBytes: 5e11 }, runs: [{ architecture: 'x86_64', engine: 'qemu', accelerator: 'tcg', works: true, evidence: 'kernel answered' }], kernel: '6.1', machines: 1, bootedAt: at,
 };
 const fakePooled: PooledMachines = { key: '0123456789ab-1024-card', architecture: 'x86_64', accelerator: 'tcg', processors: 1, memoryMiB: 256, scratchMiB: 1024, card: true, size: 2, ready: 1, heldBytes: 40_000_000, hits: 3, misses: 1, refills: 4, refillMs: 700, why: 'one is being made' };
+const fakeDiskBackend: DiskBackend = {
+  id: 'mboxaaaaaaa-data', name: 'box-data', machine: 'box', disk: 'data', engine: 'qemu', kind: 'vhost-user-blk', program: '/usr/bin/qemu-storage-daemon', path: '/disks/data.raw', format: 'raw', readOnly: false,
+  phase: 'running', why: '', pid: 4711, restarts: 0, startedAt: at, abilities: [{ name: 'suspend', able: false, why: 'what it has begun is not kept' }],
+};
 const fakeImage: Image = { digest: `sha256:${'1'.repeat(64)}`, references: ['shop/web'], architecture: 'x86_64', size: 12_345_678, origin: 'archive', note: '', createdAt: at };
 const fakeVolume: Volume = { id: 'vabcdefghij', name: 'shop_data', app: 'shop', sizeBytes: 1e9, usedBytes: 1e6, usedBy: null, createdAt: at };
 
@@ -114,6 +118,12 @@ export function openFakeBackend(): FakeBackend {
       exec: async (name, request, session) => { machineNamed(name); return runFake(request.argv, session, heard, changes); },
       console: async (name, session) => { machineNamed(name); session.output.write('login: '); for await (const chunk of session.input) session.output.write(chunk as Buffer); },
     },
+    backends: {
+      list: async () => [fakeDiskBackend],
+      get: async (name) => backendNamed(name),
+      log: async (name) => { backendNamed(name); return [{ at, text: 'it was started' }]; },
+      restart: async (name) => { changes.push(`restart ${name}`); return backendNamed(name); },
+    },
     images: {
       list: async () => [fakeImage],
       import: async (request) => begin('image.import', request.path),
@@ -147,6 +157,11 @@ export function openFakeBackend(): FakeBackend {
       cancel: async (id) => { changes.push(`cancel ${findOperation(id).subject}`); return { ...findOperation(id), status: 'cancelling' }; },
     },
   };
+}
+
+function backendNamed(name: string): DiskBackend {
+  if (name === fakeDiskBackend.name) return fakeDiskBackend;
+  throw missing(`backend ${name}`);
 }
 
 function machineNamed(name: string): Machine {

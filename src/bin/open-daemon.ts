@@ -7,6 +7,7 @@ import { apiSocketPath, StrataError, systemClock, systemDice, type Instance, typ
 import { answersOn, openApi, openBackend, operationReruns, type Layers } from '#api';
 import { openContainers, openImages } from '#containers';
 import { builtGuestOs, openMachines, type Engine } from '#machines';
+import { openStorageDaemon } from '#machines/backends';
 import { openAddresses, openHost, openHostNetwork, openPorts, type PlacementRequest, type Ports } from '#pool';
 import { openUserOperations, runControllers } from '#reconcile';
 import { openEdge, openServices, type MachineWish } from '#services';
@@ -42,7 +43,7 @@ export async function openDaemon(instance: Instance, log: Log, { poolSize }: Dae
   await network.ensure();
   const { engines, guestOs } = await openEngines({ instance, network, clock, log, poolSize }, closing);
   const machines = openMachines({
-    instance, store, engines, network, clock, dice, log,
+    instance, store, engines, network, backends: openStorageDaemon({ instance, clock }), clock, dice, log,
     builtGuestOs: async (engine, architecture) => (await builtGuestOs(architecture, { instance, flavour: engine === 'uml' ? 'uml' : 'machine' }))?.version,
   });
   await machines.sweep();
@@ -85,7 +86,7 @@ export async function openDaemon(instance: Instance, log: Log, { poolSize }: Dae
     instance, version: programVersion(), startedAt, store, clock, dice, log, host, addresses, machines,
     images, containers, services, operations, hostsPort, readiness: () => ({ ready: true, checks: [] }),
   };
-  const controllers = runControllers({ controllers: [machines.controller, containers.controller, ...services.controllers], store, clock, dice, log });
+  const controllers = runControllers({ controllers: [machines.controller, ...(machines.backends === undefined ? [] : [machines.backends.controller]), containers.controller, ...services.controllers], store, clock, dice, log });
   closing.defer(() => controllers.stop());
   await operations.recover();
   closing.defer(() => operations.stop());

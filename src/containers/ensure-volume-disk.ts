@@ -1,31 +1,12 @@
-/**
- * Makes a volume's disk where it does not exist yet: a sparse raw file with an empty ext4 on it. Made under
- * a temporary name and renamed, so a crash leaves no half-formatted volume. The sizes and options are
- * ours; nothing of a user's text reaches a command line.
- */
-import { existsSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { runProcess, type Instance } from '#base';
+/** Disks of volumes: made where one does not exist yet, deleted with the volume. */
+import { rm } from 'node:fs/promises';
+import type { Instance } from '#base';
+import { makeExt4Disk } from '#machines';
 import type { Records } from '#store';
 import { volumePath, type Volume } from './volume.ts';
 
 /** Idempotent. @param sizeBytes of the file system; the file is sparse. */
-export async function ensureVolumeDisk(instance: Instance, id: string, sizeBytes: number): Promise<void> {
-  const path = volumePath(instance, id);
-  if (existsSync(path)) return;
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temporary = `${path}.new`;
-  await rm(temporary, { force: true });
-  const file = await open(temporary, 'wx', 0o600);
-  try {
-    await file.truncate(sizeBytes);
-  } finally {
-    await file.close();
-  }
-  await runProcess(['mkfs.ext4', '-q', '-F', '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0', '--', temporary], { timeoutMs: 60_000 });
-  await rename(temporary, path);
-}
+export const ensureVolumeDisk = (instance: Instance, id: string, sizeBytes: number): Promise<void> => makeExt4Disk(volumePath(instance, id), sizeBytes);
 
 /** Makes the disk of a volume that is there; one that is deleted meanwhile has none in the end. */
 export async function ensureVolume(instance: Instance, volumes: Records<Volume>, id: string, sizeBytes: number): Promise<void> {

@@ -100,6 +100,8 @@ export interface RunningMachine {
 
 export interface Engine {
   readonly name: EngineName;
+  /** Its VMMs go on when a back end that died was started again; others are restarted with it. */
+  readonly connectsAgain: boolean;
   capabilities(): Promise<EngineCapabilities>;
   /** Runs a guest for each architecture and accelerator and says what happened. */
   prove(signal?: AbortSignal): Promise<readonly AcceleratorProof[]>;

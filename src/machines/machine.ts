@@ -15,6 +15,7 @@ export const machineDiskSchema = z.strictObject({
   path: z.string().describe('file on the host; linked into the machine\'s jail, never opened by name of a user'),
   format: z.enum(['raw', 'qcow2']).describe('never probed'),
   readOnly: z.boolean(),
+  sizeMiB: z.int().min(16).optional().describe('the machine\'s own disk, made with this size and an empty ext4 before its first start'),
   backend: z.literal('vhost-user').optional().describe('served by a process of its own, which any VMM can use; without it the VMM opens the disk itself'),
 });
 export type MachineDisk = z.infer<typeof machineDiskSchema>;

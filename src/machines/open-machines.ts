@@ -3,6 +3,8 @@ import { signalProcess, StrataError, type Architecture, type Clock, type Dice, t
 import type { HostNetwork, Promised } from '#pool';
 import { openGenerationGuard, type Controller } from '#reconcile';
 import type { Records, Store } from '#store';
+import type { DiskBackends } from './backends/disk-backend.ts';
+import { openBackends, type Backends } from './backends/open-backends.ts';
 import { chooseEngine } from './choose-engine.ts';
 import type { Engine, EngineCapabilities, PooledShapeView } from './engine.ts';
 import type { EngineFigures } from './figures/engine-figures.ts';
@@ -12,6 +14,7 @@ import { readProcessorTimes } from './figures/read-processor-times.ts';
 import { keepProofs, type EngineProof } from './keep-proofs.ts';
 import { keepsMemory, type EngineName, type MachineSpec, type MachineStatus } from './machine.ts';
 import { machinePolicy, type MachinePolicy } from './machine-policy.ts';
+import { removeOwnDisks } from './machine-disks.ts';
 import { machineRecorder } from './machine-recorder.ts';
 import { isPaused, notRunning, type MachineSession } from './machine-session.ts';
 import { machineSessions } from './machine-sessions.ts';
@@ -24,6 +27,8 @@ export interface MachinesDeps {
   /** In the order in which `auto` tries them. */
   readonly engines: readonly Engine[];
   readonly network: HostNetwork;
+  /** Serves disks to VMMs; without it machines with such disks are refused. */
+  readonly backends?: DiskBackends;
   readonly clock: Clock;
   readonly dice: Dice;
   readonly log: Log;
@@ -37,6 +42,8 @@ export interface MachinesDeps {
 
 export interface OpenedMachines {
   readonly controller: Controller;
+  /** With a controller of their own; undefined where this host has none. */
+  readonly backends: Backends | undefined;
   readonly machines: Machines;
   readonly specs: Records<MachineSpec>;
   readonly statuses: Records<MachineStatus>;
@@ -118,6 +125,16 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     }
   }
 
+  const backends = deps.backends === undefined ? undefined : openBackends({
+    driver: deps.backends, store, recorder, clock, log, killMachine: kill,
+    connectsAgain: (name) => engines.get(name)?.connectsAgain === true,
+  });
+
+  async function kill(machineId: string): Promise<void> {
+    const session = sessions.get(machineId);
+    if (session !== undefined && session.exit === undefined) await session.machine.kill();
+  }
+
   const machines: Machines = {
     async agent(machineId, options = {}) {
       const until = clock.monotonic() + (options.timeoutMs ?? defaultAgentWaitMs);
@@ -146,7 +163,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
   return {
     machines, specs: recorder.specs, statuses: recorder.statuses, proofs: proofs.all,
     knownProofs: async () => (await Promise.all(deps.engines.map((engine) => proofs.known(engine.name)))).flatMap((known) => known ?? []),
-    controller: machinesController({ engines, network: deps.network, recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose }),
+    controller: machinesController({ engines, network: deps.network, backends, removeDisks: (id) => removeOwnDisks(deps.instance, id), recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose }),
     sweep: figures.sweep,
     async engineFacts() {
       const known = await figures.known();
@@ -164,13 +181,11 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
       const { run } = await recorder.read(machineId);
       return run === undefined ? undefined : engines.get(run.engine)?.suspended?.(run.spec);
     },
-    async kill(machineId) {
-      const session = sessions.get(machineId);
-      if (session !== undefined && session.exit === undefined) await session.machine.kill();
-    },
+    kill, backends,
     async stop() {
       end.abort();
       await measuring;
+      backends?.stop();
       await sessions.close();
     },
   };

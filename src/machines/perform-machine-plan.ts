@@ -5,8 +5,11 @@
 import { asStrataError, failpoint, StrataError, type Clock, type Log, type ProcessIdentity } from '#base';
 import type { HostNetwork } from '#pool';
 import type { GenerationGuard, OperationPerformer } from '#reconcile';
+import type { Backends } from './backends/open-backends.ts';
+import { backendDisks } from './backends/backend-places.ts';
 import type { Engine, RunningMachine } from './engine.ts';
 import type { EngineName } from './machine.ts';
+import { makeOwnDisks } from './machine-disks.ts';
 import type { MachineRecorder } from './machine-recorder.ts';
 import type { MachineSessions } from './machine-sessions.ts';
 import * as states from './machine-states.ts';
@@ -15,6 +18,8 @@ import type { MachineOperation, MachineOperationKind, MachineSeen } from './plan
 export interface MachinePerformerDeps {
   readonly engines: ReadonlyMap<EngineName, Engine>;
   readonly network: HostNetwork;
+  removeDisks(machineId: string): Promise<void>;
+  readonly backends: Pick<Backends, 'ensure'> | undefined;
   readonly recorder: MachineRecorder;
   readonly sessions: MachineSessions;
   readonly guard: GenerationGuard;
@@ -45,8 +50,12 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
         await deps.guard.admit(recorder.specs.key(id), spec.generation);
         const engine = deps.engines.get(choice.chosen) as Engine;
         await sessions.forget(id);
+        const served = backendDisks(spec.disks);
+        if (served.length > 0 && deps.backends === undefined) throw new StrataError(`machine ${spec.name} has disks that back ends serve, and this host has none`, { code: 'machine.noBackends', kind: 'refused' });
+        if (run === undefined) await makeOwnDisks(spec);
         await recorder.change(id, (before) => states.starting(before, spec, { engine: engine.name, why: choice.why }, clock.now()));
         try {
+          await deps.backends?.ensure(spec);
           started = await engine.start(spec, signal);
           await sessions.begin(spec, started);
         } catch (thrown) {
@@ -115,6 +124,7 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
     'machine.removeTap': { perform: () => deps.network.removeTap(id) },
     'machine.forget': {
       async perform() {
+        await deps.removeDisks(id);
         await deps.guard.forget(recorder.specs.key(id));
         await recorder.forget(id);
       },

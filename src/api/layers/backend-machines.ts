@@ -1,7 +1,7 @@
 /** Machines by name or id: every change is a wish in the store, refused by the same table the CLI explains by. */
 import { asStrataError, hostArchitecture, newId, StrataError, waitUntil } from '#base';
 import { permissionOf, type ConsoleLine, type Machine, type MachineAction } from '#contract';
-import type { MachineSpec, MachineStatus } from '#machines';
+import { ownDisk, type MachineSpec, type MachineStatus } from '#machines';
 import { macOfAddress } from '#pool';
 import type { RecordEntry } from '#store';
 import type { Backend, ChangeOptions } from '../backend.ts';
@@ -82,7 +82,7 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       const id = newId('machine', layers.dice);
       const specAt = (address: string): MachineSpec => ({
         id, name: wish.name, architecture, engine: wish.engine, processors: wish.processors, memoryMiB: wish.memoryMiB, boot: { kind: 'guest-os' }, scratchMiB: wish.scratchMiB,
-        disks: [], network: { mac: macOfAddress(address), address }, wanted: wish.start ? 'running' : 'stopped', owner: null, createdAt: layers.clock.now(), generation: 1,
+        disks: wish.disks.map(({ name, sizeMiB, backend }) => ownDisk(layers.instance, id, { serial: name, sizeMiB, backend: backend === 'vmm' ? undefined : backend })), network: { mac: macOfAddress(address), address }, wanted: wish.start ? 'running' : 'stopped', owner: null, createdAt: layers.clock.now(), generation: 1,
       });
       await layers.addresses.allocate('endpoint', `machine/${id}`, (address) => [specs.putWrite(id, specAt(address))]);
       return view({ ...await find(id), status: undefined });
@@ -134,6 +134,8 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       permit('suspend', found);
       if (value.owner !== null) throw new StrataError(`machine ${value.name} belongs to ${value.owner}, whose volumes another machine could write to while this one has them half in memory`, { code: 'machine.owned', kind: 'refused', advice: 'pause it, or take the app down' });
       if (value.boot.kind === 'disk') throw new StrataError(`machine ${value.name} boots a disk of its own; only machines of the guest OS are suspended so far`, { code: 'machine.notPermitted', kind: 'refused', advice: 'pause it' });
+      const served = value.disks.find((disk) => disk.backend !== undefined);
+      if (served !== undefined) throw new StrataError(`machine ${value.name} has the disk ${served.serial}, which a back end serves: what that has begun is not part of the machine's memory`, { code: 'machine.notPermitted', kind: 'refused', advice: 'pause it' });
       return change(found, options, { wanted: 'suspended' });
     },
     async resume(handle, options) {

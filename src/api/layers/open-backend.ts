@@ -3,6 +3,7 @@ import type { OperationBody } from '#reconcile';
 import type { Backend } from '../backend.ts';
 import { upBody, downBody, type DownInput, type UpInput } from './app-operations.ts';
 import { appsBackend } from './backend-apps.ts';
+import { backendsBackend } from './backend-backends.ts';
 import { containersBackend, volumesBackend } from './backend-containers.ts';
 import { examineHost, hostsBackend } from './backend-hosts.ts';
 import { imagesBackend } from './backend-images.ts';
@@ -19,6 +20,7 @@ export function openBackend(layers: Layers): Backend {
     events: eventsBackend(layers),
     hosts: hostsBackend(layers),
     machines: machinesBackend(layers),
+    backends: backendsBackend(layers),
     images: imagesBackend(layers),
     apps: appsBackend(layers),
     containers: containersBackend(layers),

@@ -21,6 +21,7 @@ export function showMachine({ spec, revision, status, hostName, app }: MachineVi
     id: spec.id, name: spec.name, host: hostName, architecture: spec.architecture,
     engine: status?.engine ?? null, engineWhy: status?.engineWhy ?? '', accelerator: status?.accelerator ?? null, isolation: status?.isolation ?? null,
     processors: spec.processors, memoryMiB: spec.memoryMiB, address: spec.network?.address ?? null,
+    disks: spec.disks.map(({ serial, format, backend }) => ({ name: serial, format, backend: backend ?? 'vmm' })),
     app, wanted: spec.wanted, phase, why: status?.why ?? '', guest: status?.guest ?? null, pid: status?.process?.pid ?? null,
     restarts: status?.restarts ?? 0,
     exit: status?.exit === undefined || status.exit === null ? null : { code: status.exit.code, signal: status.exit.signal, at: timeOf(status.exit.at), stderr: status.exit.stderr },

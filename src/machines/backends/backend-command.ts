@@ -21,6 +21,7 @@ export function backendCommand(disk: MachineDisk): BackendCommand {
   const descriptors: VmmDescriptor[] = [];
   const add = (one: VmmDescriptor): number => descriptors.push(one) - 1 + firstDescriptor;
   const socket = add({ kind: 'listen-shared', name: sharedSocket });
+  add({ kind: disk.readOnly ? 'lock-shared' : 'lock-alone', path: disk.path });
   const discard = disk.readOnly ? 'ignore' : 'unmap';
   const node = {
     driver: disk.format, 'node-name': nodeOf(disk.serial), 'read-only': disk.readOnly, discard,

@@ -1,19 +1,26 @@
 /** One disk, served by one program, to guests of three VMMs; and what becomes of them when it is killed under load. */
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { isAlive, runProcess, signalProcess, silentLog, systemClock, systemDice, type Architecture, type Instance } from '#base';
+import { isAlive, runProcess, signalProcess, silentLog, systemClock, systemDice, waitUntil, type Architecture, type Instance } from '#base';
 import { openAgentConnection, type OpenedAgentConnection } from '../agent/open-agent-connection.ts';
 import type { Engine, RunningMachine } from '../engine.ts';
 import { ensureGuestOs } from '../guest-os/ensure-guest-os.ts';
+import { ensureLauncher, readExitRecord, startVmm } from '../launcher/index.ts';
+import { attackScript, finished } from '../launcher/testing/attack-script.ts';
+import { statusField } from '../launcher/testing/stand-in-vmm.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { openQemuEngine } from '../qemu/index.ts';
 import { runInGuest } from '../testing/run-in-guest.ts';
 import { testMachine } from '../testing/test-daemon.ts';
 import { openUmlEngine } from '../uml/index.ts';
-import { backendId } from './backend-places.ts';
+import { programContents } from '../vmm/program-contents.ts';
+import { backendCommand, storageDaemon } from './backend-command.ts';
+import { backendId, backendPlaces, sharedSocket } from './backend-places.ts';
 import type { DiskBackends, RunningBackend } from './disk-backend.ts';
 import { openStorageDaemon } from './index.ts';
 
@@ -39,6 +46,12 @@ after(async () => {
   await rm(root, { recursive: true, force: true });
   deepEqual(left, [], 'nothing is left');
 });
+
+async function emptyFile(): Promise<string> {
+  const path = join(root, 'empty.raw');
+  await writeFile(path, Buffer.alloc(65_536));
+  return path;
+}
 
 const guests = [
   { name: 'QEMU x86_64', engine: 'qemu', architecture: 'x86_64', goesOn: true },
@@ -76,7 +89,7 @@ async function said(agent: OpenedAgentConnection, script: string): Promise<strin
 }
 
 for (const guest of guests) {
-  test(`[B1] the same disk, unchanged, is served to a guest of ${guest.name}, which writes where the one before has written`, async () => {
+  test(`[BE1] the same disk, unchanged, is served to a guest of ${guest.name}, which writes where the one before has written`, async () => {
     const engine = openEngine(guest.engine);
     const spec = testMachine({ engine: guest.engine, architecture: guest.architecture, memoryMiB: 256, scratchMiB: 0, network: null, disks: [disk] });
     await serve(spec);
@@ -88,7 +101,7 @@ for (const guest of guests) {
     await rejects(machine.detachDisk(disk.serial), { code: 'machine.engineCannot' });
   });
 
-  test(`[B2] a back end killed under load: a guest of ${guest.name} ${guest.goesOn ? 'waits and goes on, every byte as written' : 'is told at once, and what it had flushed is there for its next start'}`, async () => {
+  test(`[BE2] a back end killed under load: a guest of ${guest.name} ${guest.goesOn ? 'waits and goes on, every byte as written' : 'is told at once, and what it had flushed is there for its next start'}`, async () => {
     const engine = openEngine(guest.engine);
     const spec = testMachine({ engine: guest.engine, architecture: guest.architecture, memoryMiB: 256, scratchMiB: 0, network: null, disks: [disk] });
     const backend = await serve(spec);
@@ -119,3 +132,58 @@ for (const guest of guests) {
     await runProcess(['e2fsck', '-fn', '--', disk.path], { timeoutMs: 60_000 });
   });
 }
+
+test('[BE6] a captured back end reaches nothing: confined as a VMM, and the attack script in its own jail is denied everything', async () => {
+  const spec = testMachine({ disks: [disk] });
+  const backend = await serve(spec);
+  const { pid } = backend.process;
+  const uid = Number((await statusField(pid, 'Uid')).split('\t')[0]);
+  ok(uid >= 100_000);
+  for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) equal(Number.parseInt(await statusField(pid, set), 16), 0, set);
+  deepEqual([await statusField(pid, 'NoNewPrivs'), await statusField(pid, 'Seccomp')], ['1', '2']);
+  deepEqual((await readdir(`/proc/${pid}/root`)).filter((name) => !['lib', 'lib64'].includes(name)).sort(), ['dev', 'disks', 'etc', 'usr']);
+  deepEqual(await readdir(`/proc/${pid}/root/disks`), [disk.serial]);
+  for (const line of (await readFile(`/proc/${pid}/cgroup`, 'utf8')).split('\n').filter((one) => /:(memory|pids):/.test(one))) ok(line.endsWith(`/strata-${instance.name}/${backend.id}`), line);
+
+  const secret = join(root, 'store.db');
+  await writeFile(secret, 'secret', { mode: 0o666 });
+  const listener = createServer((socket) => socket.end('welcome')).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const folder = backendPlaces(instance, 'attacker').runFolder;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    const places = backendPlaces(instance, backend.id);
+    const script = attackScript({
+      files: [secret, '/etc/shadow', '/etc/passwd', disk.path], sockets: [places.monitor, places.passing, join(places.shared, sharedSocket)],
+      processes: [process.pid, pid], listener: { address: '127.0.0.1', port: (listener.address() as AddressInfo).port },
+    });
+    const contents = programContents(storageDaemon);
+    const other = join(root, 'other.raw');
+    await writeFile(other, 'theirs');
+    const { descriptors, mounted } = backendCommand({ ...disk, path: other, readOnly: true });
+    const record = await startVmm(await ensureLauncher(instance), folder, {
+      uid: 9_000_003, cgroups: [], links: contents.links, readable: [...contents.readable, { source: '/bin/busybox' }], devices: ['/dev/null', '/dev/zero', '/dev/urandom'],
+      descriptors: [...descriptors, { kind: 'console' }], mounted, program: '/bin/busybox', argv: ['sh', '-c', `${script}\nif (echo x > /disks/${disk.serial}) 2>/dev/null; then echo "SUCCEEDED: write a read-only disk" >&2; fi`],
+    });
+    await waitUntil(async () => !(await isAlive(record.keeper)), { what: 'the attack is over', limitMs: 60_000 });
+    equal((await readExitRecord(folder))?.stderr.trim(), finished);
+    equal(await readFile(other, 'utf8'), 'theirs');
+    ok(await isAlive(backend.process));
+  } finally {
+    listener.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+test('[BE7] a start that fails says why and leaves nothing; a disk that somebody has open is refused', async () => {
+  const first = testMachine({ disks: [disk] });
+  const backend = await serve(first);
+  const id = backendId(testMachine().id, disk.serial);
+  cleanUp.push(() => backends.erase(id));
+  await rejects(backends.start({ id, disk, memoryMiB: 64 }), { code: 'machine.diskLocked' });
+  equal((await backends.find(id)).found, 'gone');
+  await rejects(backends.start({ id, disk: { ...disk, path: `${disk.path}.lost` }, memoryMiB: 64 }), { code: 'backend.failed', message: /lost: No such file/ });
+  await rejects(backends.start({ id, disk: { ...disk, path: await emptyFile(), format: 'qcow2' }, memoryMiB: 64 }), { code: 'backend.failed', message: /qcow2/ });
+  await rejects(backends.start({ id: backend.id, disk, memoryMiB: 64 }), { code: 'machine.alreadyRuns' });
+  ok(await isAlive(backend.process));
+});

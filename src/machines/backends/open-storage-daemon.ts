@@ -60,8 +60,9 @@ async function undo(context: VmmContext, places: BackendPlaces, serial: string, 
   const record = known ?? await readKeeperRecord(places.runFolder);
   const exit = record === undefined ? null : (await endVmm(record), await awaitExit(context, places, record));
   const said = exit?.stderr.trim().split('\n').slice(-2).join(' | ') ?? '';
-  const locked = /\block\b/i.test(said);
-  return new StrataError(locked ? `the disk ${serial} is in use by another machine` : `the back end of the disk ${serial} could not be started: ${said === '' ? (cause instanceof Error ? cause.message : String(cause)) : said}`, {
+  const words = said === '' && cause instanceof Error ? cause.message : said;
+  const locked = /\block\b|is in use$/i.test(words);
+  return new StrataError(locked ? `the disk ${serial} is in use by another machine` : `the back end of the disk ${serial} could not be started: ${words}`, {
     code: locked ? 'machine.diskLocked' : 'backend.failed', kind: locked ? 'conflict' : 'unavailable', cause, advice: locked ? 'detach it there first' : 'see `strata doctor`; qemu-storage-daemon comes with qemu-system-common',
   });
 }

@@ -33,7 +33,7 @@ export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { 
     await access(disk.path).catch(() => { throw new StrataError(`there is no file ${disk.path}`, { code: 'engine.diskMissing', kind: 'unavailable', details: { serial: disk.serial } }); });
   };
   return {
-    name: 'fake', world,
+    name: 'fake', connectsAgain: false, world,
     capabilities: () => Promise.resolve(capabilities),
     prove: () => Promise.resolve(architectures.map((architecture) => ({ architecture, accelerator: 'none' as const, works: true, evidence: 'it only pretends' }))),
     async start(spec, signal) {

@@ -6,6 +6,7 @@
 #include <linux/if_tun.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -59,6 +60,17 @@ int open_disk(const char *path, bool writable)
   return fd;
 }
 
+/*
+ * A hold on a disk, as long as the VMM lives: for programs whose own locks let others write (exports of
+ * qemu-storage-daemon do). It reads and writes nothing by it.
+ */
+static int lock_disk(const char *path, bool alone)
+{
+  int fd = open_disk(path, false);
+  if (flock(fd, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) { errno = 0; fail("the disk %s is in use", path); }
+  return fd;
+}
+
 static int open_tap(const char *name, short more)
 {
   struct ifreq request = { .ifr_flags = (short)(IFF_TAP | IFF_NO_PI | more) };
@@ -90,6 +102,8 @@ static int open_one(const struct entry *entry, struct descriptors *all)
   if (same(entry->key, "plain-tap")) return open_tap(entry->value, 0);
   if (same(entry->key, "disk-ro")) return open_disk(entry->value, false);
   if (same(entry->key, "disk-rw")) return open_disk(entry->value, true);
+  if (same(entry->key, "lock-alone")) return lock_disk(entry->value, true);
+  if (same(entry->key, "lock-shared")) return lock_disk(entry->value, false);
   if (same(entry->key, "template-memory")) return held_for_template(entry->value, held_memory);
   if (same(entry->key, "sealed-memory")) return held_for_clone(entry->value, held_memory);
   if (same(entry->key, "sealed-state")) return held_for_clone(entry->value, held_state);

@@ -74,7 +74,7 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
   const cloning: QemuContext = deps.templates === undefined ? plain : { ...plain, templates: openTemplates(plain, deps.templates) };
   const context: QemuContext = deps.pool === undefined || deps.templates === undefined ? cloning : { ...cloning, pool: openPool(cloning, deps.pool) };
   return {
-    name: 'qemu',
+    name: 'qemu', connectsAgain: true,
     capabilities: async () => capabilities(await version().catch(() => undefined)), // not installed: no architectures either
     qemuVersion: version,
     sweep: async () => {

@@ -36,7 +36,7 @@ export function openUmlEngine(deps: UmlEngineDeps): UmlEngine {
     },
   };
   return {
-    name: 'uml',
+    name: 'uml', connectsAgain: false,
     capabilities: async () => capabilities,
     sweep: () => eraseProof(context),
     prove: (signal) => proveUml(context, signal),

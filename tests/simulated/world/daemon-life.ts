@@ -76,7 +76,7 @@ export function mortalEngine(life: DaemonLife, engine: Engine): Engine {
   };
   const effects = life.mortal('engine', engine);
   return {
-    name: engine.name,
+    name: engine.name, connectsAgain: engine.connectsAgain,
     capabilities: () => engine.capabilities(),
     prove: (signal) => engine.prove(signal),
     start: async (spec, signal) => hold(await effects.start(spec, signal)),

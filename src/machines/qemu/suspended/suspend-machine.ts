@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { failpoint, StrataError, waitUntil } from '#base';
 import { saveStateToFile, type KeeperRecord } from '../../launcher/index.ts';
 import type { MachineSpec } from '../../machine.ts';
+import { backendDisks } from '../../backends/backend-places.ts';
 import { awaitExit, endVmm } from '../../vmm/end-vmm.ts';
 import type { MachinePlaces } from '../machine-places.ts';
 import type { QemuContext } from '../open-qemu-engine.ts';
@@ -36,7 +37,8 @@ const migrationSchema = z.looseObject({ status: z.string().max(50).optional(), '
 const statusSchema = z.looseObject({ status: z.string().max(50) });
 
 export async function suspendMachine(it: Suspending): Promise<void> {
-  const { context, places, monitor, vmm } = it;
+  const { context, spec, places, monitor, vmm } = it;
+  if (backendDisks(spec.disks).length > 0) throw new StrataError(`machine ${spec.name} has disks that back ends serve, which end with it`, { code: 'machine.engineCannot', kind: 'refused', advice: 'pause it' });
   await monitor.execute('stop');
   await endMigration(monitor); // before its end is asked for: it may come to it meanwhile
   if (!(await isWritten(it))) await write(it);

@@ -1,0 +1,35 @@
+/** What a back end needs next, for every state of it and its machine. */
+import { deepEqual } from 'node:assert/strict';
+import { test } from 'node:test';
+import { blankStatus, endedByItself, type Backend, type BackendStatus } from './backend.ts';
+import { planBackend, type BackendSeen } from './plan-backend.ts';
+
+const backend: Backend = { id: 'mabc-data', machineId: 'mabc', memoryMiB: 256, disk: { serial: 'data', path: '/d', format: 'raw', readOnly: false, backend: 'vhost-user' } };
+const runs = { wanted: true, live: true, connectsAgain: true };
+const seen = (more: Partial<BackendSeen>): BackendSeen => ({ backend, status: { ...blankStatus(backend.id), phase: 'running' }, found: 'running', machine: runs, now: 1000, ...more });
+const failed = (failures: number): BackendStatus => ({ ...blankStatus(backend.id), phase: 'failed', endedAt: 1000, failures });
+
+test('[BE3] it lives as long as its machine, is started again under one that runs, and goes with one that is removed', () => {
+  deepEqual(planBackend(seen({})), { do: 'nothing' });
+  deepEqual(planBackend(seen({ found: 'gone', status: failed(1) })), { do: 'start' });
+  deepEqual(planBackend(seen({ machine: { ...runs, live: false, wanted: false } })), { do: 'end' });
+  deepEqual(planBackend(seen({ machine: { ...runs, live: false } })), { do: 'nothing' }, 'between two starts of its machine it stays');
+  deepEqual(planBackend(seen({ found: 'gone', status: failed(1), machine: { ...runs, live: false } })), { do: 'nothing' }, 'the machine\'s start starts it');
+  deepEqual(planBackend(seen({ found: 'gone', status: blankStatus(backend.id), machine: { ...runs, live: false, wanted: false } })), { do: 'nothing' }, 'ended once');
+  deepEqual(planBackend(seen({ machine: undefined })), { do: 'remove' });
+  deepEqual(planBackend(seen({ found: 'unknown' })), { do: 'wait', forMs: 1000 });
+  deepEqual(planBackend(seen({ backend: { ...backend, restartToken: 'again' } })), { do: 'restart' });
+});
+
+test('[BE4] a machine that cannot connect again is ended, never left with a dead disk', () => {
+  deepEqual(planBackend(seen({ found: 'gone', status: failed(1), machine: { ...runs, connectsAgain: false } })), { do: 'endMachine' });
+});
+
+test('[BE5] one that dies again and again is started after longer and longer pauses', () => {
+  const pauses = [1, 2, 3, 4, 20].map((failures) => planBackend(seen({ found: 'gone', status: failed(failures) })));
+  deepEqual(pauses, [{ do: 'start' }, { do: 'wait', forMs: 500 }, { do: 'wait', forMs: 1000 }, { do: 'wait', forMs: 2000 }, { do: 'wait', forMs: 30_000 }]);
+  deepEqual(planBackend(seen({ found: 'gone', status: failed(20), now: -100_000 })), { do: 'wait', forMs: 30_000 }, 'also where the clock was set back');
+  const status: BackendStatus = { ...blankStatus(backend.id), phase: 'running', process: { bootId: 'b', pid: 9, startTicks: 1 }, startedAt: 0, failures: 3 };
+  deepEqual(endedByItself(status, 'how', 10_000).failures, 0, 'one that ran well has no bad start');
+  deepEqual(endedByItself(endedByItself(status, 'how', 5000), 'how', 6000), endedByItself(status, 'how', 5000), 'twice as once');
+});
