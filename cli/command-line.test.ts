@@ -130,8 +130,18 @@ test('[L2] machines: waits for the phase, says why it failed, 1 for what is not 
   deepEqual(await run(['machine', 'start', 'nosuch']), { code: 1, out: '', err: 'strata: there is no machine nosuch\n  list what there is\n' });
   equal((await run(['machine', 'stop', 'box', '--timeout', '1'])).code, 124);
   equal((await run(['machine', 'create', 'new', '-m', '512M', '-d'])).out, 'new\n');
+  equal((await run(['backend', 'ls', '-o', 'name'])).out, 'box-data\n');
+  match((await run(['backend', 'ls'])).out, /box-data +box +data +vhost-user-blk +qemu +running +4711/);
+  match((await run(['backend', 'describe', 'box-data'])).out, /suspend +no +what it has begun is not kept/);
+  match((await run(['backend', 'logs', 'box-data'])).out, /Z it was started\n$/);
+  equal((await run(['backend', 'restart', 'box-data'])).out, 'box-data\n');
+  equal((await run(['disk', 'grow', 'box', 'data', '4G'])).out, 'data: 4096 MiB\n');
+  match((await run(['disk', 'copy', 'box', 'data', 'copy.raw', '-q'])).out, /\/copy\.raw\n$/);
+  equal((await run(['machine', 'create', 'disks', '-d', '--disk', 'data,size=2G,backend=vhost-user', '--disk', 'logs,size=512M'])).out, 'disks\n');
+  match((await run(['machine', 'create', 'disks', '--disk', 'data'])).err, /--disk wants a name and a size/);
+  match((await run(['machine', 'create', 'disks', '--disk', 'data,size=1G,backend=nfs'])).err, /--disk does not know 'backend=nfs'/);
   equal((await run(['machine', 'logs', 'box'])).out, 'booting\nbooted\n');
-  deepEqual(backend.changes, ['start box', 'stop box', 'create new']);
+  deepEqual(backend.changes, ['start box', 'stop box', 'create new', 'restart box-data', 'grow box data 4294967296', 'disk.copy box', 'create disks']);
 });
 
 test('[L2] the other verbs end with 0 and print what they should', async (t) => {

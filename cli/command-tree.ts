@@ -1,5 +1,5 @@
 /** Every verb of `strata`, as data; the code behind each is loaded when it is called. */
-import { backendVerbs } from './backend-verbs.ts';
+import { diskVerbs } from './disk-verbs.ts';
 import { machineVerbs } from './machine-verbs.ts';
 import type { Option, Verb } from './verb.ts';
 
@@ -120,8 +120,8 @@ const daemonVerbs: readonly Verb[] = [
   { name: 'completion', args: '<shell>', summary: 'print a completion script: bash, zsh or fish', operations: [], examples: ['source <(strata completion bash)'], load: () => import('./verbs/completion.ts') },
 ];
 
-export const verbs: readonly Verb[] = [...appVerbs, ...imageVerbs, ...machineVerbs(outputOptions, execOptions), ...backendVerbs(outputOptions), ...daemonVerbs];
+export const verbs: readonly Verb[] = [...appVerbs, ...imageVerbs, ...machineVerbs(outputOptions, execOptions), ...diskVerbs(outputOptions), ...daemonVerbs];
 
 export const nounSummaries: Readonly<Record<string, string>> = {
-  app: 'apps: what `up` brings up', image: 'OCI images', machine: 'virtual machines', backend: 'processes that serve disks to machines', host: 'hosts of the pool', pool: 'paused machines that stand ready', volume: 'disks of services', operation: 'long work',
+  app: 'apps: what `up` brings up', image: 'OCI images', machine: 'virtual machines', backend: 'processes that serve disks to machines', disk: 'disks of machines', host: 'hosts of the pool', pool: 'paused machines that stand ready', volume: 'disks of services', operation: 'long work',
 };

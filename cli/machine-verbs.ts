@@ -13,7 +13,7 @@ export const machineVerbs = (outputOptions: readonly Option[], execOptions: read
       { flags: '-c, --cpus <number>', summary: 'processors (default 1)' },
       { flags: '-m, --memory <size>', summary: '512M, 2G (default 256M)' },
       { flags: '--scratch <size>', summary: 'disk for what is written inside (default 1G)' },
-      { flags: '--disk <disk>', summary: 'a further disk: name,size=2G; with ,backend=vhost-user a process of its own serves it', many: true },
+      { flags: '--disk <disk>', summary: 'a further disk: name,size=2G or name,from=file; with ,backend=vhost-user a process of its own serves it', many: true },
       { flags: '--no-start', summary: 'only define it' },
       ...wait,
     ],

@@ -1,18 +1,20 @@
-/** `--disk name,size=2G,backend=vhost-user` */
+/** `--disk name,size=2G,backend=vhost-user`, or `name,from=<file>` */
+import { resolve } from 'node:path';
 import { parseMiB } from './parse-size.ts';
 import { UsageError } from './verb.ts';
 
-export interface DiskWish { readonly name: string; readonly sizeMiB: number; readonly backend?: 'vmm' | 'vhost-user' }
+export interface DiskWish { readonly name: string; readonly sizeMiB?: number; readonly from?: string; readonly backend?: 'vmm' | 'vhost-user' }
 
-export function parseDisk(text: string): DiskWish {
+export function parseDisk(text: string, cwd: string): DiskWish {
   const [name = '', ...settings] = text.split(',');
-  const wish: { sizeMiB?: number; backend?: 'vmm' | 'vhost-user' } = {};
+  const wish: { sizeMiB?: number; from?: string; backend?: 'vmm' | 'vhost-user' } = {};
   for (const setting of settings) {
     const [key, value = ''] = setting.split('=');
     if (key === 'size') wish.sizeMiB = parseMiB('--disk size', value);
+    else if (key === 'from' && value !== '') wish.from = resolve(cwd, value);
     else if (key === 'backend' && (value === 'vmm' || value === 'vhost-user')) wish.backend = value;
     else throw new UsageError(`--disk does not know '${setting}'`, 'write it as name,size=2G or name,size=2G,backend=vhost-user');
   }
-  if (name === '' || wish.sizeMiB === undefined) throw new UsageError(`--disk wants a name and a size, not '${text}'`, 'write it as name,size=2G');
-  return { name, sizeMiB: wish.sizeMiB, ...(wish.backend === undefined ? {} : { backend: wish.backend }) };
+  if (name === '' || (wish.sizeMiB === undefined) === (wish.from === undefined)) throw new UsageError(`--disk wants a name and a size, or a file it begins with, not '${text}'`, 'write it as name,size=2G or name,from=data.raw');
+  return { name, ...wish };
 }

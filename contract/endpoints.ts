@@ -38,6 +38,8 @@ export const endpoints = {
   pauseMachine: { method: 'POST', path: '/v1/machines/{machine}/pause', accepted: true, revisioned: true },
   suspendMachine: { method: 'POST', path: '/v1/machines/{machine}/suspend', accepted: true, revisioned: true },
   resumeMachine: { method: 'POST', path: '/v1/machines/{machine}/resume', accepted: true, revisioned: true },
+  growDisk: { method: 'POST', path: '/v1/machines/{machine}/disks/{disk}/grow' },
+  copyDisk: { method: 'POST', path: '/v1/machines/{machine}/disks/{disk}/copy', accepted: true },
   getMachineLogs: { method: 'GET', path: '/v1/machines/{machine}/logs', stream: 'lines' },
   execInMachine: { method: 'GET', path: '/v1/machines/{machine}/exec', stream: 'upgrade' },
   openMachineConsole: { method: 'GET', path: '/v1/machines/{machine}/console', stream: 'upgrade' },

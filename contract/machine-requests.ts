@@ -1,6 +1,6 @@
 /** What may be asked of machines, and the first frames of exec and console streams. */
 import { z } from 'zod';
-import { architectureField, countQuery, flagQuery, nameField } from './fields.ts';
+import { architectureField, countQuery, flagQuery, nameField, pathField } from './fields.ts';
 
 export const machineCreateSchema = z.strictObject({
   name: nameField,
@@ -11,12 +11,16 @@ export const machineCreateSchema = z.strictObject({
   scratchMiB: z.int().min(0).max(1024 * 1024).default(1024).describe('disk for what is written inside'),
   disks: z.array(z.strictObject({
     name: z.string().regex(/^[a-z0-9-]{1,20}$/).refine((name) => name !== 'scratch', 'scratch is the name of the machine\'s own disk').describe('by which the guest finds it'),
-    sizeMiB: z.int().min(16).max(16 * 1024 * 1024),
+    sizeMiB: z.int().min(16).max(16 * 1024 * 1024).optional().describe('with an empty ext4'),
+    from: pathField.optional().describe('raw file on the host whose content it begins with'),
     backend: z.enum(['vmm', 'vhost-user']).default('vmm').describe('what serves it: the machine\'s VMM, or a process of its own'),
-  })).max(14).refine((disks) => new Set(disks.map((disk) => disk.name)).size === disks.length, 'each disk has a name of its own').default([]).describe('further disks, each with an empty ext4; removed with the machine'),
+  }).refine((disk) => (disk.sizeMiB === undefined) !== (disk.from === undefined), 'a disk has either sizeMiB or from')).max(14).refine((disks) => new Set(disks.map((disk) => disk.name)).size === disks.length, 'each disk has a name of its own').default([]).describe('further disks; removed with the machine'),
   start: z.boolean().default(true),
 }).meta({ id: 'MachineCreate' });
 export type MachineCreate = z.infer<typeof machineCreateSchema>;
+
+export const diskGrowSchema = z.strictObject({ sizeMiB: z.int().min(16).max(16 * 1024 * 1024) }).meta({ id: 'DiskGrow' });
+export const diskCopySchema = z.strictObject({ path: pathField.describe('file on the host that is to be made') }).meta({ id: 'DiskCopy' });
 
 export const machineStopSchema = z.strictObject({
   force: z.boolean().default(false).describe('cut the power instead of asking the guest'),

@@ -8,7 +8,7 @@ import { backendRestartSchema } from './disk-backend.ts';
 import { endpoints, type OperationId } from './endpoints.ts';
 import { handleField } from './fields.ts';
 import { imageImportSchema, imagePullSchema } from './image-requests.ts';
-import { consoleRequestSchema, execRequestSchema, machineCreateSchema, machineLogsQuery, machineRemoveQuery, machineStopSchema } from './machine-requests.ts';
+import { consoleRequestSchema, diskCopySchema, diskGrowSchema, execRequestSchema, machineCreateSchema, machineLogsQuery, machineRemoveQuery, machineStopSchema } from './machine-requests.ts';
 import { eventsQuery, operationListQuery } from './operation-requests.ts';
 
 export interface RequestShape {
@@ -30,6 +30,8 @@ const requests = {
   pauseMachine: { body: empty },
   suspendMachine: { body: empty },
   resumeMachine: { body: empty },
+  growDisk: { body: diskGrowSchema },
+  copyDisk: { body: diskCopySchema },
   getMachineLogs: { query: machineLogsQuery },
   execInMachine: { start: execRequestSchema },
   openMachineConsole: { start: consoleRequestSchema },

@@ -39,6 +39,8 @@ export const answers = {
   pauseMachine: { tag: 'machines', summary: 'Wish a machine paused: its processors stand still, its memory stays', answer: machine.machineSchema },
   suspendMachine: { tag: 'machines', summary: 'Wish a machine suspended: its memory is written to disk, and the host has its own back', answer: machine.machineSchema },
   resumeMachine: { tag: 'machines', summary: 'Let a paused or suspended machine go on', answer: machine.machineSchema },
+  growDisk: { tag: 'machines', summary: 'Grow a disk of a running machine', answer: machine.machineSchema },
+  copyDisk: { tag: 'machines', summary: 'Copy a disk of a running machine, as it is at one moment, into a file', answer: operation.operationSchema },
   getMachineLogs: { tag: 'machines', summary: 'What its serial console printed last', answer: machine.consoleLineSchema },
   execInMachine: { tag: 'machines', summary: 'Run a program in the guest' },
   openMachineConsole: { tag: 'machines', summary: 'The serial console, both ways' },

@@ -15,7 +15,7 @@ export async function run({ context, args, options }: Invocation): Promise<numbe
   const body = {
     name: args[0] as string, start, engine: (options.text('engine') ?? 'auto') as 'auto',
     ...(architecture === undefined ? {} : { architecture }), ...(processors === undefined ? {} : { processors }),
-    disks: options.many('disk').map(parseDisk),
+    disks: options.many('disk').map((text) => parseDisk(text, context.cwd)),
     ...(memory === undefined ? {} : { memoryMiB: parseMiB('--memory', memory) }), ...(scratch === undefined ? {} : { scratchMiB: parseMiB('--scratch', scratch) }),
   };
   const client = await context.client();

@@ -69,6 +69,8 @@ export interface Backend {
     suspend(handle: string, options: ChangeOptions): Promise<Machine>;
     /** @throws `machine.suspendedLost` where what is kept of it cannot be used */
     resume(handle: string, options: ChangeOptions): Promise<Machine>;
+    growDisk(handle: string, disk: string, bytes: number): Promise<Machine>;
+    copyDisk(handle: string, disk: string, path: string): Promise<Operation>;
     logs(handle: string, query: { readonly follow: boolean; readonly tail: number | undefined }, signal: AbortSignal): Promise<AsyncIterable<ConsoleLine>>;
     /** Resolves with the program's exit code. @throws `exec.commandNotFound` (CLI 127), `exec.notExecutable` and `exec.noWorkingFolder` (CLI 126) */
     exec(handle: string, request: ExecRequest, session: TerminalSession): Promise<number>;

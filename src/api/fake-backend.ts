@@ -114,6 +114,8 @@ export function openFakeBackend(): FakeBackend {
       pause: async (name, options) => change('pause', name, options.ifMatch, 'paused'),
       suspend: async (name, options) => change('suspend', name, options.ifMatch, 'suspended'),
       resume: async (name, options) => change('resume', name, options.ifMatch, 'running'),
+      growDisk: async (name, disk, bytes) => { changes.push(`grow ${name} ${disk} ${bytes}`); return machineNamed(name); },
+      copyDisk: async (name) => begin('disk.copy', machineNamed(name).name),
       logs: async (name) => { machineNamed(name); return from([{ text: 'booting' }, { text: 'booted' }]); },
       exec: async (name, request, session) => { machineNamed(name); return runFake(request.argv, session, heard, changes); },
       console: async (name, session) => { machineNamed(name); session.output.write('login: '); for await (const chunk of session.input) session.output.write(chunk as Buffer); },

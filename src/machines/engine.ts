@@ -5,6 +5,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Architecture, ProcessIdentity } from '#base';
+import type { DiskOperations } from './backends/disk-operations.ts';
 import type { EngineName, MachineDisk, MachineSpec } from './machine.ts';
 
 export interface EngineCapabilities {
@@ -79,6 +80,8 @@ export interface RunningMachine {
   attachDisk(disk: MachineDisk): Promise<void>; // idempotent by serial
   detachDisk(serial: string): Promise<void>; // idempotent
   disks(): Promise<readonly string[]>; // serials plugged in
+  /** What can be done with disks that its VMM itself has open; undefined where its engine can do nothing with them. */
+  readonly diskOperations?: DiskOperations;
   /** Its processors stand still; memory, disks and lines stay. Idempotent, as `resume` is; what is pending goes on at `resume`. */
   pause(): Promise<void>;
   resume(): Promise<void>;

@@ -5,7 +5,7 @@ export type { AgentConnection, AgentStream, Machines } from './machines.ts';
 export { builtGuestOs, ensureGuestOs, type GuestOs } from './guest-os/ensure-guest-os.ts';
 export { pruneGuestOs } from './guest-os/prune-guest-os.ts';
 export { makeExt4Disk } from './make-ext4-disk.ts';
-export { ownDisk } from './machine-disks.ts';
+export { checkSource, ownDisk } from './machine-disks.ts';
 export type { Backend as BackendRecord, BackendStatus } from './backends/backend.ts';
 export { backendAbilities } from './backends/backend-abilities.ts';
 export { storageDaemon } from './backends/backend-command.ts';

@@ -16,6 +16,7 @@ export const machineDiskSchema = z.strictObject({
   format: z.enum(['raw', 'qcow2']).describe('never probed'),
   readOnly: z.boolean(),
   sizeMiB: z.int().min(16).optional().describe('the machine\'s own disk, made with this size and an empty ext4 before its first start'),
+  from: z.string().optional().describe('file whose content the machine\'s own disk begins with, instead of an empty ext4'),
   backend: z.literal('vhost-user').optional().describe('served by a process of its own, which any VMM can use; without it the VMM opens the disk itself'),
 });
 export type MachineDisk = z.infer<typeof machineDiskSchema>;

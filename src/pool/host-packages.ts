@@ -31,7 +31,7 @@ export const hostPackages: readonly HostPackage[] = [
   { name: 'gcc-x86-64-linux-gnu', purpose: 'builds the guest OS for x86_64', programs: ['x86_64-linux-gnu-gcc'], use: 'amd64' },
   { name: 'libc6-dev-amd64-cross', purpose: 'C library of the guest OS for x86_64', programs: [], use: 'amd64' },
   { name: 'busybox-static', purpose: 'small programs for images in tests', programs: ['busybox'], use: 'tests' },
-  { name: 'coreutils', purpose: 'file modes in tests, copies in benches', programs: ['stat', 'cp'], use: 'tests' },
+  { name: 'coreutils', purpose: 'copies disks', programs: ['cp', 'stat', 'sha256sum'], use: 'host' },
   { name: 'qemu-utils', purpose: 'makes hostile disks in tests', programs: ['qemu-img'], minimal: '1:7.2', use: 'tests' },
   { name: 'docker-registry', purpose: 'image registry on loopback for tests', programs: ['docker-registry'], use: 'tests' },
   { name: 'curl', purpose: 'asks as a client in tests', programs: ['curl'], use: 'tests' },

@@ -1,7 +1,7 @@
 /** Machines by name or id: every change is a wish in the store, refused by the same table the CLI explains by. */
 import { asStrataError, hostArchitecture, newId, StrataError, waitUntil } from '#base';
 import { permissionOf, type ConsoleLine, type Machine, type MachineAction } from '#contract';
-import { ownDisk, type MachineSpec, type MachineStatus } from '#machines';
+import { checkSource, ownDisk, type MachineSpec, type MachineStatus } from '#machines';
 import { macOfAddress } from '#pool';
 import type { RecordEntry } from '#store';
 import type { Backend, ChangeOptions } from '../backend.ts';
@@ -10,6 +10,7 @@ import { consoleLines } from './console-lines.ts';
 import { findByHandle } from './find-record.ts';
 import type { Layers } from './layers.ts';
 import { execInGuest, pumpConsole } from './guest-terminal.ts';
+import { showOperation } from './show-operation.ts';
 import { showMachine } from './show-machine.ts';
 
 interface Found { readonly entry: RecordEntry<MachineSpec>; readonly status: MachineStatus | undefined }
@@ -23,6 +24,9 @@ function adviceFor(action: MachineAction, { entry, status }: Found): string {
 const diskBytesNow = 1024 ** 3;
 /** Less than a client waits for an answer. */
 const removalLimitMs = 50_000;
+
+/** The request was checked: it has one of the two. */
+const contentOf = ({ sizeMiB, from }: { readonly sizeMiB?: number | undefined; readonly from?: string | undefined }): { readonly sizeMiB: number } | { readonly from: string } => (from === undefined ? { sizeMiB: sizeMiB ?? 0 } : { from });
 
 export function machinesBackend(layers: Layers): Backend['machines'] {
   const { specs, statuses, machines } = layers.machines;
@@ -79,10 +83,11 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       await layers.machines.proofs();
       await layers.host.refresh();
       await layers.host.admit(request);
+      for (const { from } of wish.disks) if (from !== undefined) await checkSource(from);
       const id = newId('machine', layers.dice);
       const specAt = (address: string): MachineSpec => ({
         id, name: wish.name, architecture, engine: wish.engine, processors: wish.processors, memoryMiB: wish.memoryMiB, boot: { kind: 'guest-os' }, scratchMiB: wish.scratchMiB,
-        disks: wish.disks.map(({ name, sizeMiB, backend }) => ownDisk(layers.instance, id, { serial: name, sizeMiB, backend: backend === 'vmm' ? undefined : backend })), network: { mac: macOfAddress(address), address }, wanted: wish.start ? 'running' : 'stopped', owner: null, createdAt: layers.clock.now(), generation: 1,
+        disks: wish.disks.map(({ name, backend, ...content }) => ownDisk(layers.instance, id, { serial: name, content: contentOf(content), backend: backend === 'vmm' ? undefined : backend })), network: { mac: macOfAddress(address), address }, wanted: wish.start ? 'running' : 'stopped', owner: null, createdAt: layers.clock.now(), generation: 1,
       });
       await layers.addresses.allocate('endpoint', `machine/${id}`, (address) => [specs.putWrite(id, specAt(address))]);
       return view({ ...await find(id), status: undefined });
@@ -144,6 +149,19 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       permit('resume', found);
       if (found.status?.phase === 'suspended') await refuseLost(found);
       return change(found, options, { wanted: 'running' });
+    },
+    async growDisk(handle, disk, bytes) {
+      const found = await find(handle);
+      await (await layers.machines.diskOperations(found.entry.id, disk)).grow(disk, bytes);
+      return view(found);
+    },
+    async copyDisk(handle, disk, path) {
+      const { entry } = await find(handle);
+      const operations = await layers.machines.diskOperations(entry.id, disk);
+      return showOperation(await layers.operations.start('disk.copy', `${entry.value.name}/${disk}`, async (run) => {
+        await run.step(`copy the disk ${disk} of machine ${entry.value.name} to ${path}`, () => operations.copy(disk, path, run.signal));
+        return { path };
+      }));
     },
     async logs(handle, query, signal): Promise<AsyncIterable<ConsoleLine>> {
       const { entry } = await find(handle);

@@ -6,8 +6,6 @@ import { vmmPlaces, type VmmPlaces } from '../vmm/vmm-places.ts';
 
 export interface BackendPlaces extends VmmPlaces {
   readonly monitor: string;
-  /** A second monitor, over which the launcher hands files in. */
-  readonly passing: string;
   /** The folder with the socket and nothing else, which is shown to the VMM. It outlives the process. */
   readonly shared: string;
 }
@@ -20,7 +18,7 @@ export const machineOfBackend = (id: string): string => id.slice(0, Math.max(0, 
 
 export function backendPlaces(instance: Instance, id: string): BackendPlaces {
   const places = vmmPlaces(instance, id, { run: 'b', state: 'backends' });
-  return { ...places, monitor: join(places.runFolder, 'm'), passing: join(places.runFolder, 'p'), shared: join(places.runFolder, 'shared') };
+  return { ...places, monitor: join(places.runFolder, 'm'), shared: join(places.runFolder, 'shared') };
 }
 
 /** Name of the socket in the shared folder. */

@@ -154,7 +154,7 @@ test('[BE6] a captured back end reaches nothing: confined as a VMM, and the atta
   try {
     const places = backendPlaces(instance, backend.id);
     const script = attackScript({
-      files: [secret, '/etc/shadow', '/etc/passwd', disk.path], sockets: [places.monitor, places.passing, join(places.shared, sharedSocket)],
+      files: [secret, '/etc/shadow', '/etc/passwd', disk.path], sockets: [places.monitor, join(places.shared, sharedSocket)],
       processes: [process.pid, pid], listener: { address: '127.0.0.1', port: (listener.address() as AddressInfo).port },
     });
     const contents = programContents(storageDaemon);

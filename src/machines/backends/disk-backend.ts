@@ -5,6 +5,7 @@
 import type { ProcessIdentity } from '#base';
 import type { VmmExit } from '../engine.ts';
 import type { MachineDisk } from '../machine.ts';
+import type { DiskOperations } from './disk-operations.ts';
 
 export interface BackendSpec {
   readonly id: string;
@@ -18,6 +19,8 @@ export interface RunningBackend {
   readonly process: ProcessIdentity;
   /** Resolves when it has ended, however it ended. */
   readonly exited: Promise<VmmExit>;
+  /** Of its one disk. */
+  readonly disks: DiskOperations;
   /** Ends it at once and waits until it is gone. What the guest was told is written was handed to the host before. */
   kill(): Promise<VmmExit>;
   /** Lets go of it without touching it. */

@@ -9,6 +9,7 @@ import { troubled } from '../machine-states.ts';
 import { backendSchema, backendStatusSchema, blankStatus, endedByItself, logged, type Backend, type BackendStatus } from './backend.ts';
 import { backendDisks, backendId, machineOfBackend } from './backend-places.ts';
 import type { DiskBackends, RunningBackend } from './disk-backend.ts';
+import type { DiskOperations } from './disk-operations.ts';
 import { planBackend, type BackendStep } from './plan-backend.ts';
 
 export interface BackendsDeps {
@@ -29,6 +30,8 @@ export interface Backends {
   readonly statuses: Records<BackendStatus>;
   /** All back ends of a machine that is about to start serve their disks. @throws StrataError `backend.failed` */
   ensure(spec: MachineSpec): Promise<void>;
+  /** Of a disk that is served now. @throws StrataError `backend.notRunning` */
+  operationsOf(id: string): DiskOperations;
   /** Lets go of all; they go on. */
   stop(): void;
 }
@@ -152,9 +155,16 @@ export function openBackends(deps: BackendsDeps): Backends {
           const backend = await records.update(id, (before) => ({ ...before, id, machineId: spec.id, disk, memoryMiB: spec.memoryMiB }));
           const found = await look(id);
           if (found === 'unknown') throw new StrataError(`the back end of the disk ${disk.serial} cannot be reached`, { code: 'backend.failed', kind: 'unavailable', advice: 'it is looked at again in a moment' });
-          if (found === 'gone') await start(backend as Backend);
+          // A new one: it says the disk's size as it was when it was started.
+          if (found === 'running') await end(id, 'its machine starts');
+          await start(backend as Backend);
         });
       }
+    },
+    operationsOf(id) {
+      const backend = known.get(id);
+      if (backend === undefined) throw new StrataError(`the back end ${id} does not run`, { code: 'backend.notRunning', kind: 'unavailable', advice: 'see `strata backend ls`' });
+      return backend.disks;
     },
     stop() {
       closed = true;

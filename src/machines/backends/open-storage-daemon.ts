@@ -1,7 +1,7 @@
 /** The driver of back ends: qemu-storage-daemon, jailed as VMMs are, with its one disk mounted into the jail. */
 import { mkdir } from 'node:fs/promises';
 import { failpoint, StrataError, systemClock, type Clock, type Instance } from '#base';
-import { ensureLauncher, readKeeperRecord, startVmm, type KeeperRecord } from '../launcher/index.ts';
+import { ensureLauncher, plugDisk, readKeeperRecord, startVmm, unplugDisk, type KeeperRecord } from '../launcher/index.ts';
 import { openMonitor } from '../qemu/qmp/open-monitor.ts';
 import { allocateUid } from '../vmm/allocate-uid.ts';
 import { makeCgroups } from '../vmm/cgroups.ts';
@@ -11,8 +11,9 @@ import { findVmm } from '../vmm/find-vmm.ts';
 import { programContents } from '../vmm/program-contents.ts';
 import type { VmmContext } from '../vmm/vmm-context.ts';
 import { watchExit } from '../vmm/watch-exit.ts';
-import { backendCommand, storageDaemon } from './backend-command.ts';
+import { backendCommand, jailFile, storageDaemon } from './backend-command.ts';
 import { backendPlaces, type BackendPlaces } from './backend-places.ts';
+import { diskOperations } from './disk-operations.ts';
 import type { BackendSpec, DiskBackends, RunningBackend } from './disk-backend.ts';
 
 /** Its own, beside the memory of the guest, which counts as whoever's touches it first. */
@@ -69,8 +70,18 @@ async function undo(context: VmmContext, places: BackendPlaces, serial: string, 
 
 function runningBackend(context: VmmContext, id: string, places: BackendPlaces, record: KeeperRecord): RunningBackend {
   const exit = watchExit(context, places, record);
+  const monitor = openMonitor(places.monitor);
+  const handIn = async (name: string, path: string): Promise<string> => {
+    await plugDisk(await context.launcher(), record, { path, readOnly: false }, jailFile(name));
+    return jailFile(name);
+  };
   return {
-    id, process: record.vmm, exited: exit.promise, release: exit.stop,
+    id, process: record.vmm, exited: exit.promise,
+    disks: diskOperations({ monitor, clock: context.clock, handIn, takeBack: async (name) => unplugDisk(await context.launcher(), record, jailFile(name)) }),
+    release() {
+      exit.stop();
+      monitor.close();
+    },
     async kill() {
       await endVmm(record);
       return awaitExit(context, places, record);

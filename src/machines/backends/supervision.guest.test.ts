@@ -50,7 +50,7 @@ function startDaemon(): Daemon {
 
 function specOf(engine: 'qemu' | 'uml'): MachineSpec {
   const plain = testMachine({ engine, network: null, scratchMiB: 0 });
-  return { ...plain, disks: [ownDisk(instance, plain.id, { serial: 'data', sizeMiB: 64, backend: 'vhost-user' })] };
+  return { ...plain, disks: [ownDisk(instance, plain.id, { serial: 'data', content: { sizeMiB: 64 }, backend: 'vhost-user' })] };
 }
 
 async function backendOf(daemon: Daemon, id: string, fits: (status: BackendStatus | undefined) => boolean): Promise<BackendStatus | undefined> {

@@ -7,14 +7,17 @@ export const nodeName = (serial: string): string => `n-${serial}`;
 /** Serial of a device of ours, undefined for others. */
 export const serialOf = (deviceId: string): string | undefined => (deviceId.startsWith('s-') ? deviceId.slice(2) : undefined);
 
-/** For `-blockdev` and `blockdev-add`. The format is stated, a backing file is never followed. */
-export function driveNode(disk: MachineDisk, set: number): Readonly<Record<string, unknown>> {
+/** For `-blockdev` and `blockdev-add`, of a file that is handed in. */
+export const driveNode = (disk: MachineDisk, set: number): Readonly<Record<string, unknown>> => fileNode(disk, `/dev/fdset/${set}`);
+
+/** The format is stated, a backing file is never followed. */
+export function fileNode(disk: MachineDisk, filename: string): Readonly<Record<string, unknown>> {
   return {
     driver: disk.format,
     'node-name': nodeName(disk.serial),
     'read-only': disk.readOnly,
     discard: disk.readOnly ? 'ignore' : 'unmap',
-    file: { driver: 'file', 'node-name': `f-${disk.serial}`, filename: `/dev/fdset/${set}`, 'read-only': disk.readOnly, discard: disk.readOnly ? 'ignore' : 'unmap', locking: 'on', aio: 'threads' },
+    file: { driver: 'file', 'node-name': `f-${disk.serial}`, filename, 'read-only': disk.readOnly, discard: disk.readOnly ? 'ignore' : 'unmap', locking: 'on', aio: 'threads' },
     ...(disk.format === 'qcow2' ? { backing: null } : {}),
   };
 }

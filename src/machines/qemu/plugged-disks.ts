@@ -14,6 +14,9 @@ export interface PluggedDisks {
   attach(disk: MachineDisk): Promise<void>;
   detach(serial: string): Promise<void>;
   list(): Promise<readonly string[]>;
+  /** A file beside the disks, writable, by a name of its own; taken back where no node has it. */
+  handIn(name: string, path: string): Promise<string>;
+  takeBack(name: string): Promise<void>;
 }
 
 interface Parts { readonly launcher: () => Promise<string>; readonly passing: string; readonly monitor: Monitor }
@@ -37,8 +40,21 @@ export function openPluggedDisks(parts: Parts): PluggedDisks {
     const devices = peripheralsSchema.parse(await monitor.execute('qom-list', { path: '/machine/peripheral' }));
     return devices.map(({ name }) => serialOf(name)).filter((serial) => serial !== undefined);
   };
+  const handedIn = new Map<string, number>();
   return {
     list,
+    handIn: (name, path) => inTurn(async () => {
+      const set = await freeSet(monitor);
+      await passDisk(await parts.launcher(), parts.passing, set, { path, readOnly: false });
+      handedIn.set(name, set);
+      return `/dev/fdset/${set}`;
+    }),
+    // With its node goes the set; what an earlier daemon handed in and no node has costs a descriptor and nothing else.
+    takeBack: async (name) => {
+      const set = handedIn.get(name);
+      handedIn.delete(name);
+      if (set !== undefined) await monitor.execute('remove-fd', { 'fdset-id': set }).catch(() => undefined);
+    },
     attach: (disk) => inTurn(async () => {
       if ((await list()).includes(disk.serial)) return;
       if (disk.backend !== undefined) throw onlyFromTheStart(disk.serial);
@@ -96,7 +112,7 @@ async function nodesOf(monitor: Monitor): Promise<z.infer<typeof nodesSchema>> {
 }
 
 /** The block node and the descriptor it was opened from. */
-async function removeNode(monitor: Monitor, serial: string): Promise<void> {
+export async function removeNode(monitor: Monitor, serial: string): Promise<void> {
   const nodes = await nodesOf(monitor);
   if (!nodes.some((node) => node['node-name'] === nodeName(serial))) return;
   const file = z.looseObject({ file: z.string().max(4096) }).safeParse(nodes.find((node) => node['node-name'] === `f-${serial}`));

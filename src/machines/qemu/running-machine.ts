@@ -1,5 +1,6 @@
 /** A machine whose VMM runs, as the port wants it. */
 import { z } from 'zod';
+import { diskOperations } from '../backends/disk-operations.ts';
 import type { RunningMachine } from '../engine.ts';
 import { readConsoleRing, type KeeperRecord } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
@@ -27,6 +28,7 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
     attachDisk: (disk) => disks.attach(disk),
     detachDisk: (serial) => disks.detach(serial),
     disks: () => disks.list(),
+    diskOperations: diskOperations({ monitor, clock: context.clock, handIn: disks.handIn, takeBack: disks.takeBack }),
     pause: async () => { await monitor.execute('stop'); },
     resume: async () => {
       // Of a suspension that was cut off: what runs on makes it old. But where QEMU is gone it is all there is.
