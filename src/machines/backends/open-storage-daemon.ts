@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { failpoint, StrataError, systemClock, type Clock, type Instance } from '#base';
 import { ensureLauncher, plugDisk, readKeeperRecord, startVmm, unplugDisk, type KeeperRecord } from '../launcher/index.ts';
 import { openMonitor } from '../qemu/qmp/open-monitor.ts';
+import { refuseHeldDisk } from '../uml/refuse-held-disk.ts';
 import { allocateUid } from '../vmm/allocate-uid.ts';
 import { makeCgroups } from '../vmm/cgroups.ts';
 import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
@@ -39,6 +40,7 @@ export function openStorageDaemon(deps: { readonly instance: Instance; readonly 
 
 async function start(context: VmmContext, { id, disk, memoryMiB }: BackendSpec, signal: AbortSignal | undefined): Promise<RunningBackend> {
   const places = backendPlaces(context.instance, id);
+  await refuseHeldDisk(context, { id }, disk);
   const uid = await allocateUid(context.instance, id);
   await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
   const cgroups = await makeCgroups(context.instance, id, { memoryBytes: (memoryMiB + overheadMiB) * 1024 * 1024, processes: maxProcesses });
@@ -62,7 +64,7 @@ async function undo(context: VmmContext, places: BackendPlaces, serial: string, 
   const exit = record === undefined ? null : (await endVmm(record), await awaitExit(context, places, record));
   const said = exit?.stderr.trim().split('\n').slice(-2).join(' | ') ?? '';
   const words = said === '' && cause instanceof Error ? cause.message : said;
-  const locked = /\block\b|is in use$/i.test(words);
+  const locked = /\block\b|is in use( by another machine)?$/i.test(words);
   return new StrataError(locked ? `the disk ${serial} is in use by another machine` : `the back end of the disk ${serial} could not be started: ${words}`, {
     code: locked ? 'machine.diskLocked' : 'backend.failed', kind: locked ? 'conflict' : 'unavailable', cause, advice: locked ? 'detach it there first' : 'see `strata doctor`; qemu-storage-daemon comes with qemu-system-common',
   });
