@@ -15,7 +15,7 @@ export const diskBackendSchema = z.strictObject({
   path: z.string().describe('the disk on the host'),
   format: z.enum(['raw', 'qcow2']),
   readOnly: z.boolean(),
-  phase: z.enum(['starting', 'running', 'failed', 'stopped', 'unknown']),
+  phase: z.enum(['running', 'failed', 'stopped', 'unknown']),
   why: z.string().describe('why it is in this phase; empty when it is as wished'),
   pid: z.int().nullable(),
   restarts: z.int(),

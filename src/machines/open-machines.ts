@@ -178,7 +178,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     async promised() {
       const all = (await recorder.specs.list()).map((one) => one.value).filter(keepsMemory);
       const sum = (of: (spec: MachineSpec) => number) => all.reduce((total, spec) => total + of(spec), 0);
-      return { machines: all.length, processors: sum((spec) => spec.processors), memoryMiB: sum((spec) => spec.memoryMiB), diskBytes: sum((spec) => spec.scratchMiB * 1024 ** 2) };
+      return { machines: all.length, processors: sum((spec) => spec.processors), memoryMiB: sum((spec) => spec.memoryMiB), diskBytes: sum((spec) => (spec.scratchMiB + spec.disks.reduce((total, disk) => total + (disk.sizeMiB ?? 0), 0)) * 1024 ** 2) };
     },
     pooled: () => deps.engines.flatMap((engine) => engine.pooled?.() ?? []),
     async suspended(machineId) {

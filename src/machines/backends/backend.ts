@@ -12,7 +12,7 @@ export const backendSchema = z.strictObject({
 });
 export type Backend = z.infer<typeof backendSchema>;
 
-export const backendPhases = ['starting', 'running', 'failed', 'stopped', 'unknown'] as const;
+export const backendPhases = ['running', 'failed', 'stopped', 'unknown'] as const;
 
 export const backendStatusSchema = z.strictObject({
   id: z.string(),
@@ -43,4 +43,15 @@ export function endedByItself(before: BackendStatus, how: string, at: number): B
   if (before.process === null) return before;
   const well = before.startedAt !== null && at - before.startedAt >= wellAfterMs;
   return logged({ ...before, phase: 'failed', why: how, process: null, endedAt: at, failures: well ? 0 : before.failures + 1 }, at, how);
+}
+
+/** As an earlier daemon left it, which may have had no time to say so. */
+export function foundRunning(before: BackendStatus, process: NonNullable<BackendStatus['process']>, now: number): BackendStatus {
+  if (before.phase === 'running' && before.process !== null) return before;
+  return { ...before, phase: 'running', why: '', process, startedAt: before.startedAt ?? now };
+}
+
+/** It lives, as far as anybody knows, and cannot be looked at. */
+export function unreachable(before: BackendStatus, why: string): BackendStatus {
+  return before.phase === 'unknown' && before.why === why ? before : { ...before, phase: 'unknown', why };
 }

@@ -6,7 +6,7 @@ import type { VmmExit } from '../engine.ts';
 import type { EngineName, MachineSpec } from '../machine.ts';
 import type { MachineRecorder } from '../machine-recorder.ts';
 import { troubled } from '../machine-states.ts';
-import { backendSchema, backendStatusSchema, blankStatus, endedByItself, logged, type Backend, type BackendStatus } from './backend.ts';
+import { backendSchema, backendStatusSchema, blankStatus, endedByItself, foundRunning, logged, unreachable, type Backend, type BackendStatus } from './backend.ts';
 import { backendDisks, backendId, machineOfBackend } from './backend-places.ts';
 import type { DiskBackends, RunningBackend } from './disk-backend.ts';
 import type { DiskOperations } from './disk-operations.ts';
@@ -73,7 +73,11 @@ export function openBackends(deps: BackendsDeps): Backends {
   async function look(id: string): Promise<'running' | 'gone' | 'unknown'> {
     if (known.has(id)) return 'running';
     const seen = await driver.find(id);
-    if (seen.found === 'running') watch(seen.backend);
+    if (seen.found === 'running') {
+      watch(seen.backend);
+      await change(id, (before) => foundRunning(before, seen.backend.process, clock.now()));
+    }
+    if (seen.found === 'unknown') await change(id, (before) => unreachable(before, seen.why));
     if (seen.found === 'gone') await change(id, (before) => endedByItself(before, howItEnded(seen.exit), seen.exit?.at ?? clock.now()));
     return seen.found;
   }
@@ -113,6 +117,7 @@ export function openBackends(deps: BackendsDeps): Backends {
     },
     async remove({ id }) {
       forget(id);
+      turns.delete(id);
       await driver.erase(id);
       await store.transact({ writes: [{ delete: records.key(id) }, { delete: statuses.key(id) }] });
     },

@@ -1,7 +1,7 @@
 /** What a back end needs next, for every state of it and its machine. */
-import { deepEqual } from 'node:assert/strict';
+import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
-import { blankStatus, endedByItself, type Backend, type BackendStatus } from './backend.ts';
+import { blankStatus, endedByItself, foundRunning, unreachable, type Backend, type BackendStatus } from './backend.ts';
 import { planBackend, type BackendSeen } from './plan-backend.ts';
 
 const backend: Backend = { id: 'mabc-data', machineId: 'mabc', memoryMiB: 256, disk: { serial: 'data', path: '/d', format: 'raw', readOnly: false, backend: 'vhost-user' } };
@@ -32,4 +32,15 @@ test('[BE5] one that dies again and again is started after longer and longer pau
   const status: BackendStatus = { ...blankStatus(backend.id), phase: 'running', process: { bootId: 'b', pid: 9, startTicks: 1 }, startedAt: 0, failures: 3 };
   deepEqual(endedByItself(status, 'how', 10_000).failures, 0, 'one that ran well has no bad start');
   deepEqual(endedByItself(endedByItself(status, 'how', 5000), 'how', 6000), endedByItself(status, 'how', 5000), 'twice as once');
+});
+
+test('[BE3] one that is found is told as it is, whatever an earlier daemon had no time to write', () => {
+  const process = { bootId: 'b', pid: 9, startTicks: 1 };
+  const found = foundRunning(failed(1), process, 7);
+  deepEqual([found.phase, found.why, found.process, found.startedAt], ['running', '', process, 7]);
+  equal(foundRunning(found, process, 8), found, 'twice as once');
+  const lost = unreachable(found, 'it hangs');
+  deepEqual([lost.phase, lost.why, lost.process], ['unknown', 'it hangs', process]);
+  equal(unreachable(lost, 'it hangs'), lost);
+  deepEqual(foundRunning(lost, process, 9), { ...found });
 });
