@@ -19,16 +19,20 @@ export function buildProgram(choose: (chosen: Chosen) => void): Command {
   const nouns = new Map<string, Command>();
   for (const verb of verbs) {
     const words = verb.name.split(' ');
-    const parent = words.length === 1 ? program : nounOf(program, nouns, words[0] as string);
+    const parent = nounOf(program, nouns, words.slice(0, -1));
     addVerb(parent, words.at(-1) as string, verb, (chosen) => choose({ ...chosen, options: withLeading(program.opts(), chosen.options, verb) }));
   }
   return program;
 }
 
-function nounOf(program: Command, nouns: Map<string, Command>, name: string): Command {
+/** `machine`, and `snapshot` under it. */
+function nounOf(program: Command, nouns: Map<string, Command>, words: readonly string[]): Command {
+  const word = words.at(-1);
+  if (word === undefined) return program;
+  const name = words.join(' ');
   const known = nouns.get(name);
   if (known !== undefined) return known;
-  const noun = program.command(name).description(nounSummaries[name] ?? name).exitOverride().enablePositionalOptions();
+  const noun = nounOf(program, nouns, words.slice(0, -1)).command(word).description(nounSummaries[name] ?? name).exitOverride().enablePositionalOptions();
   noun.helpCommand(false);
   nouns.set(name, noun);
   return noun;

@@ -107,6 +107,8 @@ const daemonVerbs: readonly Verb[] = [
   { name: 'host ls', alias: 'list', summary: 'list hosts', options: outputOptions, operations: ['listHosts'], load: () => import('./verbs/host-ls.ts') },
   { name: 'host inspect', alias: 'show', args: '[host]', completion: 'host', summary: 'show a host (default: this one)', options: outputOptions, operations: ['getHost'], load: () => import('./verbs/host-inspect.ts') },
   { name: 'pool ls', alias: 'list', summary: 'list machines that ran once and stand still until a start takes them', options: outputOptions, operations: ['listPool'], load: () => import('./verbs/pool-ls.ts') },
+  { name: 'engine ls', alias: 'list', summary: 'list what runs machines here', options: outputOptions, operations: ['listEngines'], load: () => import('./verbs/engine-ls.ts') },
+  { name: 'engine describe', alias: 'inspect', args: '<engine>', completion: 'engine', summary: 'what an engine was proved to run here, what it can do, and why not', options: outputOptions, operations: ['getEngine'], examples: ['strata engine describe qemu'], load: () => import('./verbs/engine-describe.ts') },
   { name: 'doctor', summary: 'what the host has, lacks and has proved', options: outputOptions, operations: ['getDoctor'], load: () => import('./verbs/doctor.ts') },
   { name: 'operation ls', alias: 'list', summary: 'list operations, the newest first', options: [...outputOptions, { flags: '--limit <number>', summary: 'at most so many (default 20)' }], operations: ['listOperations'], load: () => import('./verbs/operation-ls.ts') },
   { name: 'operation show', alias: 'inspect', args: '<operation>', completion: 'operation', summary: 'show an operation with its steps', options: [...outputOptions, { flags: '-f, --follow', summary: 'until it has ended' }], operations: ['getOperation', 'followOperation'], load: () => import('./verbs/operation-show.ts') },
@@ -123,5 +125,5 @@ const daemonVerbs: readonly Verb[] = [
 export const verbs: readonly Verb[] = [...appVerbs, ...imageVerbs, ...machineVerbs(outputOptions, execOptions), ...diskVerbs(outputOptions), ...daemonVerbs];
 
 export const nounSummaries: Readonly<Record<string, string>> = {
-  app: 'apps: what `up` brings up', image: 'OCI images', machine: 'virtual machines', backend: 'processes that serve disks to machines', disk: 'disks of machines', host: 'hosts of the pool', pool: 'paused machines that stand ready', volume: 'disks of services', operation: 'long work',
+  app: 'apps: what `up` brings up', image: 'OCI images', machine: 'virtual machines', 'machine snapshot': 'what machines were, to come back to', backend: 'processes that serve disks to machines', disk: 'disks of machines', host: 'hosts of the pool', engine: 'what runs machines', pool: 'paused machines that stand ready', volume: 'disks of services', operation: 'long work',
 };

@@ -28,9 +28,13 @@ function verbOf(before: readonly string[]): Verb | undefined {
 }
 
 function firstWords(before: readonly string[]): string[] {
-  const noun = before.find((word) => !word.startsWith('-'));
-  if (noun !== undefined) return verbs.filter((verb) => verb.name.startsWith(`${noun} `)).map((verb) => `${verb.name.split(' ')[1]}\t${verb.summary}`);
-  return [...verbs.filter((verb) => !verb.name.includes(' ')).map((verb) => `${verb.name}\t${verb.summary}`), ...Object.entries(nounSummaries).map(([name, summary]) => `${name}\t${summary}`)];
+  const noun = before.filter((word) => !word.startsWith('-')).map((word) => `${word} `).join('');
+  const next = new Map<string, string>();
+  for (const { name, summary } of verbs.filter((verb) => verb.name.startsWith(noun))) {
+    const [word = '', ...more] = name.slice(noun.length).split(' ');
+    next.set(word, more.length === 0 ? summary : nounSummaries[`${noun}${word}`] ?? '');
+  }
+  return [...next].map(([word, summary]) => `${word}\t${summary}`);
 }
 
 async function afterVerb(verb: Verb, before: readonly string[], current: string): Promise<string[]> {
@@ -63,6 +67,7 @@ async function fromDaemon(client: Client, completion: Exclude<Completion, 'none'
   if (completion === 'backend') return (await client.call('listBackends', options)).items.map((backend) => backend.name);
   if (completion === 'container') return (await client.call('listContainers', options)).items.map((container) => container.name);
   if (completion === 'image') return (await client.call('listImages', options)).items.flatMap((image) => (image.references.length > 0 ? image.references : [image.digest]));
+  if (completion === 'engine') return (await client.call('listEngines', options)).items.map((engine) => engine.name);
   if (completion === 'host') return (await client.call('listHosts', options)).items.map((host) => host.name);
   if (completion === 'operation') return (await client.call('listOperations', { ...options, query: { limit: 20 } })).items.map((operation) => operation.id);
   const apps = (await client.call('listApps', options)).items;

@@ -4,6 +4,8 @@ import type { Option, Verb } from './verb.ts';
 const force: Option = { flags: '--force', summary: 'cut the power instead of asking the guest' };
 const wait: readonly Option[] = [{ flags: '-d, --detach', summary: 'do not wait' }, { flags: '--timeout <seconds>', summary: 'limit for the wait (default 120)' }];
 
+const operationOptions: readonly Option[] = [{ flags: '-d, --detach', summary: 'do not wait; print the operation' }, { flags: '-q, --quiet', summary: 'no progress' }];
+
 export const machineVerbs = (outputOptions: readonly Option[], execOptions: readonly Option[]): readonly Verb[] => [
   {
     name: 'machine create', args: '<name>', summary: 'make and start a machine',
@@ -33,6 +35,23 @@ export const machineVerbs = (outputOptions: readonly Option[], execOptions: read
     load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('suspendMachine') })),
   },
   { name: 'machine resume', args: '<machine...>', completion: 'machine', summary: 'let paused or suspended machines go on', options: wait, operations: ['resumeMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('resumeMachine') })) },
+  {
+    name: 'machine snapshot create', args: '<machine> [name]', completion: 'machine', summary: 'keep what a machine has on its disks, and with --memory all of it',
+    options: [{ flags: '--memory', summary: 'with what it has in memory: a restore goes on from there' }, ...operationOptions],
+    operations: ['createSnapshot'], examples: ['strata machine snapshot create box --memory', 'strata machine snapshot create box before-upgrade --memory'], load: () => import('./verbs/machine-copies.ts').then(({ createSnapshot }) => ({ run: createSnapshot })),
+  },
+  { name: 'machine snapshot ls', alias: 'list', args: '<machine>', completion: 'machine', summary: 'list a machine\'s snapshots, the oldest first', options: [...outputOptions, { flags: '-q, --quiet', summary: 'names only' }], operations: ['listSnapshots'], load: () => import('./verbs/machine-copies.ts').then(({ listSnapshots }) => ({ run: listSnapshots })) },
+  { name: 'machine snapshot restore', args: '<machine> <snapshot>', completion: 'machine', summary: 'bring a machine back to a snapshot; what it did since is lost', options: operationOptions, operations: ['restoreSnapshot'], load: () => import('./verbs/machine-copies.ts').then(({ restoreSnapshot }) => ({ run: restoreSnapshot })) },
+  { name: 'machine snapshot rm', alias: 'delete', args: '<machine> <snapshot...>', completion: 'machine', summary: 'remove snapshots; clones of them stay', operations: ['removeSnapshot'], load: () => import('./verbs/machine-copies.ts').then(({ removeSnapshots }) => ({ run: removeSnapshots })) },
+  {
+    name: 'machine clone', args: '<machine> <new>', completion: 'machine', summary: 'make a machine with the disks of one that does not run, or of a snapshot',
+    options: [{ flags: '--snapshot <name>', summary: 'of this snapshot, whatever the machine does' }, { flags: '--full', summary: 'with disks of its own, which share nothing' }, { flags: '--start', summary: 'start it' }, ...operationOptions],
+    operations: ['cloneMachine'], examples: ['strata machine clone box box-2 --start'], load: () => import('./verbs/machine-copies.ts').then(({ cloneMachine }) => ({ run: cloneMachine })),
+  },
+  {
+    name: 'machine fork', args: '<machine> <new>', completion: 'machine', summary: 'make a second machine that goes on from where one that runs is, memory and all',
+    options: operationOptions, operations: ['forkMachine'], examples: ['strata machine fork box box-2'], load: () => import('./verbs/machine-copies.ts').then(({ forkMachine }) => ({ run: forkMachine })),
+  },
   { name: 'machine rm', alias: 'delete', args: '<machine...>', completion: 'machine', summary: 'remove machines and their disks', options: [{ flags: '-f, --force', summary: 'also one that runs' }, ...wait], operations: ['removeMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('removeMachine') })) },
   { name: 'machine exec', args: '<machine> <command...>', completion: 'machine', passThrough: true, summary: 'run a command in the guest', options: execOptions, operations: ['execInMachine'], examples: ['strata machine exec box uname -a'], load: () => import('./verbs/machine-exec.ts') },
   { name: 'machine console', args: '<machine>', completion: 'machine', summary: 'the serial console; Ctrl-] leaves', operations: ['openMachineConsole'], load: () => import('./verbs/machine-console.ts') },

@@ -7,7 +7,7 @@ import type { OperationId } from '#client';
 import type { Context } from './context.ts';
 
 /** What a word on the command line can be completed with. */
-export type Completion = 'app' | 'service' | 'container' | 'machine' | 'backend' | 'image' | 'operation' | 'host' | 'file' | 'folder' | 'none';
+export type Completion = 'app' | 'service' | 'container' | 'machine' | 'backend' | 'engine' | 'image' | 'operation' | 'host' | 'file' | 'folder' | 'none';
 
 export interface Option {
   /** As commander reads it: '-f, --file <path>'. */

@@ -9,12 +9,14 @@ export { parameterNames, parameterSchema, requestShape, type BodyInputOf, type B
 export type { AnswerOf } from './routes.ts';
 export { machineActions, machinePhases, permissionOf, permissionsIn, permittedIn, type MachineAction, type MachinePhase, type Permission } from './permitted-actions.ts';
 export { StreamFrameDecoder, StreamFrameError, encodeStreamFrame, maxStreamPayload, streamFrameTypes, type StreamFrame, type StreamFrameType } from './stream-frames.ts';
-export { terminalSizeSchema, type ExecRequest, type ExecRequestInput, type MachineCreate, type TerminalSize } from './machine-requests.ts';
+export { terminalSizeSchema, type ExecRequest, type ExecRequestInput, type MachineClone, type MachineCreate, type SnapshotCreate, type TerminalSize } from './machine-requests.ts';
 export type { ImageImport, ImagePull } from './image-requests.ts';
 export type { AppAction, AppPut, AppPutInput, AppResolve, AppResolveInput } from './app-requests.ts';
 export type { Diagnostic, Problem } from './problem.ts';
 export type { DoctorItem, Host, Readiness, Version } from './host.ts';
-export type { ConsoleLine, Machine, PooledMachines } from './machine.ts';
+export { abilityWords, engineAbilities, reasonAgainst, type EngineAbility } from './engine-abilities.ts';
+export type { Engine } from './engine.ts';
+export type { ConsoleLine, Machine, PooledMachines, Snapshot } from './machine.ts';
 export type { BackendLog, DiskBackend } from './disk-backend.ts';
 export type { Image } from './image.ts';
 export type { App, Container, LogLine, ResolvedApp, Service, Volume } from './app.ts';

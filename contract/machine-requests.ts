@@ -26,6 +26,22 @@ export const machineStopSchema = z.strictObject({
   force: z.boolean().default(false).describe('cut the power instead of asking the guest'),
 }).meta({ id: 'MachineStop' });
 
+export const snapshotCreateSchema = z.strictObject({
+  name: nameField.optional().describe('default: snap-1, snap-2'),
+  memory: z.boolean().default(false).describe('with what the machine has in memory: a restore goes on from there instead of booting'),
+}).meta({ id: 'SnapshotCreate' });
+export type SnapshotCreate = z.infer<typeof snapshotCreateSchema>;
+
+export const machineCloneSchema = z.strictObject({
+  name: nameField,
+  snapshot: z.string().min(1).max(64).optional().describe('clone this snapshot, not the machine as it is'),
+  full: z.boolean().default(false).describe('with disks of its own, which share nothing'),
+  start: z.boolean().default(false),
+}).meta({ id: 'MachineClone' });
+export type MachineClone = z.infer<typeof machineCloneSchema>;
+
+export const machineForkSchema = z.strictObject({ name: nameField }).meta({ id: 'MachineFork' });
+
 export const machineRemoveQuery = z.strictObject({ force: flagQuery.optional().describe('also one that runs') });
 export const machineLogsQuery = z.strictObject({ follow: flagQuery.optional(), tail: countQuery.optional().describe('only the last lines') });
 const size = z.strictObject({ rows: z.int().min(1).max(10_000), columns: z.int().min(1).max(10_000) });

@@ -27,7 +27,7 @@ export const machineSchema = z.strictObject({
   restarts: z.int(),
   exit: z.strictObject({ code: z.int().nullable(), signal: z.string().nullable(), at: timeField, stderr: z.string() }).nullable().describe('how it last ended'),
   bootMs: z.int().nullable().describe('milliseconds from start to the agent\'s answer'),
-  startedBy: z.strictObject({ way: z.enum(['cold', 'template', 'pool', 'suspended']), why: z.string().describe('why it had to boot where it need not') }).nullable().describe('how it came to run: by a boot, as a clone of a template, as a pooled machine that had run already, or from where it was suspended; null where it does not run'),
+  startedBy: z.strictObject({ way: z.enum(['cold', 'template', 'pool', 'suspended', 'snapshot']), why: z.string().describe('why it had to boot where it need not') }).nullable().describe('how it came to run: by a boot, as a clone of a template, as a pooled machine that had run already, from where it was suspended, or from a copy of memory; null where it does not run'),
   startedAt: timeField.nullable(),
   createdAt: timeField,
   actions: z.record(z.enum(machineActions), permissionSchema),
@@ -55,6 +55,17 @@ export const pooledMachinesSchema = z.strictObject({
 }).meta({ id: 'PooledMachines' });
 export type PooledMachines = z.infer<typeof pooledMachinesSchema>;
 export const pooledMachinesListSchema = listOf(pooledMachinesSchema).meta({ id: 'PooledMachinesList' });
+
+export const snapshotSchema = z.strictObject({
+  id: z.string(),
+  name: nameField,
+  machine: nameField,
+  memory: z.boolean().describe('a restore goes on from it instead of booting'),
+  disks: z.array(z.string()).describe('serials of the disks it holds'),
+  createdAt: timeField,
+}).meta({ id: 'Snapshot' });
+export type Snapshot = z.infer<typeof snapshotSchema>;
+export const snapshotListSchema = listOf(snapshotSchema).meta({ id: 'SnapshotList' });
 
 export const consoleLineSchema = z.strictObject({ text: z.string() }).meta({ id: 'ConsoleLine' });
 export type ConsoleLine = z.infer<typeof consoleLineSchema>;

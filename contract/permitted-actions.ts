@@ -1,11 +1,13 @@
 /**
  * Which action a machine permits in which phase, and why not. The server refuses by this table, and
- * CLI and console explain by it, so that both say the same. Plain values, no imports.
+ * CLI and console explain by it, so that both say the same. Plain values; what engines cannot do stands in engine-abilities.ts.
  */
+import { reasonAgainst } from './engine-abilities.ts';
+
 export const machinePhases = ['defined', 'starting', 'running', 'paused', 'stopping', 'suspended', 'stopped', 'failed', 'unknown'] as const;
 export type MachinePhase = (typeof machinePhases)[number];
 
-export const machineActions = ['start', 'stop', 'restart', 'pause', 'suspend', 'resume', 'remove', 'exec', 'console'] as const;
+export const machineActions = ['start', 'stop', 'restart', 'pause', 'suspend', 'resume', 'snapshot', 'restore', 'clone', 'fork', 'remove', 'exec', 'console'] as const;
 export type MachineAction = (typeof machineActions)[number];
 
 export const permittedIn = {
@@ -15,22 +17,21 @@ export const permittedIn = {
   pause: ['running'],
   suspend: ['running', 'paused'],
   resume: ['paused', 'suspended'],
+  snapshot: ['defined', 'running', 'paused', 'stopped', 'failed'],
+  restore: ['defined', 'running', 'paused', 'suspended', 'stopped', 'failed'],
+  clone: ['defined', 'paused', 'stopped', 'failed'],
+  fork: ['running', 'paused'],
   remove: ['defined', 'suspended', 'stopped', 'failed'],
   exec: ['running'],
   console: ['starting', 'running', 'paused', 'stopping', 'unknown'],
 } as const satisfies Record<MachineAction, readonly MachinePhase[]>;
-
-/** What an engine cannot do, with the reason. */
-const cannot: Partial<Record<MachineAction, Readonly<Record<string, string>>>> = {
-  suspend: { uml: 'the engine uml cannot write a machine\'s memory down: its guest\'s processes are processes of the host; qemu can' },
-};
 
 /** `reason` is empty where the action is permitted. */
 export interface Permission { readonly permitted: boolean; readonly reason: string }
 
 /** Whether a machine in that phase, on that engine (null: not chosen yet), permits the action; the reason names the phases that do. */
 export function permissionOf(action: MachineAction, phase: MachinePhase, engine: string | null = null): Permission {
-  const unable = engine === null ? undefined : cannot[action]?.[engine];
+  const unable = engine === null ? undefined : reasonAgainst(engine, action);
   if (unable !== undefined) return { permitted: false, reason: unable };
   const phases: readonly MachinePhase[] = permittedIn[action];
   if (phases.includes(phase)) return { permitted: true, reason: '' };

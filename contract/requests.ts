@@ -8,7 +8,7 @@ import { backendRestartSchema } from './disk-backend.ts';
 import { endpoints, type OperationId } from './endpoints.ts';
 import { handleField } from './fields.ts';
 import { imageImportSchema, imagePullSchema } from './image-requests.ts';
-import { consoleRequestSchema, diskCopySchema, diskGrowSchema, execRequestSchema, machineCreateSchema, machineLogsQuery, machineRemoveQuery, machineStopSchema } from './machine-requests.ts';
+import { consoleRequestSchema, diskCopySchema, diskGrowSchema, execRequestSchema, machineCloneSchema, machineCreateSchema, machineForkSchema, machineLogsQuery, machineRemoveQuery, machineStopSchema, snapshotCreateSchema } from './machine-requests.ts';
 import { eventsQuery, operationListQuery } from './operation-requests.ts';
 
 export interface RequestShape {
@@ -32,6 +32,10 @@ const requests = {
   resumeMachine: { body: empty },
   growDisk: { body: diskGrowSchema },
   copyDisk: { body: diskCopySchema },
+  createSnapshot: { body: snapshotCreateSchema },
+  restoreSnapshot: { body: empty },
+  cloneMachine: { body: machineCloneSchema },
+  forkMachine: { body: machineForkSchema },
   getMachineLogs: { query: machineLogsQuery },
   execInMachine: { start: execRequestSchema },
   openMachineConsole: { start: consoleRequestSchema },

@@ -6,12 +6,13 @@ import { z } from 'zod';
 import * as app from './app.ts';
 import * as backend from './disk-backend.ts';
 import type { OperationId } from './endpoints.ts';
+import * as engine from './engine.ts';
 import * as host from './host.ts';
 import * as image from './image.ts';
 import * as machine from './machine.ts';
 import * as operation from './operation.ts';
 
-export const tags = ['daemon', 'hosts', 'machines', 'backends', 'images', 'apps', 'containers', 'volumes', 'operations'] as const;
+export const tags = ['daemon', 'hosts', 'engines', 'machines', 'backends', 'images', 'apps', 'containers', 'volumes', 'operations'] as const;
 
 export interface AnswerShape {
   readonly tag: (typeof tags)[number];
@@ -29,6 +30,8 @@ export const answers = {
   listHosts: { tag: 'hosts', summary: 'All hosts of the pool', answer: host.hostListSchema },
   getHost: { tag: 'hosts', summary: 'One host by name or id', answer: host.hostSchema },
   listPool: { tag: 'machines', summary: 'Machines that ran once and stand still until a start takes them, by shape', answer: machine.pooledMachinesListSchema },
+  listEngines: { tag: 'engines', summary: 'What runs machines here, and what each can do', answer: engine.engineListSchema },
+  getEngine: { tag: 'engines', summary: 'One engine by name', answer: engine.engineSchema },
   listMachines: { tag: 'machines', summary: 'All machines', answer: machine.machineListSchema },
   createMachine: { tag: 'machines', summary: 'Make a machine that carries containers or a shell', answer: machine.machineSchema },
   getMachine: { tag: 'machines', summary: 'One machine by name or id', answer: machine.machineSchema },
@@ -41,6 +44,12 @@ export const answers = {
   resumeMachine: { tag: 'machines', summary: 'Let a paused or suspended machine go on', answer: machine.machineSchema },
   growDisk: { tag: 'machines', summary: 'Grow a disk of a running machine', answer: machine.machineSchema },
   copyDisk: { tag: 'machines', summary: 'Copy a disk of a running machine, as it is at one moment, into a file', answer: operation.operationSchema },
+  listSnapshots: { tag: 'machines', summary: 'Snapshots of a machine, the oldest first', answer: machine.snapshotListSchema },
+  createSnapshot: { tag: 'machines', summary: 'Take a snapshot of a machine\'s disks, and of its memory', answer: operation.operationSchema },
+  restoreSnapshot: { tag: 'machines', summary: 'Bring a machine back to a snapshot; one that runs is ended for it', answer: operation.operationSchema },
+  removeSnapshot: { tag: 'machines', summary: 'Remove a snapshot; clones of it stay', answer: machine.snapshotSchema },
+  cloneMachine: { tag: 'machines', summary: 'Make a new machine with the disks of one that does not run, or of a snapshot', answer: operation.operationSchema },
+  forkMachine: { tag: 'machines', summary: 'Make a second machine that goes on from where one that runs is, memory and all', answer: operation.operationSchema },
   getMachineLogs: { tag: 'machines', summary: 'What its serial console printed last', answer: machine.consoleLineSchema },
   execInMachine: { tag: 'machines', summary: 'Run a program in the guest' },
   openMachineConsole: { tag: 'machines', summary: 'The serial console, both ways' },

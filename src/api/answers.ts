@@ -23,8 +23,9 @@ type Upgrades = { [K in StreamOperationId<'upgrade'>]: (backend: Backend, handle
 
 const items = async <T>(list: Promise<readonly T[]>): Promise<{ items: T[] }> => ({ items: [...(await list)] });
 const change = (call: { readonly ifMatch: number | undefined }) => (call.ifMatch === undefined ? {} : { ifMatch: call.ifMatch });
-/** The parameter of a path that has one. */
+/** The first parameter of a path. */
 const handle = (call: { readonly params: Readonly<Record<string, string>> }): string => Object.values(call.params)[0] as string;
+const snapshot = (call: { readonly params: Readonly<Record<string, string>> }): string => call.params['snapshot'] as string;
 
 export const plainAnswers: Plain = {
   getLiveness: async () => ({ alive: true }),
@@ -34,6 +35,8 @@ export const plainAnswers: Plain = {
   listHosts: ({ backend }) => items(backend.hosts.list()),
   getHost: (call) => call.backend.hosts.get(handle(call)),
   listPool: ({ backend }) => items(backend.machines.pool()),
+  listEngines: ({ backend }) => items(backend.engines.list()),
+  getEngine: (call) => call.backend.engines.get(handle(call)),
   listMachines: ({ backend }) => items(backend.machines.list()),
   createMachine: ({ backend, body }) => backend.machines.create(body),
   getMachine: (call) => call.backend.machines.get(handle(call)),
@@ -50,6 +53,12 @@ export const plainAnswers: Plain = {
   getBackend: (call) => call.backend.backends.get(handle(call)),
   getBackendLog: (call) => items(call.backend.backends.log(handle(call))),
   restartBackend: (call) => call.backend.backends.restart(handle(call), call.body),
+  listSnapshots: (call) => items(call.backend.machines.snapshots(handle(call))),
+  createSnapshot: (call) => call.backend.machines.takeSnapshot(handle(call), call.body),
+  restoreSnapshot: (call) => call.backend.machines.restoreSnapshot(handle(call), snapshot(call)),
+  removeSnapshot: (call) => call.backend.machines.removeSnapshot(handle(call), snapshot(call)),
+  cloneMachine: (call) => call.backend.machines.clone(handle(call), call.body),
+  forkMachine: (call) => call.backend.machines.fork(handle(call), call.body.name),
   listImages: ({ backend }) => items(backend.images.list()),
   importImage: ({ backend, body }) => backend.images.import(body),
   pullImage: ({ backend, body }) => backend.images.pull(body),

@@ -9,8 +9,8 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import type {
-  App, AppAction, AppPut, AppResolve, BackendLog, ConsoleLine, Container, DiskBackend, DoctorItem, Event, ExecRequest, Host, Image, ImageImport, ImagePull,
-  LogLine, Machine, MachineCreate, Operation, PooledMachines, Readiness, ResolvedApp, TerminalSize, Version, Volume,
+  App, AppAction, AppPut, AppResolve, BackendLog, ConsoleLine, Container, DiskBackend, DoctorItem, Engine, Event, ExecRequest, Host, Image, ImageImport, ImagePull,
+  LogLine, Machine, MachineClone, MachineCreate, Operation, PooledMachines, Readiness, ResolvedApp, Snapshot, SnapshotCreate, TerminalSize, Version, Volume,
 } from '#contract';
 
 /** Condition on a change: the revision the caller saw (If-Match). @see preconditionFailed */
@@ -54,6 +54,10 @@ export interface Backend {
     list(): Promise<readonly Host[]>;
     get(handle: string): Promise<Host>;
   };
+  readonly engines: {
+    list(): Promise<readonly Engine[]>;
+    get(name: string): Promise<Engine>;
+  };
   readonly machines: {
     list(): Promise<readonly Machine[]>;
     /** What stands ready for starts. */
@@ -71,6 +75,13 @@ export interface Backend {
     resume(handle: string, options: ChangeOptions): Promise<Machine>;
     growDisk(handle: string, disk: string, bytes: number): Promise<Machine>;
     copyDisk(handle: string, disk: string, path: string): Promise<Operation>;
+    snapshots(handle: string): Promise<readonly Snapshot[]>;
+    takeSnapshot(handle: string, wish: SnapshotCreate): Promise<Operation>;
+    restoreSnapshot(handle: string, snapshot: string): Promise<Operation>;
+    /** Returns what was removed. */
+    removeSnapshot(handle: string, snapshot: string): Promise<Snapshot>;
+    clone(handle: string, wish: MachineClone): Promise<Operation>;
+    fork(handle: string, name: string): Promise<Operation>;
     logs(handle: string, query: { readonly follow: boolean; readonly tail: number | undefined }, signal: AbortSignal): Promise<AsyncIterable<ConsoleLine>>;
     /** Resolves with the program's exit code. @throws `exec.commandNotFound` (CLI 127), `exec.notExecutable` and `exec.noWorkingFolder` (CLI 126) */
     exec(handle: string, request: ExecRequest, session: TerminalSession): Promise<number>;

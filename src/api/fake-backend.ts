@@ -4,7 +4,7 @@
  */
 import { EventEmitter, on } from 'node:events';
 import { StrataError } from '#base';
-import { permissionsIn, type App, type Container, type DiskBackend, type Event, type Host, type Image, type LogLine, type Machine, type Operation, type PooledMachines, type Step, type TerminalSize, type Volume } from '#contract';
+import { permissionsIn, type App, type Container, type DiskBackend, type Engine, type Event, type Host, type Image, type LogLine, type Machine, type Operation, type PooledMachines, type Snapshot, type Step, type TerminalSize, type Volume } from '#contract';
 import type { Backend, TerminalSession } from './backend.ts';
 import { preconditionFailed } from './problems.ts';
 
@@ -34,6 +34,12 @@ export const fakeContainer = (service: string, index: number, more: Partial<Cont
   command: ['serve'], ports: service === 'web' ? ['8080->80/tcp'] : [], architecture: 'x86_64', engine: 'qemu', engineWhy: 'the file asks for it', isolation: 'emulated', ...more,
 });
 
+const fakeEngine: Engine = {
+  name: 'qemu', version: 'qemu 7.2.22', architectures: ['x86_64'], isolation: ['emulated'], proofs: [{ architecture: 'x86_64', accelerator: 'tcg', isolation: 'emulated', works: true, evidence: 'kernel answered' }, { architecture: 'x86_64', accelerator: 'kvm', isolation: 'hardware', works: false, evidence: 'no output within 5 s' }],
+  figures: [{ architecture: 'x86_64', accelerator: 'tcg', stepNanos: 12.5, callNanos: 1100, forkMicros: 6000, measuredAt: at }],
+  most: { disks: 255, processors: 64 }, abilities: [{ ability: 'pause', summary: 'let machines stand still', can: true, reason: '' }, { ability: 'fork', summary: 'fork machines', can: false, reason: 'it is fake' }],
+};
+const fakeSnapshot = (machine: string): Snapshot => ({ id: 'kaaaaaaaaaa', name: 'snap-1', machine, memory: true, disks: ['data'], createdAt: at });
 export const fakeMachine = (name: string, phase: Machine['phase'] = 'running', revision = 3): Machine => ({
   id: `m${name}`.replaceAll(/[^a-z]/g, '').padEnd(11, 'a').slice(0, 11), name, host: 'here', architecture: 'x86_64', engine: 'fake', engineWhy: 'it was asked for', accelerator: 'none', isolation: 'emulated', processors: 1, memoryMiB: 256,
   address: null, disks: [], app: null, wanted: 'running', phase, why: '', guest: null, pid: null, restarts: 0, exit: null, bootMs: 12, startedBy: { way: 'cold', why: '' }, startedAt: at, createdAt: at, actions: permissionsIn(phase), revision,
@@ -102,6 +108,7 @@ export function openFakeBackend(): FakeBackend {
       return eventsOf(bus, signal);
     },
     hosts: { list: async () => [fakeHost], get: async (name) => { if (name !== 'here') throw missing(`host ${name}`); return fakeHost; } },
+    engines: { list: async () => [fakeEngine], get: async (name) => { if (name !== 'qemu') throw missing(`engine ${name}`); return fakeEngine; } },
     machines: {
       list: async () => [fakeMachine('box')],
       pool: async () => [fakePooled],
@@ -116,6 +123,16 @@ export function openFakeBackend(): FakeBackend {
       resume: async (name, options) => change('resume', name, options.ifMatch, 'running'),
       growDisk: async (name, disk, bytes) => { changes.push(`grow ${name} ${disk} ${bytes}`); return machineNamed(name); },
       copyDisk: async (name) => begin('disk.copy', machineNamed(name).name),
+      snapshots: async (name) => [fakeSnapshot(machineNamed(name).name)],
+      takeSnapshot: async (name, wish) => begin('machine.snapshot', `${machineNamed(name).name}${wish.name === undefined ? '' : ` ${wish.name}`}${wish.memory ? ' with memory' : ''}`),
+      restoreSnapshot: async (name, snapshot) => begin('machine.restore', `${machineNamed(name).name} ${snapshot}`),
+      removeSnapshot: async (name, snapshot) => {
+        if (snapshot !== 'snap-1') throw missing(`snapshot ${snapshot}`);
+        changes.push(`remove snapshot ${name} ${snapshot}`);
+        return fakeSnapshot(machineNamed(name).name);
+      },
+      clone: async (name, wish) => begin('machine.clone', `${machineNamed(name).name} ${wish.name}${wish.snapshot === undefined ? '' : ` of ${wish.snapshot}`}${wish.full ? ' full' : ''}${wish.start ? ' start' : ''}`),
+      fork: async (name, clone) => begin('machine.fork', `${machineNamed(name).name} ${clone}`),
       logs: async (name) => { machineNamed(name); return from([{ text: 'booting' }, { text: 'booted' }]); },
       exec: async (name, request, session) => { machineNamed(name); return runFake(request.argv, session, heard, changes); },
       console: async (name, session) => { machineNamed(name); session.output.write('login: '); for await (const chunk of session.input) session.output.write(chunk as Buffer); },

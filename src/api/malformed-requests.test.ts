@@ -50,7 +50,7 @@ const kinds: readonly ((dice: Dice) => Wrong)[] = [
 
 const wrong = (what: string, method: string, path: string, raw?: string | Uint8Array, headers: Record<string, string> = raw === undefined ? {} : json): Wrong => ({ what, method, path, headers, ...(raw === undefined ? {} : { raw }) });
 /** A path whose parameters name things that are there, so that nothing but the fault refuses it. */
-const goodPath = (id: OperationId): string => pathOf(id, { host: 'here', machine: 'box', backend: 'box-data', disk: 'data', image: 'shop/web', app: 'shop', container: 'shop-web-1', operation: 'oaaaaaaaaab' });
+const goodPath = (id: OperationId): string => pathOf(id, { host: 'here', machine: 'box', backend: 'box-data', disk: 'data', image: 'shop/web', app: 'shop', container: 'shop-web-1', operation: 'oaaaaaaaaab', engine: 'qemu', snapshot: 'snap-1' });
 const pathWith = (id: OperationId, value: string): string => endpoints[id].path.replace(/\{\w+\}/, value);
 
 test(`[A5] ${wanted} malformed requests: no 5xx, no effect, every refusal a problem`, async (t) => {

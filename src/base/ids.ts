@@ -13,9 +13,10 @@ export type AppId = Id<'app'>;
 export type ServiceId = Id<'service'>;
 export type VolumeId = Id<'volume'>;
 export type OperationId = Id<'operation'>;
+export type SnapshotId = Id<'snapshot'>;
 
 const prefixes = {
-  host: 'h', machine: 'm', container: 'c', app: 'a', service: 's', volume: 'v', operation: 'o',
+  host: 'h', machine: 'm', container: 'c', app: 'a', service: 's', volume: 'v', operation: 'o', snapshot: 'k',
 } as const;
 export type IdKind = keyof typeof prefixes;
 

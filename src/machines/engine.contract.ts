@@ -133,6 +133,40 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
     equal(ended, undefined, 'being let go of is not an end');
   });
 
+  test(`[M54] copied with its memory it is disturbed by nothing, and another machine goes on from there; an engine that cannot has none of it (${name})`, async () => {
+    const { copies } = it.engine;
+    equal((await it.engine.capabilities()).snapshot, copies !== undefined);
+    equal(machine.snapshot !== undefined, copies !== undefined);
+    if (copies === undefined) return;
+    const kept = { container: '', path: '/run/kept' };
+    const say = (to: OpenedAgentConnection, text: string) => to.call('fileWrite', { ...kept, content: Buffer.from(text).toString('base64'), mode: 0o600, append: false });
+    const told = async (by: OpenedAgentConnection) => Buffer.from((await by.call('fileRead', { ...kept, offset: 0, length: 100 })).content, 'base64').toString();
+    await say(agent, 'first');
+    const wish = { id: 'kept', name: 'kept', memory: true, passing: false };
+    await machine.snapshot?.(wish);
+    await machine.snapshot?.(wish);
+    deepEqual((await copies.list(spec.id)).map((one) => [one.id, one.machineId, one.memory]), [['kept', spec.id, true]]);
+    equal(await machine.isPaused(), false);
+    await say(agent, 'second');
+    const child = it.spec();
+    const disks = await copies.clone(spec.id, 'kept', child, { memory: true, full: false });
+    await copies.clone(spec.id, 'kept', child, { memory: true, full: false });
+    const other = keep(await it.engine.start({ ...child, disks: [...disks] }));
+    equal(other.startedBy?.way, 'snapshot');
+    const theirs = await agentOf(other);
+    deepEqual([await told(theirs), await told(agent), theirs.hello.bootId], ['first', 'second', agent.hello.bootId]);
+    await copies.remove(spec.id, 'kept');
+    await copies.remove(spec.id, 'kept');
+    deepEqual(await copies.list(spec.id), []);
+    await rejects(copies.restore(spec, 'kept'), { code: 'machine.snapshotNotFound' });
+    theirs.close();
+    await other.kill();
+    await other.release();
+    left.delete(other);
+    await it.engine.erase(child.id);
+    deepEqual(await it.traces(child.id), []);
+  });
+
   test(`[M52] paused it stands still, is found so by a later daemon, and goes on with what it was asked; twice is as once (${name})`, async () => {
     equal(await machine.isPaused(), false);
     await machine.resume();

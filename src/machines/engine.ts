@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import type { Architecture, ProcessIdentity } from '#base';
 import type { DiskOperations } from './backends/disk-operations.ts';
 import type { EngineName, MachineDisk, MachineSpec } from './machine.ts';
+import type { EngineCopies, SnapshotWish } from './snapshots.ts';
 
 export interface EngineCapabilities {
   readonly name: EngineName;
@@ -20,6 +21,7 @@ export interface EngineCapabilities {
   readonly isolation?: 'process';
   /** Writes memory and devices down, ends its VMM, and goes on later. */
   readonly suspend: boolean;
+  /** Of disks, and of memory with them; clones and forks come of these. */
   readonly snapshot: boolean;
   /** Of the program that runs guests ('qemu 7.2.22'); proofs of another version are made again. */
   readonly version?: string;
@@ -34,8 +36,8 @@ export interface AcceleratorProof {
   readonly evidence: string;
 }
 
-/** How a machine came to run: by a boot, from a template, as a pooled machine that had run already, or from where it was suspended; and why by a boot where a template was wanted. */
-export interface StartedBy { readonly way: 'cold' | 'template' | 'pool' | 'suspended'; readonly why: string }
+/** How a machine came to run: by a boot, from a template, as a pooled machine that had run already, from where it was suspended, or from a copy of memory; and why by a boot where a template was wanted. */
+export interface StartedBy { readonly way: 'cold' | 'template' | 'pool' | 'suspended' | 'snapshot'; readonly why: string }
 
 /** Machines of one shape that ran once and stand still until a start takes them. */
 export interface PooledShapeView {
@@ -91,6 +93,8 @@ export interface RunningMachine {
    * an earlier attempt was cut off. Where it fails the machine is paused, and `resume` lets it go on.
    */
   suspend?(): Promise<void>;
+  /** Takes a snapshot; it stands still for a moment, and goes on whatever becomes of it. Twice the same as once. */
+  snapshot?(wish: SnapshotWish): Promise<void>;
   /** Power button; the guest decides. */
   pressPowerButton(): Promise<void>;
   /** Ends the VMM at once and waits until it is gone. */
@@ -122,6 +126,8 @@ export interface Engine {
   suspended?(spec: MachineSpec): Promise<{ readonly why: string } | undefined>;
   /** The pool, where it keeps one. */
   pooled?(): readonly PooledShapeView[];
+  /** Where it can copy machines. */
+  readonly copies?: EngineCopies;
   /** What the console of a machine without a running VMM printed last; empty where none is kept. */
   consoleLog(id: string): Promise<Buffer>;
   /** Removes every trace of a machine that does not run: folder, sockets, cgroup. Idempotent. */

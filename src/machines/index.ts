@@ -14,5 +14,7 @@ export { machinePolicy, type MachinePolicy } from './machine-policy.ts';
 export type { EngineFigures } from './figures/engine-figures.ts';
 export { measureFigures } from './figures/measure-figures.ts';
 export type { EngineFacts } from './open-machines.ts';
+export type { Snapshot, SnapshotWish } from './snapshots.ts';
+export type { MachineCopies } from './machine-copies.ts';
 export type { EngineProof } from './keep-proofs.ts';
 export { chooseEngine, engineRefusal, type EngineCandidate, type EngineChoice } from './choose-engine.ts';

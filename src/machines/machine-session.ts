@@ -3,7 +3,7 @@
  * identity before anybody may use it, looks at its health, and tells what changes. It decides nothing.
  */
 import { asStrataError, StrataError, type Clock, type Dice, type Log } from '#base';
-import type { GuestHello } from '#guest-protocol';
+import type { AgentCalls, GuestHello } from '#guest-protocol';
 import { openAgentConnection, type OpenedAgentConnection } from './agent/open-agent-connection.ts';
 import type { RunningMachine, VmmExit } from './engine.ts';
 import type { MachineSpec } from './machine.ts';
@@ -47,6 +47,8 @@ export interface MachineSession {
   resume(): Promise<void>;
   /** Its end is seen like any. Where it cannot be written down it goes on. */
   suspend(): Promise<void>;
+  /** While it is copied it may stand still for a moment; after that the guest's clock is right. */
+  copy(work: () => Promise<void>): Promise<void>;
   /** Asks the guest to power off, once; what comes of it is seen later. */
   powerOff(): void;
   /** Disk changes of one machine, one after the other. */
@@ -63,9 +65,8 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
   const end = new AbortController();
   const began = clock.monotonic();
   const waiting = new Set<() => void>();
-  let identified = deps.knownGuestBootId;
+  let [identified, awaitedSince] = [deps.knownGuestBootId, began];
   let connection: OpenedAgentConnection | undefined;
-  let awaitedSince = began;
   let trouble: { what: 'vmm' | 'agent'; readonly since: number; why: string } | null = null;
   let stoppingSince: number | undefined;
   let { paused, clockStale } = deps;
@@ -73,7 +74,6 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
   let pauses = 0;
   let exit: VmmExit | undefined;
   const inTurn = turns();
-
   const wakeWaiting = () => { for (const wake of waiting) wake(); waiting.clear(); };
   const over = () => end.signal.aborted || exit !== undefined;
   const pause = (milliseconds: number) => clock.wait(milliseconds, end.signal).catch(() => undefined);
@@ -158,16 +158,12 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
 
   /** Resolves when it goes on, or is over. */
   function toGoOn(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    waiting.add(resolve);
-    return promise;
+    return new Promise((resolve) => { waiting.add(resolve); });
   }
 
   async function pauseVmm(): Promise<void> {
     if (paused) return;
-    paused = true;
-    pauses += 1;
-    trouble = null;
+    [paused, trouble, pauses] = [true, null, pauses + 1];
     wakeWaiting(); // who waits for the agent is told
     try { await machine.pause(); } catch (thrown) {
       paused = false;
@@ -180,15 +176,23 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
     if (!paused) return;
     clockStale = true;
     await machine.resume();
-    const line = connection;
-    if (line !== undefined) {
-      // A line on which it cannot be said is opened again, which says it.
-      await line.call('configure', guestIdentity(spec, clock, deps.dice), { timeoutMs: policy.answerLimitMs }).then(() => { clockStale = false; }, () => line.close());
-    }
+    await setGuestClock();
     paused = false;
     pauses += 1;
     awaitedSince = clock.monotonic();
     wakeWaiting();
+  }
+
+  async function setGuestClock(): Promise<void> {
+    if (connection !== undefined && await configured(connection, guestIdentity(spec, clock, deps.dice), policy.answerLimitMs)) clockStale = false;
+  }
+
+  async function copyVmm(work: () => Promise<void>): Promise<void> {
+    [pauses, clockStale] = [pauses + 1, true];
+    try { await work(); } finally {
+      [pauses, awaitedSince] = [pauses + 1, clock.monotonic()];
+      if (!paused && !over()) await setGuestClock();
+    }
   }
 
   async function suspendVmm(): Promise<void> {
@@ -232,9 +236,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
         await awaitWaking(clock, waiting, left);
       }
     },
-    pause: () => inTurn(pauseVmm),
-    resume: () => inTurn(resumeVmm),
-    suspend: () => inTurn(suspendVmm),
+    pause: () => inTurn(pauseVmm), resume: () => inTurn(resumeVmm), suspend: () => inTurn(suspendVmm), copy: (work) => inTurn(() => copyVmm(work)),
     powerOff() {
       if (stoppingSince !== undefined) return;
       stoppingSince = clock.monotonic();
@@ -252,6 +254,9 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
     },
   };
 }
+
+/** A line on which it cannot be said is closed: it is opened again, which says it. */
+const configured = (line: OpenedAgentConnection, identity: AgentCalls['configure']['params'], timeoutMs: number): Promise<boolean> => line.call('configure', identity, { timeoutMs }).then(() => true, () => { line.close(); return false; });
 
 /** @throws StrataError `machine.silent` */
 async function limited<T>(clock: Clock, end: AbortSignal, work: Promise<T>, milliseconds: number): Promise<T> {

@@ -87,8 +87,8 @@ export function resumed(before: MachineRecords): MachineRecords {
   return status?.phase !== 'paused' ? before : { ...before, status: { ...status, phase: status.guest === null && before.run?.spec.boot.kind !== 'disk' ? 'starting' : 'running', why: '' } };
 }
 
-/** It could not be written down, and goes on. */
-export function notSuspended(before: MachineRecords, why: string): MachineRecords {
+/** It could not be written down, or ended, and goes on. */
+export function goesOn(before: MachineRecords, why: string): MachineRecords {
   const { status } = before;
   return status?.phase !== 'stopping' ? before : { ...before, status: { ...status, phase: 'running', why: why.slice(0, 1000) } };
 }

@@ -18,6 +18,7 @@ export const machineDiskSchema = z.strictObject({
   sizeMiB: z.int().min(16).optional().describe('the machine\'s own disk, made with this size and an empty ext4 before its first start'),
   from: z.string().optional().describe('file whose content the machine\'s own disk begins with, instead of an empty ext4'),
   backend: z.literal('vhost-user').optional().describe('served by a process of its own, which any VMM can use; without it the VMM opens the disk itself'),
+  backing: z.array(z.strictObject({ path: z.string(), format: z.enum(['raw', 'qcow2']) })).max(64).optional().describe('files below it, which nobody writes, the uppermost first; none is ever followed that does not stand here'),
 });
 export type MachineDisk = z.infer<typeof machineDiskSchema>;
 
@@ -60,7 +61,7 @@ export const machineStatusSchema = z.strictObject({
   startedAt: z.int().nullable(),
   /** Milliseconds from start to the agent's answer. */
   bootMs: z.int().nullable(),
-  startedBy: z.strictObject({ way: z.enum(['cold', 'template', 'pool', 'suspended']), why: z.string().describe('why it had to boot where clones are made') }).nullable().default(null).describe('how it came to run'),
+  startedBy: z.strictObject({ way: z.enum(['cold', 'template', 'pool', 'suspended', 'snapshot']), why: z.string().describe('why it had to boot where clones are made') }).nullable().default(null).describe('how it came to run'),
   exit: z.strictObject({ code: z.int().nullable(), signal: z.string().nullable(), at: z.int(), stderr: z.string() }).nullable(),
   restarts: z.int(),
   generation: z.int().describe('generation of the spec this status answers'),

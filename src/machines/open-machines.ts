@@ -19,7 +19,9 @@ import { machinePolicy, type MachinePolicy } from './machine-policy.ts';
 import { removeOwnDisks } from './machine-disks.ts';
 import { machineRecorder } from './machine-recorder.ts';
 import { isPaused, notRunning, type MachineSession } from './machine-session.ts';
+import { machineCopies, type MachineCopies } from './machine-copies.ts';
 import { machineSessions } from './machine-sessions.ts';
+import { machineTurns } from './machine-turns.ts';
 import type { Machines } from './machines.ts';
 import { machinesController } from './reconcile-machines.ts';
 
@@ -69,6 +71,7 @@ export interface OpenedMachines {
   suspended(machineId: string): Promise<{ readonly why: string } | undefined>;
   /** What can be done with a disk of a running machine, whoever has it open. @throws StrataError `machine.notRunning`, `machine.engineCannot` */
   diskOperations(machineId: string, serial: string): Promise<DiskOperations>;
+  readonly copies: MachineCopies;
   /** Ends the VMM at once, for `--force`; the controller does what the wish then says. Fine where none runs. */
   kill(machineId: string): Promise<void>;
   /** Lets go of everything; machines run on. Call after the controllers have stopped. */
@@ -139,6 +142,8 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     if (session !== undefined && session.exit === undefined) await session.machine.kill();
   }
 
+  const turns = machineTurns();
+  const controller = machinesController({ engines, network: deps.network, backends, removeDisks: (id) => removeOwnDisks(deps.instance, id), recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose });
   const machines: Machines = {
     async agent(machineId, options = {}) {
       const until = clock.monotonic() + (options.timeoutMs ?? defaultAgentWaitMs);
@@ -167,7 +172,6 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
   return {
     machines, specs: recorder.specs, statuses: recorder.statuses, proofs: proofs.all,
     knownProofs: async () => (await Promise.all(deps.engines.map((engine) => proofs.known(engine.name)))).flatMap((known) => known ?? []),
-    controller: machinesController({ engines, network: deps.network, backends, removeDisks: (id) => removeOwnDisks(deps.instance, id), recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose }),
     sweep: figures.sweep,
     async engineFacts() {
       const known = await figures.known();
@@ -175,6 +179,9 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     },
     measureEngines: () => figures.takeLacking(),
     measureInBackground() { measuring ??= figures.takeInBackground(); },
+    copies: machineCopies({ engines, recorder, sessions, turns, choose }),
+    // What is being copied is neither started nor ended meanwhile.
+    controller: { ...controller, reconcile: (id, signal) => turns(id, () => controller.reconcile(id, signal)) },
     async promised() {
       const all = (await recorder.specs.list()).map((one) => one.value).filter(keepsMemory);
       const sum = (of: (spec: MachineSpec) => number) => all.reduce((total, spec) => total + of(spec), 0);

@@ -92,7 +92,7 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
         await recorder.change(id, (before) => states.stopping(before, 'it is being suspended'));
         await session.suspend().catch(async (thrown: unknown) => {
           const error = asStrataError(thrown, `suspending machine ${spec.name}`);
-          await recorder.change(id, (before) => states.notSuspended(before, error.message));
+          await recorder.change(id, (before) => states.goesOn(before, error.message));
           throw error;
         });
       },

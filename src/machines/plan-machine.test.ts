@@ -114,7 +114,7 @@ test('[M29] one wished suspended is settled by what is kept of it, and a wish to
   const crashed = states.ended(running, { exit, spec: suspended, hostRebooted: false, now: 5000, policy });
   deepEqual(settled(undefined, crashed), { phase: 'failed', why: 'its VMM was ended by SIGKILL' });
   deepEqual([writtenDown.run?.end, writtenDown.run?.failures, states.starting(writtenDown, spec, { engine: 'qemu', why: '' }, 6000).run?.restarts], ['wished', 0, 0]);
-  const goesOn = states.notSuspended(states.stopping(running, 'it is being suspended'), 'the disk is full');
+  const goesOn = states.goesOn(states.stopping(running, 'it is being suspended'), 'the disk is full');
   deepEqual([goesOn.status?.phase, goesOn.status?.why], ['running', 'the disk is full']);
   const suspend = planMachine(id, seen({ ...running, spec: suspended, vmm: up() }), policy);
   throws(() => checkMachinePlan(suspend, seen({ ...running, vmm: up() })), { code: 'machine.badPlan' });

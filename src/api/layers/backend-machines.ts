@@ -6,6 +6,7 @@ import { macOfAddress } from '#pool';
 import type { RecordEntry } from '#store';
 import type { Backend, ChangeOptions } from '../backend.ts';
 import { preconditionFailed } from '../problems.ts';
+import { copiesBackend } from './backend-copies.ts';
 import { consoleLines } from './console-lines.ts';
 import { findByHandle } from './find-record.ts';
 import type { Layers } from './layers.ts';
@@ -17,6 +18,7 @@ interface Found { readonly entry: RecordEntry<MachineSpec>; readonly status: Mac
 
 function adviceFor(action: MachineAction, { entry, status }: Found): string {
   const { name } = entry.value;
+  if (action === 'clone' && status?.phase === 'running') return `\`strata machine fork ${name} <new>\` makes a second one of it while it runs; or stop it, or clone a snapshot`;
   return (status?.phase === 'paused' || status?.phase === 'suspended') && action !== 'remove' ? `let it go on with \`strata machine resume ${name}\`` : `see \`strata machine inspect ${name}\``;
 }
 
@@ -68,8 +70,15 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
     return view({ entry: { ...entry, value, revision }, status: found.status });
   }
 
+  const copies = copiesBackend(layers, async (handle, action) => {
+    const found = await find(handle);
+    if (action !== null) permit(action, found);
+    return found.entry.value;
+  });
+
   return {
     pool: async () => layers.machines.pooled(),
+    ...copies,
     list: async () => {
       const states = new Map((await statuses.list()).map((one) => [one.id, one.value]));
       return Promise.all((await specs.list()).map((entry) => view({ entry, status: states.get(entry.id) })));

@@ -5,9 +5,11 @@ import { upBody, downBody, type DownInput, type UpInput } from './app-operations
 import { appsBackend } from './backend-apps.ts';
 import { backendsBackend } from './backend-backends.ts';
 import { containersBackend, volumesBackend } from './backend-containers.ts';
+import { enginesBackend } from './backend-engines.ts';
 import { examineHost, hostsBackend } from './backend-hosts.ts';
 import { imagesBackend } from './backend-images.ts';
 import { machinesBackend } from './backend-machines.ts';
+import { cloneBody, restoreBody, snapshotBody, type CloneInput, type RestoreInput, type SnapshotInput } from './copy-operations.ts';
 import { eventsBackend, operationsBackend } from './backend-operations.ts';
 import type { Layers } from './layers.ts';
 import { timeOf } from './show-machine.ts';
@@ -19,6 +21,7 @@ export function openBackend(layers: Layers): Backend {
     doctor: () => examineHost(layers),
     events: eventsBackend(layers),
     hosts: hostsBackend(layers),
+    engines: enginesBackend(layers),
     machines: machinesBackend(layers),
     backends: backendsBackend(layers),
     images: imagesBackend(layers),
@@ -33,6 +36,10 @@ export function openBackend(layers: Layers): Backend {
 export function operationReruns(layers: () => Layers): Readonly<Record<string, (input: unknown) => OperationBody>> {
   return {
     'app.up': (input) => upBody(layers(), input as UpInput),
+    'machine.snapshot': (input) => snapshotBody(layers(), input as SnapshotInput),
+    'machine.restore': (input) => restoreBody(layers(), input as RestoreInput),
+    'machine.clone': (input) => cloneBody(layers(), input as CloneInput),
+    'machine.fork': (input) => cloneBody(layers(), input as CloneInput),
     'app.down': (input) => downBody(layers(), input as DownInput),
   };
 }

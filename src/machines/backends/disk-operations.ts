@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { link, open, rm } from 'node:fs/promises';
 import { z } from 'zod';
 import { StrataError, type Clock } from '#base';
-import { fileNode, nodeName } from '../qemu/drives.ts';
+import { fileNode, nodeName, topNode } from '../qemu/drives.ts';
 import { removeNode } from '../qemu/plugged-disks.ts';
 import type { Monitor } from '../qemu/qmp/open-monitor.ts';
 
@@ -40,19 +40,14 @@ export function diskOperations(carrier: DiskCarrier): DiskOperations {
   const { monitor } = carrier;
   const copying = new Set<string>();
 
-  async function sizeBytes(serial: string): Promise<number> {
-    const nodes = nodesSchema.parse(await monitor.execute('query-named-block-nodes', { flat: true }));
-    const node = nodes.find((one) => one['node-name'] === nodeName(serial));
-    if (node === undefined) throw new StrataError(`there is no disk ${serial}`, { code: 'disk.notFound', kind: 'notFound' });
-    return node.image['virtual-size'];
-  }
+  const sizeBytes = async (serial: string): Promise<number> => (await lookAt(monitor, serial)).bytes;
 
   return {
     sizeBytes,
     async grow(serial, bytes) {
-      const now = await sizeBytes(serial);
+      const { node, bytes: now } = await lookAt(monitor, serial);
       if (bytes < now) throw new StrataError(`the disk ${serial} has ${now} bytes, and cannot shrink to ${bytes}: what lies there would be lost`, { code: 'disk.cannotShrink', kind: 'refused' });
-      if (bytes > now) await monitor.execute('block_resize', { 'node-name': nodeName(serial), size: bytes });
+      if (bytes > now) await monitor.execute('block_resize', { 'node-name': node, size: bytes });
     },
     async copy(serial, path, signal) {
       if (existsSync(path)) throw new StrataError(`there is a file ${path} already`, { code: 'disk.fileExists', kind: 'conflict', advice: 'choose another name' });
@@ -74,6 +69,15 @@ export function diskOperations(carrier: DiskCarrier): DiskOperations {
   };
 }
 
+/** What the guest writes to, be it the disk or what a snapshot put on top of it. @throws StrataError `disk.notFound` */
+async function lookAt(monitor: Monitor, serial: string): Promise<{ readonly node: string; readonly bytes: number }> {
+  const nodes = nodesSchema.parse(await monitor.execute('query-named-block-nodes', { flat: true }));
+  const top = topNode(serial, nodes.map((node) => node['node-name'] ?? ''));
+  const found = nodes.find((node) => node['node-name'] === top);
+  if (found === undefined) throw new StrataError(`there is no disk ${serial}`, { code: 'disk.notFound', kind: 'notFound' });
+  return { node: top, bytes: found.image['virtual-size'] };
+}
+
 /** No serial has an underscore. */
 const targetOf = (serial: string): string => `copy_${serial}`;
 
@@ -83,7 +87,7 @@ async function runCopy(carrier: DiskCarrier, serial: string, path: string, signa
   await monitor.execute('blockdev-add', { ...target, 'detect-zeroes': 'unmap' });
   // A mirror and no backup: that would write zeroes where the disk is empty, and take room for them. Each write of the guest
   // waits for its copy, so that it comes to an end however much the guest writes.
-  await monitor.execute('blockdev-mirror', { 'job-id': targetOf(serial), device: nodeName(serial), target: nodeName(targetOf(serial)), sync: 'full', 'copy-mode': 'write-blocking', 'auto-dismiss': false });
+  await monitor.execute('blockdev-mirror', { 'job-id': targetOf(serial), device: (await lookAt(monitor, serial)).node, target: nodeName(targetOf(serial)), sync: 'full', 'copy-mode': 'write-blocking', 'auto-dismiss': false });
   for (;;) {
     signal?.throwIfAborted();
     const job = await jobOf(monitor, serial);

@@ -9,11 +9,15 @@ import { fakeContainer, type FakeContainer, type FakeLogLine } from './fake-cont
 import { startFakeProgram, type FakeProgram } from './fake-exec.ts';
 import { serveFakeLine, type FakeLine } from './fake-line.ts';
 
+/** What a guest knows, as a snapshot keeps it; its programs are left out. */
+export interface FakeMemory { readonly bootId: string; readonly files: ReadonlyMap<string, Buffer> }
+
 export interface FakeGuest {
   readonly bootId: string;
   /** How often the host set the guest's identity, and with what; for tests. */
   readonly configured: readonly AgentCalls['configure']['params'][];
   readonly containers: ReadonlyMap<string, FakeContainer>;
+  memory(): FakeMemory;
   /** Why containers were not started, in order. */
   readonly refusedStarts: readonly string[];
   /** Says something unasked, as a hostile guest may. */
@@ -36,13 +40,14 @@ export interface FakeGuestHost {
 
 type Handlers = { readonly [M in AgentMethod]: (params: AgentCalls[M]['params'], line: FakeLine) => AgentCalls[M]['result'] | Promise<AgentCalls[M]['result']> };
 
-export function fakeGuest(host: FakeGuestHost): FakeGuest {
-  const bootId = randomUUID();
+/** @param memory of another guest, from which this one goes on */
+export function fakeGuest(host: FakeGuestHost, memory?: FakeMemory): FakeGuest {
+  const bootId = memory?.bootId ?? randomUUID();
   const bootedAt = performance.now();
   const configured: AgentCalls['configure']['params'][] = [];
   const containers = new Map<string, FakeContainer>();
   const refusedStarts: string[] = [];
-  const files = new Map<string, Buffer>();
+  const files = new Map<string, Buffer>(memory?.files);
   const programs = new Map<number, FakeProgram>();
   let line: FakeLine | undefined;
   let wire: Duplex | undefined;
@@ -133,6 +138,7 @@ export function fakeGuest(host: FakeGuestHost): FakeGuest {
 
   return {
     bootId, configured, containers, refusedStarts,
+    memory: () => ({ bootId, files: new Map(files) }),
     say: (event) => line?.send(event),
     connect(next) {
       wire?.destroy();

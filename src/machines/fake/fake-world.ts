@@ -6,9 +6,10 @@ import { randomUUID } from 'node:crypto';
 import { duplexPair, type Duplex } from 'node:stream';
 import { StrataError, type ProcessIdentity } from '#base';
 import type { GuestContainerSpec } from '#guest-protocol';
-import type { VmmExit } from '../engine.ts';
+import type { StartedBy, VmmExit } from '../engine.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
-import { fakeGuest, type FakeGuest } from './fake-guest.ts';
+import type { Snapshot } from '../snapshots.ts';
+import { fakeGuest, type FakeGuest, type FakeMemory } from './fake-guest.ts';
 
 /** One VMM that runs or ran. */
 export interface FakeVmm {
@@ -22,10 +23,13 @@ export interface FakeVmm {
   hung: boolean;
   paused: boolean;
   exit: VmmExit | undefined;
+  startedBy: StartedBy;
   readonly exited: Promise<VmmExit>;
   /** Open lines of daemons. */
   readonly wires: Set<Duplex>;
 }
+
+export interface FakeSnapshot { readonly shown: Snapshot; readonly memory: FakeMemory | undefined }
 
 export interface FakeWorld {
   /** Machines with a folder on the "host": running or not yet erased. */
@@ -50,6 +54,10 @@ export interface FakeWorld {
   isSuspended(id: string): boolean;
   /** Times a machine's VMM was asked to suspend it. */
   readonly suspensions: Map<string, number>;
+  /** By machine and id; they go with their machine. */
+  readonly snapshots: Map<string, Map<string, FakeSnapshot>>;
+  /** What a machine's next boot goes on from. */
+  readonly goingOn: Map<string, FakeMemory>;
   /** All that runs is gone, and the host's boot id is another. */
   reboot(): void;
   erase(id: string): void;
@@ -73,6 +81,8 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   const doubleWriters: string[] = [];
   const now = options.now ?? Date.now;
   const suspended = new Map<string, FakeGuest>();
+  const snapshots = new Map<string, Map<string, FakeSnapshot>>();
+  const goingOn = new Map<string, FakeMemory>();
   const settle = new WeakMap<FakeVmm, (exit: VmmExit) => void>();
   let bootId = options.bootId ?? randomUUID();
 
@@ -109,19 +119,25 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
     if (kept !== undefined) { vmm.guest = kept; return; }
     const current = () => vmms.get(spec.id) ?? vmm; // another, once it was suspended
     const print = (text: string) => { vmm.console = Buffer.concat([vmm.console, Buffer.from(text)]).subarray(-1024 * 1024); };
+    const memory = goingOn.get(spec.id);
+    goingOn.delete(spec.id);
+    const comeUp = () => {
+      vmm.guest = fakeGuest({ architecture: spec.architecture, disks: () => [...new Set([...current().disks.keys(), ...current().leaving])], leaving: () => current().leaving, starting: noteWriters, powerOff: () => { if (!spec.name.startsWith('stubborn')) finish(current(), { code: 0 }); } }, memory);
+      for (const wire of vmm.wires) if (!wire.destroyed) vmm.guest.connect(wire);
+    };
+    if (memory !== undefined) return comeUp();
     print(`[    0.000000] Linux version 6.12.0-fake (${spec.architecture})\n`);
     setTimeout(() => {
       if (vmm.exit !== undefined) return;
       if (spec.name.startsWith('panics')) return finish(vmm, { code: 1, stderr: 'fake: the guest panicked' });
       if (spec.boot.kind !== 'guest-os' || spec.name.startsWith('mute')) return;
       print('[    0.100000] strata agent: ready\n');
-      vmm.guest = fakeGuest({ architecture: spec.architecture, disks: () => [...new Set([...current().disks.keys(), ...current().leaving])], leaving: () => current().leaving, starting: noteWriters, powerOff: () => { if (!spec.name.startsWith('stubborn')) finish(current(), { code: 0 }); } });
-      for (const wire of vmm.wires) if (!wire.destroyed) vmm.guest.connect(wire);
+      comeUp();
     }, options.bootMs ?? 5).unref();
   }
 
   return {
-    vmms, starts, suspensions: new Map(), doubleStarts, doubleWriters, end,
+    vmms, starts, suspensions: new Map(), snapshots, goingOn, doubleStarts, doubleWriters, end,
     get bootId() { return bootId; },
     boot(spec) {
       const before = vmms.get(spec.id);
@@ -134,7 +150,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       const { promise, resolve } = Promise.withResolvers<VmmExit>();
       const vmm: FakeVmm = {
         spec, process: { bootId, pid: lastPid, startTicks: lastPid }, guest: undefined, disks: new Map(spec.disks.map((disk) => [disk.serial, disk])), leaving: new Set(),
-        console: Buffer.alloc(0), hung: spec.name.startsWith('hangs'), paused: false, exit: undefined, exited: promise, wires: new Set(),
+        console: Buffer.alloc(0), hung: spec.name.startsWith('hangs'), paused: false, exit: undefined, exited: promise, startedBy: { way: goingOn.has(spec.id) ? 'snapshot' : suspended.has(spec.id) ? 'suspended' : 'cold', why: '' }, wires: new Set(),
       };
       settle.set(vmm, resolve);
       vmms.set(spec.id, vmm);
@@ -190,6 +206,8 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       if (vmm !== undefined && vmm.exit === undefined) throw new StrataError(`machine ${vmm.spec.name} runs`, { code: 'engine.stillRuns', kind: 'refused' });
       vmms.delete(id);
       suspended.delete(id);
+      snapshots.delete(id);
+      goingOn.delete(id);
     },
   };
 }

@@ -9,6 +9,7 @@ import { access } from 'node:fs/promises';
 import { architectures, StrataError } from '#base';
 import type { Engine, EngineCapabilities, RunningMachine } from '../engine.ts';
 import type { MachineDisk } from '../machine.ts';
+import { fakeCopies, takeFake } from './fake-copies.ts';
 import { fakeWorld, type FakeVmm, type FakeWorld } from './fake-world.ts';
 
 export interface OpenFakeEngineOptions {
@@ -21,7 +22,7 @@ export interface OpenFakeEngineOptions {
   readonly unplugMs?: number;
 }
 
-const capabilities: EngineCapabilities = { name: 'fake', architectures, hotplugDisks: true, maxDisks: 64, maxProcessors: 64, ownDisks: true, pause: true, suspend: true, snapshot: false, version: 'fake 1' };
+const capabilities: EngineCapabilities = { name: 'fake', architectures, hotplugDisks: true, maxDisks: 64, maxProcessors: 64, ownDisks: true, pause: true, suspend: true, snapshot: true, version: 'fake 1' };
 
 export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { readonly world: FakeWorld } {
   const world = options.world ?? fakeWorld();
@@ -40,8 +41,7 @@ export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { 
       signal?.throwIfAborted();
       if (spec.name.startsWith('refuse-boot')) throw new StrataError(`fake: ${spec.name} does not boot`, { code: 'engine.startFailed', kind: 'unavailable', advice: 'give it another name' });
       await Promise.all(spec.disks.map((disk) => checkDisk(disk, spec.id)));
-      const goesOn = world.isSuspended(spec.id);
-      return { ...runningMachine(world, world.boot(spec), checkDisk, options), startedBy: { way: goesOn ? 'suspended' : 'cold', why: '' } };
+      return runningMachine(world, world.boot(spec), checkDisk, options);
     },
     adopt(spec) {
       const vmm = world.vmms.get(spec.id);
@@ -51,6 +51,7 @@ export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { 
       return Promise.resolve({ found: 'running', machine: runningMachine(world, vmm, checkDisk, options) });
     },
     suspended: async (spec) => (world.isSuspended(spec.id) ? { why: '' } : undefined),
+    copies: fakeCopies(world),
     consoleLog: async (id) => world.vmms.get(id)?.console ?? Buffer.alloc(0),
     async erase(id) { world.erase(id); },
   };
@@ -71,7 +72,7 @@ function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: Machin
     return line;
   };
   return {
-    id: vmm.spec.id, process: vmm.process, accelerator: 'none', isolation: 'emulated',
+    id: vmm.spec.id, process: vmm.process, accelerator: 'none', isolation: 'emulated', startedBy: vmm.startedBy,
     async openAgentLine() {
       if (vmm.exit !== undefined) await alive();
       return keep(world.connect(vmm));
@@ -107,6 +108,7 @@ function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: Machin
       if (vmm.spec.name.startsWith('full-disk')) throw new StrataError('fake: no space is left', { code: 'engine.suspendFailed', kind: 'unavailable' });
       world.suspend(vmm.spec.id);
     },
+    async snapshot(wish) { await alive(); takeFake(world, vmm.spec, wish, vmm.guest?.memory()); },
     async isPaused() { return vmm.paused; },
     async pressPowerButton() { await alive(); if (!vmm.spec.name.startsWith('stubborn')) setTimeout(() => world.end(vmm.spec.id, { code: 0 }), 5); },
     async kill() { if (world.vmms.get(vmm.spec.id) === vmm) world.end(vmm.spec.id, { signal: 'SIGKILL' }); return vmm.exited; },

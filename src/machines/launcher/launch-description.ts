@@ -41,6 +41,8 @@ export type VmmDescriptor =
   | { readonly kind: 'tap' | 'plain-tap'; readonly name: string } // plain: without virtio's header before each packet
   | { readonly kind: 'disk-ro' | 'disk-rw'; readonly path: string }
   | { readonly kind: 'lock-alone' | 'lock-shared'; readonly path: string } // a hold on a disk that others with such holds respect
+  /** Memory that begins as a copy of the file and is this VMM's own. */
+  | { readonly kind: 'copied-memory'; readonly path: string }
   /** What a template's holder holds, by its socket: memory to be written, or memory and state that nobody can change. */
   | { readonly kind: 'template-memory' | 'sealed-memory' | 'sealed-state'; readonly path: string };
 

@@ -4,13 +4,15 @@
  *   launcher run <folder>       reads a description on stdin (describe.c), starts the VMM jailed (jail.c), leaves a
  *                               keeper behind (keeper.c), prints the keeper's record as JSON
  *   launcher held <folder>      exit code 0 where a keeper holds the folder's lock, 1 where none does
- *   launcher pass-disk <socket> <set> ro|rw <path>
+ *   launcher pass-disk <socket> <set> ro|rw|new <path>
  *                               opens a disk and hands it to a running QEMU over a QMP socket (pass-disk.c)
  *
  *   launcher hold <folder> <bytes>    leaves a holder of a template's memory and state behind (hold.c), prints who it is
  *   launcher save-state <socket> <holder>
  *                               has a stopped QEMU write its device state into what the holder holds (pass-disk.c)
  *   launcher seal <holder>      after that nobody can change them; prints their sizes
+ *
+ *   launcher copy-memory base|changed …   copies the memory of a machine's guest into a file (copy-memory.c)
  *
  *   launcher plug|unplug|mconsole …   disks and commands of a running UML (disk-tree.c, mconsole.c)
  *
@@ -129,6 +131,7 @@ int main(int count, char **arguments)
   if (count == 3 && same(arguments[1], "seal")) return hold_seal(arguments[2]);
   if (count == 8 && same(arguments[1], "plug")) return plug(arguments + 2);
   if (count == 5 && same(arguments[1], "unplug")) return unplug(arguments + 2);
+  if (count == 8 && same(arguments[1], "copy-memory")) return copy_memory(arguments + 2);
   if (count >= 7 && same(arguments[1], "mconsole")) return mconsole(arguments + 2, count - 2);
   errno = 0;
   fail("usage: launcher run <folder> | held <folder> | pass-disk <socket> <set> ro|rw <path> | hold <folder> <bytes> | save-state <socket> <holder> | save-file <socket> <path> | seal <holder>");

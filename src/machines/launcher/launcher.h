@@ -91,6 +91,10 @@ int pass_disk(const char *socket_path, const char *set, const char *mode, const 
 int save_state(const char *socket_path, int state);
 int open_state_file(const char *path);
 
+/* copy-memory.c: copies of a machine's memory; one of a file, for one VMM to begin with */
+int copy_memory(char **arguments);
+int copied_memory(const char *path);
+
 /* hold.c: what a template's holder holds, and its verbs. `hold` never returns. */
 enum held { held_memory, held_state, held_count };
 _Noreturn void hold(long long bytes, int report);

@@ -96,8 +96,8 @@ int pass_disk(const char *socket_path, const char *set, const char *mode, const 
 {
   errno = 0;
   if (strlen(set) > 9 || strspn(set, "0123456789") != strlen(set) || *set == '\0') fail("'%s' is no number of a set", set);
-  if (!same(mode, "ro") && !same(mode, "rw")) fail("the mode is ro or rw");
-  int disk = open_disk(path, same(mode, "rw"));
+  if (!same(mode, "ro") && !same(mode, "rw") && !same(mode, "new")) fail("the mode is ro, rw or new");
+  int disk = same(mode, "new") ? open_state_file(path) : open_disk(path, same(mode, "rw"));
   int monitor = enter_monitor(socket_path);
   char command[120];
   snprintf(command, sizeof command, "{\"execute\":\"add-fd\",\"arguments\":{\"fdset-id\":%s}}\n", set);

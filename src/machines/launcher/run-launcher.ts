@@ -61,6 +61,30 @@ export async function tellUml(launcher: string, record: KeeperRecord, socket: st
   }
 }
 
+/** Hands a running QEMU a new file to write, as `/dev/fdset/<set>`. @throws StrataError `machine.copyFailed` */
+export async function passNewFile(launcher: string, monitor: string, set: number, path: string): Promise<void> {
+  await copying([launcher, 'pass-disk', monitor, String(set), 'new', path]);
+}
+
+/** Memory of a running QEMU as that QEMU says where it lies: in hex, and how long. */
+export interface GuestMemory { readonly address: string; readonly bytes: number }
+
+/**
+ * Copies a guest's memory into a file. 'base' makes the file and needs no pause; 'changed' adds what is the guest's own, for
+ * which it must stand still. @throws StrataError `machine.copyFailed`
+ */
+export async function copyMemory(launcher: string, record: KeeperRecord, memory: GuestMemory, what: 'base' | 'changed', path: string): Promise<void> {
+  await copying([launcher, 'copy-memory', what, ...identity(record), memory.address, String(memory.bytes), path]);
+}
+
+async function copying(argv: readonly [string, ...string[]]): Promise<void> {
+  try {
+    await runProcess(argv, { timeoutMs: 120_000 });
+  } catch (cause) {
+    throw new StrataError(`the machine could not be copied: ${wordsOf(cause)}`, { code: 'machine.copyFailed', kind: 'unavailable', cause, advice: 'see that the host\'s disk has room for its memory' });
+  }
+}
+
 const identity = (record: KeeperRecord): readonly [string, string] => [String(record.vmm.pid), String(record.vmm.startTicks)];
 
 /** The launcher's own words; the rest of the error repeats argv. */

@@ -11,6 +11,7 @@ import { guestIdentity } from '../guest-identity.ts';
 import { holderOf, type KeeperRecord } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
 import type { VmmSockets } from '../vmm/vmm-sockets.ts';
+import { withDisksNow } from './copies/disks-record.ts';
 import { jailContents } from './jail-contents.ts';
 import { gatherFacts, greet, launch } from './launch-machine.ts';
 import type { MachinePlaces } from './machine-places.ts';
@@ -50,9 +51,9 @@ export interface CloneWish {
 }
 
 export async function cloneTemplate(context: QemuContext, { spec, places, template, as, limitMs = usualLimitMs }: CloneWish, started: CloneStarted, signal: AbortSignal | undefined): Promise<Clone> {
-  const facts = await gatherFacts(context, spec, places);
+  const [facts, lying] = await Promise.all([gatherFacts(context, spec, places), withDisksNow(places, spec)]);
   signal?.throwIfAborted();
-  const command = cloneCommand(spec, facts, template.record.shape, holderOf(template.folder));
+  const command = cloneCommand(lying, facts, template.record.shape, holderOf(template.folder));
   const startedBy = { way: as === 'pooled' ? 'pool' as const : 'template' as const, why: '' };
   const pooled = as === 'pooled' ? { pooled: spec.id } : {};
   const description = { ...jailContents(spec.architecture, null), ownDescriptors: jailDescriptors, consoleBefore: template.console, idle: as === 'pooled', ...command };

@@ -59,8 +59,8 @@ export function vmmCommand(spec: MachineSpec, facts: VmmFacts): VmmCommand {
     argv.push('-device', `virtio-net-pci,netdev=net,mac=${checkedMac(spec.network.mac)},romfile=`);
   }
   disksAtStart(spec, facts).forEach((disk, index) => {
-    const fd = add(descriptorOf(disk));
-    argv.push('-add-fd', `fd=${fd},set=${fd}`, '-blockdev', JSON.stringify(driveNode(disk, fd)), '-device', JSON.stringify(deviceArguments(disk, facts.kernel === null ? index : undefined)));
+    const { node, sets } = addDisk(disk, add);
+    argv.push(...sets, '-blockdev', JSON.stringify(node), '-device', JSON.stringify(deviceArguments(disk, facts.kernel === null ? index : undefined)));
   });
   return { program: qemuProgram(spec.architecture), argv, descriptors };
 }
@@ -95,7 +95,12 @@ export function commonDevices(add: AddDescriptor): string[] {
   ];
 }
 
-export const descriptorOf = (disk: MachineDisk): VmmDescriptor => ({ kind: disk.readOnly ? 'disk-ro' : 'disk-rw', path: disk.path });
+/** Descriptors of a disk and of all that lies below it, the arguments that make them sets, and the node that names these. */
+export function addDisk(disk: MachineDisk, add: AddDescriptor): { readonly node: Readonly<Record<string, unknown>>; readonly sets: readonly string[] } {
+  const top = add({ kind: disk.readOnly ? 'disk-ro' : 'disk-rw', path: disk.path });
+  const below = (disk.backing ?? []).map(({ path }) => add({ kind: 'disk-ro', path }));
+  return { node: driveNode(disk, top, below), sets: [top, ...below].flatMap((fd) => ['-add-fd', `fd=${fd},set=${fd}`]) };
+}
 
 export function disksAtStart(spec: MachineSpec, facts: VmmFacts): readonly MachineDisk[] {
   const scratch: MachineDisk[] = facts.scratch === null ? [] : [{ serial: 'scratch', path: facts.scratch, format: 'raw', readOnly: false }];

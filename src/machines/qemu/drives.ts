@@ -7,18 +7,45 @@ export const nodeName = (serial: string): string => `n-${serial}`;
 /** Serial of a device of ours, undefined for others. */
 export const serialOf = (deviceId: string): string | undefined => (deviceId.startsWith('s-') ? deviceId.slice(2) : undefined);
 
-/** For `-blockdev` and `blockdev-add`, of a file that is handed in. */
-export const driveNode = (disk: MachineDisk, set: number): Readonly<Record<string, unknown>> => fileNode(disk, `/dev/fdset/${set}`);
+type Node = Readonly<Record<string, unknown>>;
 
-/** The format is stated, a backing file is never followed. */
-export function fileNode(disk: MachineDisk, filename: string): Readonly<Record<string, unknown>> {
+/**
+ * For `-blockdev` and `blockdev-add`. The format is stated, and so is what lies below: nothing else is followed.
+ * @param below sets of the descriptors of `disk.backing`
+ */
+export function driveNode(disk: MachineDisk, set: number, below: readonly number[] = []): Node {
+  return layerNode(disk.format, disk.readOnly, nodeName(disk.serial), setPath(set), disk.format === 'qcow2' ? backingNode(disk, below, 0) : null);
+}
+
+/** As `driveNode`, of a file that is opened by name, with nothing below it. */
+export const fileNode = (disk: MachineDisk, filename: string): Node => layerNode(disk.format, disk.readOnly, nodeName(disk.serial), filename, null);
+
+/** The name under which QEMU opens a descriptor that was handed in. */
+export const setPath = (set: number): string => `/dev/fdset/${set}`;
+
+function backingNode(disk: MachineDisk, below: readonly number[], at: number): Node | null {
+  const layer = disk.backing?.[at];
+  const set = below[at];
+  if (layer === undefined || set === undefined) return null;
+  return layerNode(layer.format, true, `b${at + 1}-${disk.serial}`, setPath(set), layer.format === 'qcow2' ? backingNode(disk, below, at + 1) : null);
+}
+
+/** The block node a guest writes to: the newest overlay over the disk, or the disk itself (`freeze-disks.ts` puts them there). */
+export function topNode(serial: string, names: readonly string[]): string {
+  const overlays = names.flatMap((name) => { const [, number, of] = /^o(\d+)-(.+)$/.exec(name) ?? []; return of === serial ? [Number(number)] : []; });
+  return overlays.length === 0 ? nodeName(serial) : `o${Math.max(...overlays)}-${serial}`;
+}
+
+/** `n-x` has the file node `f-x`, `b2-x` has `fb2-x`. */
+export const fileNodeName = (node: string): string => (node.startsWith('n-') ? `f${node.slice(1)}` : `f${node}`);
+
+/** One file of a disk, with what lies below it. */
+export function layerNode(format: MachineDisk['format'], readOnly: boolean, name: string, filename: string, backing: Node | null): Node {
+  const discard = readOnly ? 'ignore' : 'unmap';
   return {
-    driver: disk.format,
-    'node-name': nodeName(disk.serial),
-    'read-only': disk.readOnly,
-    discard: disk.readOnly ? 'ignore' : 'unmap',
-    file: { driver: 'file', 'node-name': `f-${disk.serial}`, filename, 'read-only': disk.readOnly, discard: disk.readOnly ? 'ignore' : 'unmap', locking: 'on', aio: 'threads' },
-    ...(disk.format === 'qcow2' ? { backing: null } : {}),
+    driver: format, 'node-name': name, 'read-only': readOnly, discard,
+    file: { driver: 'file', 'node-name': fileNodeName(name), filename, 'read-only': readOnly, discard, locking: 'on', aio: 'threads' },
+    ...(format === 'qcow2' ? { backing } : {}),
   };
 }
 

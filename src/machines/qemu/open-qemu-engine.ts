@@ -6,6 +6,7 @@ import { ensureLauncher, readConsoleRing } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
 import { adoptMachine } from './adopt-machine.ts';
 import { qemuProgram } from './command-line.ts';
+import { openCopies } from './copies/open-copies.ts';
 import { eraseMachine } from './erase-machine.ts';
 import { installedArchitectures } from './installed-architectures.ts';
 import { isKvmProved, recordKvm } from './kvm-record.ts';
@@ -100,6 +101,7 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
       const kept = await findSuspended(context, spec, machinePlaces(context.instance, spec.id));
       return kept === undefined ? undefined : { why: 'why' in kept ? kept.why : '' };
     },
+    copies: openCopies(context),
     consoleLog: (id) => readConsoleRing(machinePlaces(context.instance, id).runFolder),
     erase: (id) => eraseMachine(context, id),
   };
@@ -117,7 +119,7 @@ function once<T>(find: () => Promise<T>): () => Promise<T> {
 function capabilities(version: string | undefined): EngineCapabilities {
   const present = installedArchitectures();
   return {
-    name: 'qemu', architectures: present, hotplugDisks: true, maxDisks, maxProcessors: 64, ownDisks: present.includes('x86_64'), pause: true, suspend: true, snapshot: false,
+    name: 'qemu', architectures: present, hotplugDisks: true, maxDisks, maxProcessors: 64, ownDisks: present.includes('x86_64'), pause: true, suspend: true, snapshot: true,
     ...(version === undefined ? {} : { version: `qemu ${version}` }),
   };
 }

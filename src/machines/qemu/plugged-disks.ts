@@ -7,8 +7,9 @@ import { StrataError } from '#base';
 import { passDisk } from '../launcher/index.ts';
 import { onlyFromTheStart } from '../backends/only-from-the-start.ts';
 import type { MachineDisk } from '../machine.ts';
-import { deviceArguments, driveNode, nodeName, serialId, serialOf } from './drives.ts';
+import { deviceArguments, driveNode, fileNodeName, nodeName, serialId, serialOf, topNode } from './drives.ts';
 import type { Monitor } from './qmp/open-monitor.ts';
+import { chainOf } from './suspended/list-disks.ts';
 
 export interface PluggedDisks {
   attach(disk: MachineDisk): Promise<void>;
@@ -72,19 +73,24 @@ export function openPluggedDisks(parts: Parts): PluggedDisks {
 }
 
 async function plug({ monitor, launcher, passing }: Parts, disk: MachineDisk): Promise<void> {
-  const set = await freeSet(monitor);
-  await passDisk(await launcher(), passing, set, disk);
+  const sets: number[] = [];
   try {
-    await monitor.execute('blockdev-add', driveNode(disk, set));
+    for (const file of [disk, ...(disk.backing ?? []).map(({ path }) => ({ path, readOnly: true }))]) {
+      const set = await freeSet(monitor);
+      await passDisk(await launcher(), passing, set, file);
+      sets.push(set);
+    }
+    const [top = 0, ...below] = sets;
+    await monitor.execute('blockdev-add', driveNode(disk, top, below));
     await monitor.execute('device_add', deviceArguments(disk));
   } catch (error) {
     await removeNode(monitor, disk.serial).catch(() => undefined); // the first error tells the story
-    await monitor.execute('remove-fd', { 'fdset-id': set }).catch(() => undefined);
+    for (const set of sets) await monitor.execute('remove-fd', { 'fdset-id': set }).catch(() => undefined);
     throw asDiskError(disk, error);
   }
 }
 
-async function freeSet(monitor: Monitor): Promise<number> {
+export async function freeSet(monitor: Monitor): Promise<number> {
   const sets = fdsetsSchema.parse(await monitor.execute('query-fdsets')).map((one) => one['fdset-id']);
   return Math.max(firstSet - 1, ...sets) + 1;
 }
@@ -114,11 +120,15 @@ async function nodesOf(monitor: Monitor): Promise<z.infer<typeof nodesSchema>> {
 /** The block node and the descriptor it was opened from. */
 export async function removeNode(monitor: Monitor, serial: string): Promise<void> {
   const nodes = await nodesOf(monitor);
-  if (!nodes.some((node) => node['node-name'] === nodeName(serial))) return;
-  const file = z.looseObject({ file: z.string().max(4096) }).safeParse(nodes.find((node) => node['node-name'] === `f-${serial}`));
-  await monitor.execute('blockdev-del', { 'node-name': nodeName(serial) });
-  const set = file.success ? /^\/dev\/fdset\/(\d+)$/.exec(file.data.file)?.[1] : undefined;
-  if (set !== undefined) await monitor.execute('remove-fd', { 'fdset-id': Number(set) }).catch(() => undefined); // QEMU removes a set with its last use
+  const names = nodes.map((node) => node['node-name'] ?? '');
+  const top = chainOf(serial, names, topNode(serial, names));
+  for (const name of top) {
+    const file = z.looseObject({ file: z.string().max(4096) }).safeParse(nodes.find((node) => node['node-name'] === fileNodeName(name)));
+    // What lay below it from the start goes with it.
+    if (!name.startsWith('b')) await monitor.execute('blockdev-del', { 'node-name': name });
+    const set = file.success ? /^\/dev\/fdset\/(\d+)$/.exec(file.data.file)?.[1] : undefined;
+    if (set !== undefined) await monitor.execute('remove-fd', { 'fdset-id': Number(set) }).catch(() => undefined); // QEMU removes a set with its last use
+  }
 }
 
 function asDiskError(disk: MachineDisk, error: unknown): unknown {

@@ -7,6 +7,7 @@ import type { MachineSpec } from '../machine.ts';
 import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
 import { vmmSockets, type VmmSockets } from '../vmm/vmm-sockets.ts';
 import { watchExit } from '../vmm/watch-exit.ts';
+import { takeRunning } from './copies/take-snapshot.ts';
 import { machinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 import { openPluggedDisks } from './plugged-disks.ts';
@@ -37,6 +38,7 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
       await monitor.execute('cont');
     },
     suspend: () => suspendMachine({ context, spec, places, vmm: record, start, monitor, serials: () => disks.list() }),
+    snapshot: (wish) => takeRunning({ context, spec, places, vmm: record, start, monitor, serials: () => disks.list() }, wish),
     isPaused: async () => standsStill(await monitor.execute('query-status')),
     pressPowerButton: async () => { await monitor.execute('system_powerdown'); },
     kill: async () => {

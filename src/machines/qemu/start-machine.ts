@@ -8,6 +8,8 @@ import type { RunningMachine } from '../engine.ts';
 import { isHeld, type KeeperRecord } from '../launcher/index.ts';
 import { backendDisks, sharedFolders } from '../backends/backend-places.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
+import { withDisksNow } from './copies/disks-record.ts';
+import { startFromMemory } from './copies/start-from-memory.ts';
 import { vmmCommand } from './command-line.ts';
 import type { ProgramContents } from '../vmm/program-contents.ts';
 import { checkSpec } from './check-spec.ts';
@@ -39,9 +41,9 @@ async function start(context: QemuContext, spec: MachineSpec, signal: AbortSigna
   const [held, shape] = await Promise.all([isRunning(context, places), cloned ? shapeOfMachine(context, spec) : undefined]);
   // Before anything is touched: its scratch disk and its limits are in use.
   if (held) throw new StrataError(`machine ${spec.name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });
-  const kept = await goOn(context, spec, places, signal);
+  const kept = await startFromMemory(context, spec, places, signal) ?? await goOn(context, spec, places, signal);
   if (kept !== undefined && 'machine' in kept) return kept.machine;
-  if (kept !== undefined) return boot(context, spec, places, `its suspended state was dropped: ${kept.why}`, signal);
+  if (kept !== undefined) return boot(context, spec, places, kept.why, signal);
   if (shape === undefined) return boot(context, spec, places, context.templates === undefined ? '' : whyNoClone(served), signal);
   const pooled = await startPooled(context, spec, places, shape, signal);
   if (pooled !== undefined) return pooled;
@@ -62,7 +64,7 @@ async function goOn(context: QemuContext, spec: MachineSpec, places: MachinePlac
   if (gone === undefined || 'machine' in gone) return gone;
   context.log.warn({ machineId: spec.id, why: gone.why }, 'the suspended state of a machine cannot be used and is dropped');
   await dropSuspended(places);
-  return gone;
+  return { why: `its suspended state was dropped: ${gone.why}` };
 }
 
 const withBackends = (context: QemuContext, spec: MachineSpec, contents: ProgramContents): ProgramContents => ({ ...contents, readable: [...contents.readable, ...sharedFolders(context.instance, spec.id, spec.disks)] });
@@ -80,10 +82,10 @@ export async function shapeOfMachine(context: QemuContext, spec: MachineSpec): P
 async function boot(context: QemuContext, spec: MachineSpec, places: MachinePlaces, why: string, signal: AbortSignal | undefined): Promise<RunningMachine> {
   const started: { record?: KeeperRecord } = {};
   try {
-    const facts = await gatherFacts(context, spec, places);
+    const [facts, lying] = await Promise.all([gatherFacts(context, spec, places), withDisksNow(places, spec)]);
     signal?.throwIfAborted();
     const startedBy = { way: 'cold', why } as const;
-    const record = await launch(context, { spec, places, facts, startedBy, description: { ...withBackends(context, spec, jailContents(spec.architecture, facts.kernel)), ...vmmCommand(spec, facts) } }, signal);
+    const record = await launch(context, { spec, places, facts, startedBy, description: { ...withBackends(context, spec, jailContents(spec.architecture, facts.kernel)), ...vmmCommand(lying, facts) } }, signal);
     started.record = record;
     failpoint('machines.qemu.afterLaunch');
     const monitor = openMonitor(places.monitor);

@@ -6,8 +6,8 @@ import type { MachinePlaces } from './machine-places.ts';
 
 const startRecordSchema = z.strictObject({
   accelerator: z.enum(['kvm', 'tcg']), uid: z.int(),
-  startedBy: z.strictObject({ way: z.enum(['pool', 'template', 'cold', 'suspended']), why: z.string() }).default({ way: 'cold', why: '' }).describe('default: started by an earlier version'),
-  layout: z.enum(['cold', 'template']).optional().describe('how its devices lie, where the way it was started does not say it'),
+  startedBy: z.strictObject({ way: z.enum(['pool', 'template', 'cold', 'suspended', 'snapshot']), why: z.string() }).default({ way: 'cold', why: '' }).describe('default: started by an earlier version'),
+  layout: z.enum(['cold', 'template', 'cold-copy', 'template-copy']).optional().describe('how its devices lie, where the way it was started does not say it'),
   pooled: z.string().optional().describe('the pooled machine it was before; its control group and its claim of a uid bear that id'),
   ready: z.boolean().default(true).describe('false while a clone lacks its identity, its card or its disks: then nobody may use it'),
 });

@@ -9,6 +9,7 @@ import { asStrataError, failpoint } from '#base';
 import type { RunningMachine } from '../../engine.ts';
 import type { MachineSpec } from '../../machine.ts';
 import { identify } from '../clone-template.ts';
+import { withDisksNow } from '../copies/disks-record.ts';
 import { eraseMachine } from '../erase-machine.ts';
 import { undoLaunch } from '../launch-machine.ts';
 import type { MachinePlaces } from '../machine-places.ts';
@@ -70,7 +71,7 @@ async function become(context: QemuContext, spec: MachineSpec, places: MachinePl
     // Said before it goes on, so that it is the first that it hears.
     await Promise.all([tap, identify(context, spec, pooled.line, signal, { inStep: true, limitMs: answerLimitMs }), monitor.execute('cont')]);
     sockets.handOn(pooled.line);
-    for (const disk of spec.disks) await machine.attachDisk(disk);
+    for (const disk of (await withDisksNow(places, spec)).disks) await machine.attachDisk(disk);
     failpoint('machines.qemu.identified');
     await writeStartRecord(places, { ...pooled.begun, ready: true });
     return machine;

@@ -3,24 +3,58 @@ import { readlink } from 'node:fs/promises';
 import { z } from 'zod';
 import { StrataError } from '#base';
 import type { MachineDisk } from '../../machine.ts';
-import { nodeName, serialId } from '../drives.ts';
+import { fileNodeName, serialId } from '../drives.ts';
 import type { Monitor } from '../qmp/open-monitor.ts';
 
-const nodesSchema = z.array(z.looseObject({ 'node-name': z.string().max(200).optional(), drv: z.string().max(50), ro: z.boolean(), file: z.string().max(4096) })).max(4000);
+const nodesSchema = z.array(z.looseObject({ 'node-name': z.string().max(200).optional(), drv: z.string().max(50), ro: z.boolean(), file: z.string().max(65_536) })).max(4000);
 const setsSchema = z.array(z.looseObject({ 'fdset-id': z.int(), fds: z.array(z.looseObject({ fd: z.int() })).max(100) })).max(2000);
+const blocksSchema = z.array(z.looseObject({ qdev: z.string().max(200).optional(), inserted: z.looseObject({ 'node-name': z.string().max(200).optional() }).optional() })).max(2000);
+
+export interface RunningDisk {
+  readonly disk: MachineDisk;
+  readonly scsiId: number;
+  /** Names of its nodes, as of its files, the uppermost first. */
+  readonly nodes: readonly string[];
+}
 
 /** @param pid of QEMU, on the host */
-export async function listDisks(monitor: Monitor, pid: number, serials: readonly string[]): Promise<readonly { readonly disk: MachineDisk; readonly scsiId: number }[]> {
-  const [nodes, sets] = [nodesSchema.parse(await monitor.execute('query-named-block-nodes', { flat: true })), setsSchema.parse(await monitor.execute('query-fdsets'))];
-  const disks = [];
+export async function listDisks(monitor: Monitor, pid: number, serials: readonly string[]): Promise<readonly RunningDisk[]> {
+  const nodes = nodesSchema.parse(await monitor.execute('query-named-block-nodes', { flat: true }));
+  const sets = setsSchema.parse(await monitor.execute('query-fdsets'));
+  const blocks = blocksSchema.parse(await monitor.execute('query-block'));
+  const disks: RunningDisk[] = [];
   for (const serial of serials) {
-    const node = nodes.find((one) => one['node-name'] === nodeName(serial));
-    const set = /^\/dev\/fdset\/(\d+)$/.exec(nodes.find((one) => one['node-name'] === `f-${serial}`)?.file ?? '')?.[1];
-    const fd = sets.find((one) => one['fdset-id'] === Number(set))?.fds[0]?.fd;
-    if (node === undefined || fd === undefined) throw new StrataError(`QEMU does not say where its disk ${serial} lies`, { code: 'machine.suspendFailed', kind: 'unavailable' });
-    const path = await readlink(`/proc/${pid}/fd/${fd}`);
+    const top = blocks.find((one) => one.qdev === serialId(serial))?.inserted?.['node-name'];
+    const names = chainOf(serial, nodes.map((one) => one['node-name'] ?? ''), top);
+    const chain = [];
+    for (const name of names) {
+      const node = nodes.find((one) => one['node-name'] === name);
+      const set = /^\/dev\/fdset\/(\d+)$/.exec(nodes.find((one) => one['node-name'] === fileNodeName(name))?.file ?? '')?.[1];
+      const fd = sets.find((one) => one['fdset-id'] === Number(set))?.fds[0]?.fd;
+      if (node === undefined || fd === undefined) throw lost(serial);
+      chain.push({ path: await readlink(`/proc/${pid}/fd/${fd}`), format: node.drv === 'qcow2' ? 'qcow2' as const : 'raw' as const, readOnly: node.ro });
+    }
+    const [first, ...below] = chain;
+    if (first === undefined) throw lost(serial);
     const scsiId = z.int().parse(await monitor.execute('qom-get', { path: `/machine/peripheral/${serialId(serial)}`, property: 'scsi-id' }));
-    disks.push({ disk: { serial, path, format: node.drv === 'qcow2' ? 'qcow2' as const : 'raw' as const, readOnly: node.ro }, scsiId });
+    const backing = below.map(({ path, format }) => ({ path, format }));
+    disks.push({ disk: { serial, ...first, ...(backing.length === 0 ? {} : { backing }) }, scsiId, nodes: names });
   }
   return disks.toSorted((a, b) => a.scsiId - b.scsiId);
+}
+
+/** From the uppermost node down: overlays `o<n>-`, the newest first, the disk as it was started `n-`, what lay below it then `b<n>-`. Pure. */
+export function chainOf(serial: string, names: readonly string[], top: string | undefined): readonly string[] {
+  const place = (name: string): number | undefined => {
+    const found = /^(?:(n)|o(\d+)|b(\d+))-(.+)$/.exec(name);
+    if (found?.[4] !== serial) return undefined;
+    return found[1] === undefined ? Number(found[3] ?? -Number(found[2])) : 0;
+  };
+  const all = names.flatMap((name) => { const at = place(name); return at === undefined ? [] : [{ name, at }]; }).toSorted((a, b) => a.at - b.at);
+  const first = all.findIndex((one) => one.name === top);
+  return first < 0 ? [] : all.slice(first).map((one) => one.name);
+}
+
+function lost(serial: string): StrataError {
+  return new StrataError(`QEMU does not say where its disk ${serial} lies`, { code: 'machine.diskLost', kind: 'unavailable' });
 }

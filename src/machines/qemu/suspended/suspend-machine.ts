@@ -16,7 +16,7 @@ import type { StartRecord } from '../start-record.ts';
 import { findSuspended } from './find-suspended.ts';
 import { listDisks } from './list-disks.ts';
 import { devicesKey, type SuspendedDevices } from './suspended-command.ts';
-import { dropSuspended, lookAtDisk, suspendedState, writeSuspended } from './suspended-record.ts';
+import { dropSuspended, lookAtDisk, suspendedState, writeSuspended, type Layout } from './suspended-record.ts';
 
 export interface Suspending {
   readonly context: QemuContext;
@@ -77,13 +77,13 @@ async function write(it: Suspending): Promise<void> {
   const stateBytes = await flush(file);
   const devices: SuspendedDevices = {
     qemuVersion: await context.qemuVersion(), architecture: spec.architecture, accelerator: start.accelerator, processors: spec.processors, memoryMiB: spec.memoryMiB,
-    layout: layoutOf(start), mac: spec.network?.mac ?? null, disks: await Promise.all(disks.map(async (one) => ({ ...one, ...await lookAtDisk(one.disk.path) }))),
+    layout: layoutOf(start), mac: spec.network?.mac ?? null, disks: await Promise.all(disks.map(async ({ disk, scsiId }) => ({ disk, scsiId, ...await lookAtDisk(disk.path) }))),
   };
   failpoint('machines.qemu.beforeSuspendedRecord');
   await writeSuspended(places, { ...devices, devices: devicesKey(devices), stateBytes, at: context.clock.now() });
 }
 
-const layoutOf = ({ layout, startedBy }: StartRecord): 'cold' | 'template' => layout ?? (startedBy.way === 'template' || startedBy.way === 'pool' ? 'template' : 'cold');
+export const layoutOf = ({ layout, startedBy }: StartRecord): Layout => layout ?? (startedBy.way === 'template' || startedBy.way === 'pool' ? 'template' : 'cold');
 
 /** Of an earlier attempt, whose file is nobody's. One that ended after `cont` would stop the guest again. */
 export async function endMigration(monitor: Monitor): Promise<void> {

@@ -1,9 +1,9 @@
 /** QEMU's command line for a machine that goes on from its suspended state: the devices it had, in the places they had. Pure. */
 import { createHash } from 'node:crypto';
-import { checkedMac, commonDevices, descriptorList, descriptorOf, opening, platform, qemuProgram, size, type VmmCommand } from '../command-line.ts';
-import { deviceArguments, driveNode } from '../drives.ts';
-import { cardPort, shapeArguments } from '../templates/template-shape.ts';
-import type { SuspendedRecord } from './suspended-record.ts';
+import { addDisk, checkedMac, commonDevices, descriptorList, opening, platform, qemuProgram, size, type VmmCommand } from '../command-line.ts';
+import { deviceArguments } from '../drives.ts';
+import { cardPort, memoryObject, shapeArguments, type TemplateShape } from '../templates/template-shape.ts';
+import type { Layout, SuspendedRecord } from './suspended-record.ts';
 
 export interface SuspendedCommand extends VmmCommand {
   /** The descriptor it reads its state from. */
@@ -13,23 +13,43 @@ export interface SuspendedCommand extends VmmCommand {
 /** What its devices depend on. */
 export type SuspendedDevices = Omit<SuspendedRecord, 'devices' | 'stateBytes' | 'at'>;
 
-export function suspendedCommand(record: SuspendedDevices, name: string, from: { readonly state: string; readonly tap: string | null }): SuspendedCommand {
+export interface StateSource {
+  /** The file with its devices, and its memory where `memory` does not say another. */
+  readonly state: string;
+  readonly memory?: string;
+  readonly tap: string | null;
+}
+
+/** A state of the devices alone, as QEMU writes it without migrating, lacks what a migration begins with; and so does all that such a QEMU writes. */
+const withoutConfiguration = ['-global', 'migration.send-configuration=off'];
+const isCopy = (layout: Layout): boolean => layout.endsWith('-copy');
+const isOfTemplate = (layout: Layout): boolean => layout.startsWith('template');
+
+function layoutArguments(record: SuspendedDevices, shape: TemplateShape, memory: 'own' | { readonly descriptor: number; readonly share: boolean }, devices: readonly string[]): string[] {
+  if (isOfTemplate(record.layout)) return shapeArguments(shape, memory, devices, []);
+  if (!isCopy(record.layout)) return [...platform(record.architecture, record.accelerator), ...size(record), ...devices];
+  return [...platform(record.architecture, record.accelerator, ',memory-backend=memory'), ...size(record), '-object', memoryObject(record.memoryMiB, memory), ...devices];
+}
+
+export function suspendedCommand(record: SuspendedDevices, name: string, from: StateSource): SuspendedCommand {
   const { descriptors, add } = descriptorList();
   const state = add({ kind: 'disk-ro', path: from.state });
+  const memory = from.memory === undefined ? 'own' : { descriptor: add({ kind: 'copied-memory', path: from.memory }), share: true };
   const devices = commonDevices(add);
   const shape = { ...record, scratch: false, guestOsVersion: '' };
   const argv = [
     ...opening(record.architecture, name),
-    ...(record.layout === 'template' ? shapeArguments(shape, 'own', devices, []) : [...platform(record.architecture, record.accelerator), ...size(record), ...devices]),
+    ...layoutArguments(record, shape, memory, devices),
+    ...(isCopy(record.layout) ? withoutConfiguration : []),
     '-no-reboot', '-incoming', 'defer',
   ];
   if (from.tap !== null && record.mac !== null) {
     argv.push('-netdev', `tap,id=net,fd=${add({ kind: 'tap', name: from.tap })},vhost=off`);
-    argv.push('-device', `virtio-net-pci,${record.layout === 'template' ? `id=card,bus=${cardPort},` : ''}netdev=net,mac=${checkedMac(record.mac)},romfile=`);
+    argv.push('-device', `virtio-net-pci,${isOfTemplate(record.layout) ? `id=card,bus=${cardPort},` : ''}netdev=net,mac=${checkedMac(record.mac)},romfile=`);
   }
   for (const { disk, scsiId } of record.disks) {
-    const set = add(descriptorOf(disk));
-    argv.push('-add-fd', `fd=${set},set=${set}`, '-blockdev', JSON.stringify(driveNode(disk, set)), '-device', JSON.stringify({ ...deviceArguments(disk), 'scsi-id': scsiId }));
+    const { node, sets } = addDisk(disk, add);
+    argv.push(...sets, '-blockdev', JSON.stringify(node), '-device', JSON.stringify({ ...deviceArguments(disk), 'scsi-id': scsiId }));
   }
   return { program: qemuProgram(record.architecture), argv, descriptors, state };
 }

@@ -16,13 +16,15 @@ const suspendedDiskSchema = z.strictObject({
   sizeBytes: z.int(),
   modifiedMs: z.number().describe('whoever writes to it meanwhile makes the memory a lie'),
 });
+export const layouts = ['cold', 'template', 'cold-copy', 'template-copy'] as const;
+export type Layout = (typeof layouts)[number];
 const suspendedRecordSchema = z.strictObject({
   qemuVersion: z.string(),
   architecture: z.enum(architectures),
   accelerator: z.enum(['kvm', 'tcg']),
   processors: z.int(),
   memoryMiB: z.int(),
-  layout: z.enum(['cold', 'template']).describe('how its devices lie: as of one that booted, or of a clone'),
+  layout: z.enum(layouts).describe('how its devices lie: as of one that booted, or of a clone; and whether it went on from a snapshot'),
   mac: z.string().nullable(),
   disks: z.array(suspendedDiskSchema),
   stateBytes: z.int(),

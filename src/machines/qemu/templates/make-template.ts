@@ -59,7 +59,7 @@ async function bootAndFreeze(context: QemuContext, shape: TemplateShape, id: str
   if (guestOs.version !== shape.guestOsVersion) throw new StrataError('the guest OS has changed', { code: 'machine.templateFailed', kind: 'conflict' });
   const uid = await allocateUid(context.instance, id);
   await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
-  const cgroups = await makeCgroups(context.instance, id, machineLimits(shape.memoryMiB));
+  const cgroups = await makeCgroups(context.instance, id, machineLimits(shape.memoryMiB, false));
   const vmm = await startVmm(launcher, places.runFolder, {
     uid, cgroups, ...jailContents(shape.architecture, guestOs), devices: machineDevices(shape.accelerator), idle: true, ownDescriptors: jailDescriptors, ...templateCommand(shape, id, holderOf(template.folder)),
   }, signal);

@@ -4,8 +4,8 @@
  */
 import type { VmmDescriptor } from '../../launcher/index.ts';
 import type { MachineSpec } from '../../machine.ts';
-import { checkedMac, commonDevices, descriptorList, descriptorOf, disksAtStart, opening, qemuProgram, type VmmCommand, type VmmFacts } from '../command-line.ts';
-import { deviceArguments, driveNode } from '../drives.ts';
+import { addDisk, checkedMac, commonDevices, descriptorList, disksAtStart, opening, qemuProgram, type VmmCommand, type VmmFacts } from '../command-line.ts';
+import { deviceArguments } from '../drives.ts';
 import { bootWords, cardPort, shapeArguments, type TemplateShape } from './template-shape.ts';
 
 export interface MonitorCommand { readonly command: string; readonly parameters: Readonly<Record<string, unknown>> }
@@ -34,9 +34,9 @@ export function cloneCommand(spec: MachineSpec, facts: VmmFacts, shape: Template
   const argv = [...opening(spec.architecture, spec.id), ...shapeArguments(shape, { descriptor: memory, share: false }, devices, []), '-no-reboot', '-incoming', 'defer'];
   const card = plugCard(spec, facts, add);
   const disks = disksAtStart(spec, facts).flatMap((disk): MonitorCommand[] => {
-    const set = add(descriptorOf(disk));
-    argv.push('-add-fd', `fd=${set},set=${set}`);
-    return [{ command: 'blockdev-add', parameters: driveNode(disk, set) }, { command: 'device_add', parameters: deviceArguments(disk) }];
+    const { node, sets } = addDisk(disk, add);
+    argv.push(...sets);
+    return [{ command: 'blockdev-add', parameters: node }, { command: 'device_add', parameters: deviceArguments(disk) }];
   });
   return { program: qemuProgram(spec.architecture), argv, descriptors, state, plugs: [...card, ...disks] };
 }

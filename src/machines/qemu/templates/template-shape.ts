@@ -23,6 +23,11 @@ export const cardPort = 'port-card';
 /** Where a jailed VMM sees its own descriptors. */
 export const jailDescriptors = '/fd';
 
+export function memoryObject(memoryMiB: number, memory: { readonly descriptor: number; readonly share: boolean } | 'own'): string {
+  if (memory === 'own') return `memory-backend-ram,id=memory,size=${memoryMiB}M`;
+  return `memory-backend-file,id=memory,size=${memoryMiB}M,mem-path=${jailDescriptors}/${memory.descriptor},share=${memory.share ? 'on' : 'off'}`;
+}
+
 /**
  * @param memory 'own': nobody else's, as of a machine that goes on from its suspended state
  * @param kernelArguments only QEMU that boots the guest reads kernel and initramfs; a clone has them in its memory
@@ -30,7 +35,7 @@ export const jailDescriptors = '/fd';
 export function shapeArguments(shape: TemplateShape, memory: { readonly descriptor: number; readonly share: boolean } | 'own', devices: readonly string[], kernelArguments: readonly string[]): string[] {
   return [
     ...platform(shape.architecture, shape.accelerator, ',memory-backend=memory'), ...size(shape),
-    '-object', memory === 'own' ? `memory-backend-ram,id=memory,size=${shape.memoryMiB}M` : `memory-backend-file,id=memory,size=${shape.memoryMiB}M,mem-path=${jailDescriptors}/${memory.descriptor},share=${memory.share ? 'on' : 'off'}`,
+    '-object', memoryObject(shape.memoryMiB, memory),
     ...kernelArguments, ...devices,
     '-device', `pcie-root-port,id=${cardPort},chassis=1,slot=1`,
     // The guest's kernel draws a new key when the id changes; aarch64 has no such device, there the agent alone does it.

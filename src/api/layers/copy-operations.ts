@@ -1,0 +1,105 @@
+/** The bodies of operations that copy machines, also as they are run again after the daemon died in the middle: every id is chosen before. */
+import { asStrataError, waitUntil } from '#base';
+import type { MachineSpec } from '#machines';
+import { macOfAddress } from '#pool';
+import type { OperationBody, OperationRun } from '#reconcile';
+import type { Layers } from './layers.ts';
+
+/** Plain JSON: kept with the operation. */
+export interface SnapshotInput { readonly machineId: string; readonly snapshotId: string; readonly name: string; readonly memory: boolean }
+export interface RestoreInput { readonly machineId: string; readonly snapshotId: string }
+export interface CloneInput {
+  readonly machineId: string;
+  readonly cloneId: string;
+  readonly name: string;
+  readonly snapshotId: string;
+  /** The snapshot is made for this, and goes with it. */
+  readonly passing: boolean;
+  readonly memory: boolean;
+  readonly full: boolean;
+  readonly start: boolean;
+}
+
+/** Until a machine that goes on answers; one that must boot under emulation on a busy host takes its time. */
+const answerLimitMs = 180_000;
+const [removeAttempts, removeAgainMs] = [5, 500];
+
+export function snapshotBody({ machines }: Layers, { machineId, snapshotId, name, memory }: SnapshotInput): OperationBody {
+  return async (run) => {
+    await undone(() => machines.copies.remove(machineId, snapshotId), run, () => run.step(`take the snapshot ${name}${memory ? ', with memory' : ''}`, () => machines.copies.take(machineId, { id: snapshotId, name, memory, passing: false })));
+    return { snapshot: snapshotId, name };
+  };
+}
+
+export function restoreBody(layers: Layers, { machineId, snapshotId }: RestoreInput): OperationBody {
+  return async (run) => {
+    await run.step('bring disks and memory back', () => layers.machines.copies.restore(machineId, snapshotId));
+    const wanted = (await layers.machines.specs.get(machineId))?.value.wanted;
+    if (wanted === 'running') await run.step('let it go on', () => answers(layers, machineId, run.signal));
+  };
+}
+
+export function cloneBody(layers: Layers, input: CloneInput): OperationBody {
+  const { machineId, cloneId, snapshotId, memory, passing, name, full } = input;
+  const { copies, specs } = layers.machines;
+  return async (run) => {
+    const remove = () => (passing ? removePassing(layers, input) : Promise.resolve());
+    await undone(async () => {
+      await copies.discard(machineId, cloneId);
+      await remove();
+    }, run, async () => {
+      if (await specs.get(cloneId) !== undefined) return; // by a daemon that ended right after
+      if (passing) await run.step(memory ? 'copy its memory, and freeze its disks' : 'freeze its disks', () => copies.take(machineId, { id: snapshotId, name, memory, passing }));
+      run.progress(0.4);
+      await run.step(`make machine ${name}`, () => makeClone(layers, input));
+    });
+    await remove();
+    run.progress(0.7);
+    if (input.start) await run.step(full || !memory ? 'start it' : 'let it go on', () => answers(layers, cloneId, run.signal));
+    return { machine: cloneId, name };
+  };
+}
+
+async function makeClone({ machines, addresses, clock }: Layers, input: CloneInput): Promise<void> {
+  const source = await machines.specs.get(input.machineId);
+  if (source === undefined) return machines.copies.remove(input.machineId, input.snapshotId); // refused as unknown
+  const { restartToken: _, ...kept } = source.value;
+  const begun: MachineSpec = { ...kept, id: input.cloneId, name: input.name, owner: null, createdAt: clock.now(), generation: 1, wanted: input.start ? 'running' : 'stopped' };
+  const disks = await machines.copies.clone(input.machineId, input.snapshotId, begun, { memory: input.memory, full: input.full });
+  const specAt = (address: string): MachineSpec => ({ ...begun, disks: [...disks], network: begun.network === null ? null : { mac: macOfAddress(address), address } });
+  await addresses.allocate('endpoint', `machine/${input.cloneId}`, (address) => [machines.specs.putWrite(input.cloneId, specAt(address))]);
+}
+
+/** Nobody would see it, or remove it, where it stayed. */
+async function removePassing({ machines, log, clock }: Layers, { machineId, snapshotId }: CloneInput): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await machines.copies.remove(machineId, snapshotId);
+    } catch (thrown) {
+      const error = asStrataError(thrown, 'removing a passing snapshot');
+      if (error.kind === 'notFound') return; // its machine went meanwhile, and it with that
+      if (attempt === removeAttempts || error.code === 'store.closed') throw error;
+      log.warn({ machineId, snapshotId, error: error.message }, 'a passing snapshot could not be removed yet');
+      await clock.wait(removeAgainMs);
+    }
+  }
+}
+
+/** Where the work fails, or is cancelled, what it made is taken back; where the daemon ends it is gone on with. */
+async function undone(undo: () => Promise<void>, run: OperationRun, work: () => Promise<void>): Promise<void> {
+  try { await work(); } catch (thrown) {
+    if (!isInterrupted(run.signal)) await undo();
+    throw thrown;
+  }
+}
+
+const isInterrupted = (signal: AbortSignal): boolean => signal.aborted && (signal.reason as { readonly code?: unknown }).code !== 'operation.cancelled';
+
+async function answers({ machines, clock }: Layers, machineId: string, signal: AbortSignal): Promise<void> {
+  await waitUntil(async () => {
+    const status = (await machines.statuses.get(machineId))?.value;
+    if (status?.phase !== 'running') return false;
+    await machines.machines.agent(machineId, { timeoutMs: answerLimitMs });
+    return true;
+  }, { what: 'the machine answers', limitMs: answerLimitMs, everyMs: 10, clock, signal });
+}

@@ -1,0 +1,163 @@
+/*
+ * Copies the memory of a QEMU's guest from outside, while QEMU stands still or runs, into a file of the same size whose
+ * holes are what was never touched. Reading through the kernel costs far less here than page faults of a mapping do.
+ *
+ *   launcher copy-memory base <pid> <ticks> <address> <bytes> <file>      makes the file, with what the memory began as:
+ *                                          the sealed file it is a private mapping of, which nobody changes
+ *   launcher copy-memory changed <pid> <ticks> <address> <bytes> <file>   adds all that is its own
+ *
+ * The address is what that QEMU says: it can name no memory but its own.
+ */
+#include "launcher.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { page = 4096, at_once = 256, look_at_once = 65536, all_seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
+
+static long long copied;
+
+static uint64_t number(const char *text, int base, const char *what)
+{
+  char *end;
+  errno = 0;
+  uint64_t value = strtoull(text, &end, base);
+  if (errno != 0 || end == text || *end != '\0' || value % page != 0) { errno = 0; fail("'%s' is no %s", text, what); }
+  return value;
+}
+
+/* What has data of one file, from `from` on, to another at `to`. */
+static void copy_data(int in, off_t from, off_t bytes, int out, off_t to)
+{
+  const off_t end = from + bytes;
+  for (off_t at = from; at < end;) {
+    off_t data = lseek(in, at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) return;
+    if (data < 0) fail("cannot look for data");
+    if (data >= end) return;
+    off_t hole = lseek(in, data, SEEK_HOLE);
+    if (hole < 0) fail("cannot look for holes");
+    if (hole > end) hole = end;
+    if (lseek(out, to + (data - from), SEEK_SET) < 0) fail("seek");
+    for (off_t position = data; position < hole;) {
+      ssize_t count = sendfile(out, in, &position, (size_t)(hole - position));
+      if (count <= 0) fail("cannot copy memory");
+      copied += count;
+    }
+    at = hole;
+  }
+}
+
+/* One mapping, or a part of it, of the process: where, of which file, and from where in that. */
+struct part { uint64_t start, end, first, last, offset; bool is_file, is_shared; };
+
+static int open_file_of(const char *pid, const struct part *part)
+{
+  char path[96];
+  snprintf(path, sizeof path, "/proc/%s/map_files/%llx-%llx", pid, (unsigned long long)part->start, (unsigned long long)part->end);
+  int in = open(path, O_RDONLY | O_CLOEXEC);
+  if (in < 0) fail("cannot open what the memory is made of");
+  return in;
+}
+
+static void copy_file(const char *pid, const struct part *part, uint64_t address, int out)
+{
+  int in = open_file_of(pid, part);
+  errno = 0;
+  if (!part->is_shared && fcntl(in, F_GET_SEALS) != all_seals) fail("the memory is made of something that may change");
+  copy_data(in, (off_t)(part->offset + (part->first - part->start)), (off_t)(part->last - part->first), out, (off_t)(part->first - address));
+  close(in);
+}
+
+static bool is_own(uint64_t entry) { return (entry >> 62) != 0 && (entry >> 61 & 1) == 0; }
+
+/* Pages of anonymous memory, and those of a private mapping that were written. */
+static void copy_own(const char *pid, const struct part *part, uint64_t address, int out)
+{
+  static uint64_t entries[look_at_once];
+  static char buffer[at_once * page];
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%s/pagemap", pid);
+  int map = open(path, O_RDONLY | O_CLOEXEC);
+  if (map < 0) fail("the machine is gone");
+  const uint64_t begin = part->first / page, pages = (part->last - part->first) / page;
+  for (uint64_t at = 0; at < pages; at += look_at_once) {
+    const size_t have = pages - at < look_at_once ? pages - at : look_at_once;
+    if (pread(map, entries, have * 8, (off_t)((begin + at) * 8)) != (ssize_t)(have * 8)) fail("cannot see which pages it has");
+    for (size_t first = 0, last; first < have; first = last) {
+      last = first + 1;
+      if (!is_own(entries[first])) continue;
+      while (last < have && last - first < at_once && is_own(entries[last])) last += 1;
+      const uint64_t from = (begin + at + first) * page;
+      struct iovec ours = { buffer, (last - first) * page }, its = { (void *)(uintptr_t)from, ours.iov_len };
+      if (process_vm_readv((pid_t)atoi(pid), &ours, 1, &its, 1, 0) != (ssize_t)ours.iov_len) fail("cannot read its memory");
+      if (pwrite(out, buffer, ours.iov_len, (off_t)(from - address)) != (ssize_t)ours.iov_len) fail("cannot write its memory down");
+      copied += (long long)ours.iov_len;
+    }
+  }
+  close(map);
+}
+
+/* What never changes in advance; all else while it stands still. */
+static void copy_parts(const char *pid, uint64_t address, uint64_t bytes, bool base, int out)
+{
+  char path[64], line[1024], rights[8];
+  unsigned long long start, end, offset, inode;
+  uint64_t seen = 0;
+  snprintf(path, sizeof path, "/proc/%s/maps", pid);
+  FILE *maps = fopen(path, "re");
+  if (maps == NULL) fail("the machine is gone");
+  while (fgets(line, sizeof line, maps) != NULL) {
+    if (sscanf(line, "%llx-%llx %7s %llx %*s %llu", &start, &end, rights, &offset, &inode) != 5) continue;
+    struct part part = { start, end, start > address ? start : address, end < address + bytes ? end : address + bytes, offset, inode != 0, rights[3] == 's' };
+    if (part.first >= part.last) continue;
+    seen += part.last - part.first;
+    if (base) { if (part.is_file && !part.is_shared) copy_file(pid, &part, address, out); continue; }
+    if (part.is_file && part.is_shared) copy_file(pid, &part, address, out);
+    else copy_own(pid, &part, address, out);
+  }
+  fclose(maps);
+  errno = 0;
+  if (seen != bytes) fail("the machine's memory is not where it is said to be");
+}
+
+/* kind, pid, ticks, address, bytes, file */
+int copy_memory(char **arguments)
+{
+  const bool base = same(arguments[0], "base");
+  errno = 0;
+  if (!base && !same(arguments[0], "changed")) fail("'%s' is neither base nor changed", arguments[0]);
+  const uint64_t address = number(arguments[3], 16, "address"), bytes = number(arguments[4], 10, "size of memory");
+  int process = (int)syscall(SYS_pidfd_open, atoi(arguments[1]), 0);
+  if (process < 0) fail("the machine is gone");
+  errno = 0;
+  if (start_ticks(atoi(arguments[1])) != atoll(arguments[2])) fail("the machine is gone");
+  int out = base ? open_state_file(arguments[5]) : open(arguments[5], O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+  if (out < 0) fail("cannot open %s", arguments[5]);
+  if (base && ftruncate(out, (off_t)bytes) != 0) fail("cannot make the file %s", arguments[5]);
+  copy_parts(arguments[1], address, bytes, base, out);
+  printf("{\"copiedBytes\":%lld}\n", copied);
+  return fflush(stdout) == 0 ? 0 : 1;
+}
+
+int copied_memory(const char *path)
+{
+  int in = open_disk(path, false);
+  struct stat status;
+  if (fstat(in, &status) != 0) fail("fstat");
+  int memory = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (memory < 0 || ftruncate(memory, status.st_size) != 0) fail("cannot make the machine's memory");
+  copy_data(in, 0, status.st_size, memory, 0);
+  if (fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) fail("cannot seal the size of the machine's memory");
+  close(in);
+  return memory;
+}

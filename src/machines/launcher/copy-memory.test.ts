@@ -1,0 +1,61 @@
+/** Memory copied from outside, of a stand-in whose mappings are read for comparison. */
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { open, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { signalProcess } from '#base';
+import { copyMemory, type GuestMemory, type KeeperRecord } from './index.ts';
+import { openLaunchTest, type LaunchTest } from './testing/stand-in-vmm.ts';
+
+let it: LaunchTest;
+beforeEach(async () => { it = await openLaunchTest(); });
+afterEach(async () => { await it.close(); });
+
+interface Mapping extends GuestMemory { readonly rights: string; readonly path: string }
+
+async function mappingsOf({ vmm }: KeeperRecord): Promise<readonly Mapping[]> {
+  const lines = (await readFile(`/proc/${vmm.pid}/maps`, 'utf8')).trim().split('\n');
+  return lines.map((line) => {
+    const [range = '', rights = '', , , , path = ''] = line.split(/\s+/);
+    const [start = '', end = ''] = range.split('-');
+    return { address: start, bytes: Number(BigInt(`0x${end}`) - BigInt(`0x${start}`)), rights, path };
+  });
+}
+
+async function memoryOf({ vmm }: KeeperRecord, { address, bytes }: GuestMemory): Promise<Buffer> {
+  const file = await open(`/proc/${vmm.pid}/mem`, 'r');
+  try { return (await file.read(Buffer.alloc(bytes), 0, bytes, Number.parseInt(address, 16))).buffer; } finally { await file.close(); }
+}
+
+test('[J18] a copy has all of a process\'s own memory, and holes where nothing was touched', async () => {
+  const record = await it.start('x=$(printf "%5000s" kept); exec 4</dev/null; while :; do /bin/busybox sleep 1000; done');
+  const own = (await mappingsOf(record)).filter((one) => one.rights.startsWith('rw') && (one.path === '[stack]' || one.path === '[heap]'));
+  ok(own.length > 0);
+  await signalProcess(record.vmm, 'SIGSTOP');
+  for (const [at, memory] of own.entries()) {
+    const path = join(it.root, `memory-${at}`);
+    await copyMemory(it.launcher, record, memory, 'base', path);
+    const { size, blocks, mode } = await stat(path);
+    deepEqual([size, blocks, mode & 0o777], [memory.bytes, 0, 0o600], 'nothing of it is a file\'s');
+    await copyMemory(it.launcher, record, memory, 'changed', path);
+    ok((await readFile(path)).equals(await memoryOf(record, memory)), memory.path);
+    ok((await stat(path)).blocks * 512 <= memory.bytes);
+    await rejects(copyMemory(it.launcher, record, memory, 'base', path), /cannot make the file/, 'what lies there is somebody\'s');
+    await rm(path);
+  }
+});
+
+test('[J18] what is not that process\'s memory is refused: another process, no such place, a file that may change', async () => {
+  const record = await it.start('exec /bin/busybox sleep 1000');
+  const all = await mappingsOf(record);
+  const stack = all.find((one) => one.path === '[stack]') as Mapping;
+  const path = join(it.root, 'memory');
+  const other = { ...record, vmm: { ...record.vmm, startTicks: record.vmm.startTicks + 1 } };
+  await rejects(copyMemory(it.launcher, other, stack, 'base', path), { code: 'machine.copyFailed', message: /the machine is gone/ });
+  await rejects(copyMemory(it.launcher, record, { address: '1000', bytes: 4096 }, 'base', path), /not where it is said to be/);
+  await rm(path, { force: true });
+  await rejects(copyMemory(it.launcher, record, { address: stack.address, bytes: stack.bytes + 1 }, 'base', path), /no size of memory/);
+  const text = all.find((one) => one.path.endsWith('busybox')) as Mapping;
+  await rejects(copyMemory(it.launcher, record, text, 'base', path), /made of something that may change/);
+  equal((await stat(path)).size, text.bytes);
+});

@@ -1,0 +1,104 @@
+/**
+ * Snapshots, restores and clones of machines, running or not: each looks what the machine is, in its turn, and asks its engine.
+ * All may be asked again after a daemon that ended in the middle, with the same ids.
+ */
+import { asStrataError, StrataError } from '#base';
+import type { EngineChoice } from './choose-engine.ts';
+import type { Engine } from './engine.ts';
+import type { EngineName, MachineDisk, MachineSpec } from './machine.ts';
+import type { MachineRecorder } from './machine-recorder.ts';
+import type { MachineSessions } from './machine-sessions.ts';
+import * as states from './machine-states.ts';
+import type { MachineTurns } from './machine-turns.ts';
+import type { EngineCopies, Snapshot, SnapshotWish } from './snapshots.ts';
+
+export interface MachineCopies {
+  /** The oldest first, without those that clones and forks make in passing. */
+  list(machineId: string): Promise<readonly Snapshot[]>;
+  /** @throws `machine.engineCannot`, `machine.unreachable`, `machine.noMemory`, `machine.nothingToKeep` */
+  take(machineId: string, wish: SnapshotWish): Promise<void>;
+  /** Ends the machine where it runs. With memory it is wished running after that, and goes on from the snapshot. */
+  restore(machineId: string, snapshotId: string): Promise<void>;
+  remove(machineId: string, snapshotId: string): Promise<void>;
+  /** Makes what the new machine begins with; its disks, as its wish is to name them. Its wish is the caller's to write. */
+  clone(fromId: string, snapshotId: string, spec: MachineSpec, wish: { readonly memory: boolean; readonly full: boolean }): Promise<readonly MachineDisk[]>;
+  /** Removes what `clone` made for a machine that was not wished. */
+  discard(fromId: string, cloneId: string): Promise<void>;
+}
+
+export interface MachineCopiesDeps {
+  readonly engines: ReadonlyMap<EngineName, Engine>;
+  readonly recorder: MachineRecorder;
+  readonly sessions: MachineSessions;
+  readonly turns: MachineTurns;
+  choose(spec: MachineSpec): Promise<EngineChoice>;
+}
+
+interface Found { readonly spec: MachineSpec; readonly engine: Engine; readonly copies: EngineCopies }
+
+export function machineCopies({ engines, recorder, sessions, turns, choose }: MachineCopiesDeps): MachineCopies {
+  async function find(machineId: string): Promise<Found> {
+    const { spec, run } = await recorder.read(machineId);
+    if (spec === undefined) throw new StrataError(`there is no machine ${machineId}`, { code: 'machine.notFound', kind: 'notFound', advice: 'see `strata machine ls`' });
+    const name = run?.engine ?? (await choose(spec)).chosen;
+    const engine = name === null ? undefined : engines.get(name);
+    if (engine?.copies === undefined) throw new StrataError(`the engine ${name ?? spec.engine} cannot copy machines`, { code: 'machine.engineCannot', kind: 'refused', advice: 'see `strata engine ls`' });
+    const served = spec.disks.filter((disk) => disk.backend !== undefined).map((disk) => disk.serial);
+    if (served.length > 0) throw new StrataError(`machine ${spec.name} has disks that back ends serve (${served.join(', ')}), which cannot be frozen with the others`, { code: 'machine.engineCannot', kind: 'refused', advice: '`strata disk copy` copies each of them while it runs' });
+    return { spec, engine, copies: engine.copies };
+  }
+  /** Whether its VMM runs; an end that nobody saw is recorded. @throws `machine.unreachable` */
+  async function runs(machineId: string, spec: MachineSpec): Promise<boolean> {
+    const vmm = await sessions.look(machineId, (await recorder.read(machineId)).run);
+    if (vmm.state === 'unknown') throw new StrataError(`machine ${spec.name} cannot be reached: ${vmm.why}`, { code: 'machine.unreachable', kind: 'unavailable', advice: `\`strata machine inspect ${spec.name}\` tells more` });
+    return vmm.state === 'running';
+  }
+  async function refuseSuspended({ spec, engine }: Found): Promise<void> {
+    if (await engine.suspended?.(spec) !== undefined) throw new StrataError(`machine ${spec.name} is suspended: part of what is on its disks is in its memory`, { code: 'machine.suspended', kind: 'refused', advice: `let it go on with \`strata machine resume ${spec.name}\` first` });
+  }
+  async function end(machineId: string, spec: MachineSpec): Promise<void> {
+    const session = sessions.get(machineId);
+    if (session === undefined || !(await runs(machineId, spec))) return;
+    await recorder.change(machineId, (before) => states.stopping(before, 'a snapshot is being restored'));
+    await session.machine.kill().catch(async (thrown: unknown) => {
+      const error = asStrataError(thrown, `ending machine ${spec.name}`);
+      await recorder.change(machineId, (before) => states.goesOn(before, error.message)); // it runs on
+      throw error;
+    });
+    await session.machine.exited;
+    if (await runs(machineId, spec)) throw new StrataError(`machine ${spec.name} did not end`, { code: 'machine.unreachable', kind: 'unavailable' });
+  }
+
+  return {
+    async list(machineId) {
+      const { copies } = await find(machineId);
+      return (await copies.list(machineId)).filter((one) => !one.passing);
+    },
+    take: (machineId, wish) => turns(machineId, async () => {
+      const found = await find(machineId);
+      if (!(await runs(machineId, found.spec))) {
+        await refuseSuspended(found);
+        return found.copies.take(found.spec, wish);
+      }
+      const session = sessions.get(machineId);
+      const snapshot = session?.machine.snapshot?.bind(session.machine);
+      if (session === undefined || snapshot === undefined) throw new StrataError(`the engine ${found.engine.name} cannot copy a machine that runs`, { code: 'machine.engineCannot', kind: 'refused', advice: 'stop it first' });
+      return session.copy(() => snapshot(wish));
+    }),
+    restore: (machineId, snapshotId) => turns(machineId, async () => {
+      const { spec, copies } = await find(machineId);
+      const snapshot = (await copies.list(machineId)).find((one) => one.id === snapshotId);
+      if (snapshot === undefined) throw new StrataError(`machine ${spec.name} has no snapshot ${snapshotId}`, { code: 'machine.snapshotNotFound', kind: 'notFound', advice: `see \`strata machine snapshot ls ${spec.name}\`` });
+      await end(machineId, spec);
+      await copies.restore(spec, snapshotId);
+      const entry = await recorder.specs.get(machineId);
+      const wanted = snapshot.memory ? 'running' : entry?.value.wanted === 'suspended' ? 'stopped' : entry?.value.wanted;
+      if (entry !== undefined && wanted !== undefined && entry.value.wanted !== wanted) await recorder.specs.put(machineId, { ...entry.value, wanted, generation: entry.value.generation + 1 }, { ifRevision: entry.revision });
+    }),
+    remove: (machineId, snapshotId) => turns(machineId, async () => { await (await find(machineId)).copies.remove(machineId, snapshotId); }),
+    clone: (fromId, snapshotId, spec, wish) => turns(fromId, async () => (await find(fromId)).copies.clone(fromId, snapshotId, spec, wish)),
+    discard: (fromId, cloneId) => turns(cloneId, async () => {
+      if (await recorder.specs.get(cloneId) === undefined) await (await find(fromId)).engine.erase(cloneId);
+    }),
+  };
+}

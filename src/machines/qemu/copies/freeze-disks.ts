@@ -1,0 +1,99 @@
+/**
+ * Freezes the disks of a machine: a new, empty file goes on top of each that is written, and what was written until then
+ * becomes a layer. For one that runs QEMU switches, while it stands still; the files are made and handed in before.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { failpoint, StrataError } from '#base';
+import { passDisk } from '../../launcher/index.ts';
+import type { MachineSpec } from '../../machine.ts';
+import { layerNode, setPath } from '../drives.ts';
+import type { MachinePlaces } from '../machine-places.ts';
+import { freeSet } from '../plugged-disks.ts';
+import type { Monitor } from '../qmp/open-monitor.ts';
+import type { RunningDisk } from '../suspended/list-disks.ts';
+import { diskOnTop, disksNow, layersFolder, readMovedDisks, writeMovedDisks, type MovedDisks } from './disks-record.ts';
+import { chainOfDisk, mostLayers, type Layer } from './layers.ts';
+import { diskBytes, makeOverlay } from './make-overlay.ts';
+
+/** A disk as it is frozen: what it was, and what is on top of it from then on. */
+export interface FrozenDisk { readonly serial: string; readonly layers: readonly Layer[] }
+
+interface Overlay { readonly serial: string; readonly layers: readonly Layer[]; readonly path: string; readonly under: string; readonly node: string }
+
+export interface Freezing {
+  /** While the machine stands still. */
+  freeze(): Promise<readonly FrozenDisk[]>;
+  /** Where it was not frozen. */
+  undo(): Promise<void>;
+}
+
+/** Makes what goes on top; nothing is frozen yet. */
+export async function prepareFreeze(parts: { readonly places: MachinePlaces; readonly spec: MachineSpec; readonly monitor: Monitor; readonly launcher: string }, disks: readonly RunningDisk[], suffix: string): Promise<Freezing> {
+  const { places, spec, monitor, launcher } = parts;
+  const overlays: Overlay[] = [];
+  await mkdir(layersFolder(places), { recursive: true, mode: 0o700 });
+  const undo = async () => { for (const { node } of overlays) await monitor.execute('blockdev-del', { 'node-name': node }).catch(() => undefined); };
+  try {
+    for (const { disk, nodes } of disks.filter((one) => !one.disk.readOnly)) {
+      const layers = checkedChain(spec, disk.serial, chainOfDisk(disk));
+      const path = newTop(places, disk.serial, suffix);
+      await makeOverlay(path, await diskBytes(layers[0] as Layer));
+      const set = await freeSet(monitor);
+      await passDisk(launcher, places.passing, set, { path, readOnly: false });
+      const node = `o${highest(nodes) + 1}-${disk.serial}`;
+      await monitor.execute('blockdev-del', { 'node-name': node }).catch(() => undefined); // of an attempt that was cut off
+      await monitor.execute('blockdev-add', layerNode('qcow2', false, node, setPath(set), null));
+      overlays.push({ serial: disk.serial, layers, path, under: nodes[0] as string, node });
+    }
+    await record(places, spec, overlays);
+  } catch (thrown) {
+    await undo();
+    throw thrown;
+  }
+  failpoint('machines.qemu.beforeFreeze');
+  return {
+    undo,
+    async freeze() {
+      for (const { under, node } of overlays) await monitor.execute('blockdev-snapshot', { node: under, overlay: node });
+      failpoint('machines.qemu.frozen');
+      return overlays.map(({ serial, layers }) => ({ serial, layers }));
+    },
+  };
+}
+
+/** The same for a machine that does not run: its next start opens the new files. */
+export async function freezeStopped(places: MachinePlaces, spec: MachineSpec, suffix: string): Promise<readonly FrozenDisk[]> {
+  const overlays: { readonly serial: string; readonly layers: readonly Layer[]; readonly path: string }[] = [];
+  await mkdir(layersFolder(places), { recursive: true, mode: 0o700 });
+  for (const disk of disksNow(spec, await readMovedDisks(places)).filter((one) => !one.readOnly)) {
+    const layers = checkedChain(spec, disk.serial, chainOfDisk(disk));
+    const path = newTop(places, disk.serial, suffix);
+    await makeOverlay(path, await diskBytes(layers[0] as Layer));
+    overlays.push({ serial: disk.serial, layers, path });
+  }
+  failpoint('machines.qemu.beforeFreeze');
+  await record(places, spec, overlays);
+  failpoint('machines.qemu.frozen');
+  return overlays.map(({ serial, layers }) => ({ serial, layers }));
+}
+
+const newTop = (places: MachinePlaces, serial: string, suffix: string): string => join(layersFolder(places), `top-${serial}-${suffix}`);
+
+/** Number of the newest overlay among nodes of one disk. */
+const highest = (nodes: readonly string[]): number => Math.max(0, ...nodes.map((name) => Number(/^o(\d+)-/.exec(name)?.[1] ?? 0)));
+
+/** Only disks of the wish outlive a boot; the scratch disk does not. */
+async function record(places: MachinePlaces, spec: MachineSpec, overlays: readonly { readonly serial: string; readonly layers: readonly Layer[]; readonly path: string }[]): Promise<void> {
+  const moved: MovedDisks = { ...await readMovedDisks(places) };
+  for (const { serial, layers, path } of overlays) {
+    const wished = spec.disks.find((disk) => disk.serial === serial);
+    if (wished !== undefined) moved[serial] = { of: wished.path, disk: diskOnTop(serial, path, layers) };
+  }
+  if (Object.keys(moved).length > 0) await writeMovedDisks(places, moved);
+}
+
+function checkedChain(spec: MachineSpec, serial: string, chain: readonly Layer[]): readonly Layer[] {
+  if (chain.length < mostLayers) return chain;
+  throw new StrataError(`the disk ${serial} of machine ${spec.name} lies on ${chain.length} layers already`, { code: 'machine.tooManyLayers', kind: 'refused', advice: `\`strata machine clone ${spec.name} <new> --full\` makes one without layers` });
+}
