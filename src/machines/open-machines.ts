@@ -12,7 +12,6 @@ import type { Engine, EngineCapabilities, PooledShapeView } from './engine.ts';
 import type { EngineFigures } from './figures/engine-figures.ts';
 import { giveWay } from './figures/give-way.ts';
 import { keepFigures } from './figures/keep-figures.ts';
-import { readProcessorTimes } from './figures/read-processor-times.ts';
 import { keepProofs, type EngineProof } from './keep-proofs.ts';
 import { keepsMemory, type EngineName, type MachineSpec, type MachineStatus } from './machine.ts';
 import { machinePolicy, type MachinePolicy } from './machine-policy.ts';
@@ -96,7 +95,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
   const recorder = machineRecorder(store);
   const endProcess = deps.host?.endProcess ?? ((identity: ProcessIdentity) => signalProcess(identity, 'SIGKILL'));
   const proofs = keepProofs({ engines: deps.engines, store, signal: end.signal, hostBootId: deps.host?.bootId });
-  const figures = keepFigures({ engines: deps.engines, proofs, store, builtGuestOs: deps.builtGuestOs ?? (() => Promise.resolve(undefined)), processorTimes: readProcessorTimes, giveWay: deps.host === undefined ? giveWay : () => Promise.resolve(), clock, dice, log, signal: end.signal });
+  const figures = keepFigures({ engines: deps.engines, proofs, store, builtGuestOs: deps.builtGuestOs ?? (() => Promise.resolve(undefined)), giveWay: deps.host === undefined ? giveWay : () => Promise.resolve(), clock, dice, log, signal: end.signal });
   let measuring: Promise<void> | undefined;
   const sessions = machineSessions({ engines, recorder, policy, endProcess, clock, dice, log, ...(deps.host === undefined ? {} : { hostBootId: deps.host.bootId }) });
 

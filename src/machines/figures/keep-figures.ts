@@ -11,7 +11,7 @@ import { engineNames } from '../machine.ts';
 import type { KeptProofs } from '../keep-proofs.ts';
 import { engineFiguresSchema, type EngineFigures } from './engine-figures.ts';
 import { eraseMeasured, measureEngine } from './measure-engine.ts';
-import { busyProcessors, type ProcessorTimes } from './read-processor-times.ts';
+import { busyProcessors, readProcessorTimes, type ProcessorTimes } from './read-processor-times.ts';
 
 /** Written before a guest is started to be measured, so that it is found where the daemon dies meanwhile. */
 const underWaySchema = z.strictObject({ engine: z.enum(engineNames), architecture: z.enum(architectures) });
@@ -23,7 +23,8 @@ export interface KeepFiguresDeps {
   readonly store: Store;
   /** Version of the guest OS that is built for that engine and architecture; undefined where none is. */
   builtGuestOs(engine: Engine['name'], architecture: Architecture): Promise<string | undefined>;
-  processorTimes(): ProcessorTimes;
+  /** Of the host; another in tests. */
+  readonly processorTimes?: () => ProcessorTimes;
   /** Lets everything else go before that process and all it starts. */
   giveWay(pid: number): Promise<void>;
   readonly clock: Clock;
@@ -52,6 +53,7 @@ const quietBelow = 0.25;
 export function keepFigures(deps: KeepFiguresDeps): KeptFigures {
   const kept = recordsOf(deps.store, 'engine-figures', keptSchema);
   const underWay = recordsOf(deps.store, 'engine-measuring', underWaySchema);
+  const processorTimes = deps.processorTimes ?? readProcessorTimes;
 
   /** Undefined where the engine or its guest OS is not there. */
   async function stateOf(engine: Engine, architecture: Architecture): Promise<{ readonly version: string; readonly guestOs: string } | undefined> {
@@ -80,9 +82,9 @@ export function keepFigures(deps: KeepFiguresDeps): KeptFigures {
     }
   }
   async function isQuiet(): Promise<boolean> {
-    const before = deps.processorTimes();
+    const before = processorTimes();
     await deps.clock.wait(quietForMs, deps.signal);
-    return busyProcessors(before, deps.processorTimes()) < quietBelow;
+    return busyProcessors(before, processorTimes()) < quietBelow;
   }
 
   return {
