@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { runProcess } from '#base';
 import { testMachine } from '../../testing/test-daemon.ts';
 import { machinePlaces } from '../machine-places.ts';
+import { topNode } from '../drives.ts';
 import { chainOf } from '../suspended/list-disks.ts';
 import { diskOnTop, disksNow, layersFolder, readMovedDisks, withDisksNow, writeMovedDisks } from './disks-record.ts';
 import { flatten, refuseLeading } from './flatten-disk.ts';
@@ -108,4 +109,10 @@ test('[Q61] a snapshot is whole or not there; its twin under another name shares
   await writeFile(join(twin, 'snapshot.json'), '{');
   equal(await readSnapshot(twin), 'damaged');
   await rejects(async () => snapshotFolder(places, '../x'), (error: Error) => { match(error.message, /no id of a snapshot/); return true; });
+});
+
+test('[Q60] the guest writes to the newest of what lies on its disk, whatever other disks have', () => {
+  equal(topNode('data', []), 'n-data');
+  equal(topNode('data', ['n-data', 'fn-data', 'o3-other-data', 'o1-data-2']), 'n-data');
+  equal(topNode('data', ['n-data', 'o2-data', 'fo2-data', 'o10-data', 'b1-data', 'o9-data']), 'o10-data');
 });
