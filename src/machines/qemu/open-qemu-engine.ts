@@ -60,6 +60,8 @@ export interface QemuContext {
   readonly qemuVersion: () => Promise<string>;
   readonly templates: Templates | undefined;
   readonly pool: Pool | undefined;
+  /** Ids of machines that are being started. */
+  readonly starting: Set<string>;
 }
 
 /** One virtio-scsi controller has that many targets. */
@@ -70,7 +72,7 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
   const version = once(readVersion);
   const proved = async (architecture: Architecture) => (await isKvmProved(deps.instance, await version(), architecture) ? 'kvm' : 'tcg');
   const plain: QemuContext = {
-    instance: deps.instance, log: deps.log, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network, accelerator: deps.accelerator ?? proved, launcher, qemuVersion: version, templates: undefined, pool: undefined,
+    instance: deps.instance, log: deps.log, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network, accelerator: deps.accelerator ?? proved, launcher, qemuVersion: version, templates: undefined, pool: undefined, starting: new Set(),
   };
   const cloning: QemuContext = deps.templates === undefined ? plain : { ...plain, templates: openTemplates(plain, deps.templates) };
   const context: QemuContext = deps.pool === undefined || deps.templates === undefined ? cloning : { ...cloning, pool: openPool(cloning, deps.pool) };

@@ -28,8 +28,16 @@ import { startClone } from './start-clone.ts';
 import { shapeOf, type TemplateShape } from './templates/template-shape.ts';
 
 export async function startMachine(context: QemuContext, spec: MachineSpec, signal?: AbortSignal): Promise<RunningMachine> {
+  // Only one of two at once may clear and take the machine's folder.
+  if (context.starting.has(spec.id)) throw alreadyRuns(spec);
+  context.starting.add(spec.id);
   const ends = context.pool?.startBegins();
-  try { return await start(context, spec, signal); } finally { ends?.(); }
+  try {
+    return await start(context, spec, signal);
+  } finally {
+    context.starting.delete(spec.id);
+    ends?.();
+  }
 }
 
 async function start(context: QemuContext, spec: MachineSpec, signal: AbortSignal | undefined): Promise<RunningMachine> {
@@ -40,7 +48,7 @@ async function start(context: QemuContext, spec: MachineSpec, signal: AbortSigna
   const cloned = context.templates !== undefined && spec.boot.kind === 'guest-os' && served.length === 0;
   const [held, shape] = await Promise.all([isRunning(context, places), cloned ? shapeOfMachine(context, spec) : undefined]);
   // Before anything is touched: its scratch disk and its limits are in use.
-  if (held) throw new StrataError(`machine ${spec.name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });
+  if (held) throw alreadyRuns(spec);
   const kept = await startFromMemory(context, spec, places, signal) ?? await goOn(context, spec, places, signal);
   if (kept !== undefined && 'machine' in kept) return kept.machine;
   if (kept !== undefined) return boot(context, spec, places, kept.why, signal);
@@ -53,6 +61,8 @@ async function start(context: QemuContext, spec: MachineSpec, signal: AbortSigna
   context.templates?.missed(shape);
   return machine;
 }
+
+const alreadyRuns = ({ name }: MachineSpec): StrataError => new StrataError(`machine ${name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });
 
 /** Who never ran has no folder. */
 const isRunning = async (context: QemuContext, places: MachinePlaces): Promise<boolean> => existsSync(places.runFolder) && isHeld(await context.launcher(), places.runFolder);

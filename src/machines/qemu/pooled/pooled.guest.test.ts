@@ -183,6 +183,16 @@ test('[Q51] each has its own name, ids, MAC, time and random numbers, and none i
   for (const at of [0, 1, 2, 3]) equal(new Set(seen.map((one) => one[at])).size, 3, JSON.stringify(seen));
 });
 
+test('[M41] of two starts at once one is refused, and the other has the machine', { timeout: 300_000 }, async () => {
+  const spec = wholeSpec();
+  await filled(spec);
+  const [first, second] = await Promise.allSettled([start(spec), start(spec)]);
+  deepEqual([first?.status, second?.status], ['fulfilled', 'rejected']);
+  equal((second as PromiseRejectedResult).reason.code, 'machine.alreadyRuns');
+  equal(machines.at(-1)?.startedBy?.way, 'pool');
+  await agentOf(machines.at(-1) as RunningMachine);
+});
+
 test('[Q52] it has card, disks and console, is suspended and goes on, and leaves nothing, neither under its id nor under the one it had', { timeout: 300_000 }, async () => {
   const disk = await newDisk('v-1');
   const spec = wholeSpec({ disks: [disk] });
