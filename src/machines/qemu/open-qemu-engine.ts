@@ -15,7 +15,8 @@ import { eraseProofs, proveAccelerators } from './prove-accelerators.ts';
 import { shapeOfMachine, startMachine } from './start-machine.ts';
 import { findSuspended } from './suspended/find-suspended.ts';
 import { dropTemplates } from './templates/drop-template.ts';
-import { openPool, sweepPool, type Pool, type PoolSettings } from './pooled/open-pool.ts';
+import { openPool, type Pool, type PoolSettings } from './pooled/open-pool.ts';
+import { sweepPool } from './pooled/sweep-pool.ts';
 import { openTemplates, type Templates, type TemplateSettings } from './templates/open-templates.ts';
 
 export interface QemuGuestOs { readonly kernel: string; readonly initramfs: string; readonly version: string; readonly kernelRelease: string }

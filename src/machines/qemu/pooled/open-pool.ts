@@ -2,8 +2,6 @@
  * The pool of this host's paused machines: which there are, taking one, and making and ending them in the background as the
  * planner says, one at a time. It is in this process' memory alone: what an earlier daemon left is ended.
  */
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { asStrataError, type Architecture } from '#base';
 import type { PooledShapeView } from '../../engine.ts';
 import { awaitExit, endVmm } from '../../vmm/end-vmm.ts';
@@ -12,10 +10,8 @@ import type { QemuContext } from '../open-qemu-engine.ts';
 import type { Template } from '../templates/open-templates.ts';
 import { makePooled, type PooledMachine } from './make-pooled.ts';
 import { expectedMs, planPool, usualPoolLimits, type PoolLimits, type PoolPlan, type ShapeSeen } from './plan-pool.ts';
-import { isPooledId } from './pooled-id.ts';
 import { pooledKey, type PooledShape } from './pooled-shape.ts';
 import { readHostMemory, type HostMemory } from './read-host-memory.ts';
-import { releaseForgotten } from './release-reserve.ts';
 
 export interface PoolSettings extends Partial<PoolLimits> {
   /** From the end of the last start until the pool is seen to. */
@@ -203,14 +199,6 @@ export function openPool(context: QemuContext, settings: PoolSettings): Pool {
       for (const { ready } of shelves.values()) for (const { id } of [...ready]) await remove(id, 'the daemon ends');
     },
   };
-}
-
-/** Ends what an earlier daemon left, also where this one keeps none. Before anything is started. */
-export async function sweepPool(context: QemuContext): Promise<void> {
-  const folders = [join(context.instance.runDir, 'q'), join(context.instance.stateDir, 'qemu')];
-  const ids = (await Promise.all(folders.map((folder) => readdir(folder).catch(() => [])))).flat();
-  for (const id of new Set(ids.filter(isPooledId))) await eraseMachine(context, id);
-  await releaseForgotten(context);
 }
 
 function viewOf(key: string, shape: PooledShape, ready: readonly PooledMachine[], counts: Pick<Shelf, 'size' | 'hits' | 'misses' | 'refills' | 'refillMs' | 'why'>): PooledShapeView {
