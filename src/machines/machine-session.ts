@@ -86,6 +86,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
         await opened.call('configure', guestIdentity(spec, clock, deps.dice));
       }
       await listener.answered(opened.hello);
+      end.signal.throwIfAborted(); // let go of meanwhile: nobody else would close this line, and the release waits for its end
     } catch (thrown) {
       opened.close();
       throw thrown;

@@ -1,0 +1,28 @@
+/** A session let go of at the worst moment. */
+import { equal } from 'node:assert/strict';
+import { test } from 'node:test';
+import { silentLog, systemClock, systemDice } from '#base';
+import { fakeWorld, openFakeEngine } from './fake/index.ts';
+import { machinePolicy } from './machine-policy.ts';
+import { openMachineSession } from './machine-session.ts';
+import { testMachine } from './testing/test-daemon.ts';
+
+test('[M30] let go of while the guest\'s first answer is recorded, a session ends', { timeout: 10_000 }, async () => {
+  const world = fakeWorld();
+  const spec = testMachine();
+  const machine = await openFakeEngine({ world }).start(spec);
+  const asked = Promise.withResolvers<void>();
+  const recorded = Promise.withResolvers<void>();
+  const nothing = async (): Promise<void> => undefined;
+  const session = openMachineSession({
+    machine, spec, knownGuestBootId: null, paused: false, clockStale: false, policy: machinePolicy, clock: systemClock, dice: systemDice, log: silentLog,
+    listener: { answered: () => { asked.resolve(); return recorded.promise; }, troubled: nothing, recovered: nothing, ended: nothing },
+  });
+  await asked.promise;
+  let over = false;
+  const released = session.release().then(() => { over = true; });
+  equal(over, false);
+  recorded.resolve();
+  await released;
+  world.end(spec.id);
+});
