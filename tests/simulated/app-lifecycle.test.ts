@@ -145,3 +145,11 @@ test('two apps side by side share nothing; a port of one is refused to the other
   await succeed(down(host, { name: 'other', volumes: true }));
   equal(host.world.vmms.size, 1);
 });
+
+test('of two calls at once that make a machine of one name, one is told that it is taken', async () => {
+  const wish = { name: 'box', engine: 'auto', processors: 1, memoryMiB: 256, scratchMiB: 64, disks: [], start: false } as const;
+  const made = await Promise.allSettled([1, 2].map(() => host.daemon.backend.machines.create({ ...wish, disks: [...wish.disks] })));
+  deepEqual(made.map((one) => one.status).sort(), ['fulfilled', 'rejected']);
+  equal((made.find((one) => one.status === 'rejected')?.reason as { code?: string }).code, 'machine.nameTaken');
+  equal((await host.daemon.backend.machines.list()).filter((one) => one.name === 'box').length, 1);
+});

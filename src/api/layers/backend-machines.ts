@@ -1,6 +1,6 @@
 /** Machines by name or id: every change is a wish in the store, refused by the same table the CLI explains by. */
 import { asStrataError, hostArchitecture, newId, StrataError, waitUntil } from '#base';
-import { permissionOf, type ConsoleLine, type Machine, type MachineAction } from '#contract';
+import { permissionOf, type ConsoleLine, type Machine, type MachineAction, type MachineCreate } from '#contract';
 import { checkSource, ownDisk, type MachineSpec, type MachineStatus } from '#machines';
 import { macOfAddress } from '#pool';
 import type { RecordEntry } from '#store';
@@ -21,6 +21,8 @@ function adviceFor(action: MachineAction, { entry, status }: Found): string {
   if (action === 'clone' && status?.phase === 'running') return `\`strata machine fork ${name} <new>\` makes a second one of it while it runs; or stop it, or clone a snapshot`;
   return (status?.phase === 'paused' || status?.phase === 'suspended') && action !== 'remove' ? `let it go on with \`strata machine resume ${name}\`` : `see \`strata machine inspect ${name}\``;
 }
+
+const nameTaken = (name: string): StrataError => new StrataError(`machine ${name} exists already`, { code: 'machine.nameTaken', kind: 'conflict', advice: 'choose another name, or remove it first' });
 
 /** What a machine's disks may take at once; they grow as they are written. */
 const diskBytesNow = 1024 ** 3;
@@ -70,6 +72,25 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
     return view({ entry: { ...entry, value, revision }, status: found.status });
   }
 
+  async function create(wish: MachineCreate): Promise<Machine> {
+    if ((await specs.list()).some((one) => one.value.name === wish.name)) throw nameTaken(wish.name);
+    const architecture = wish.architecture ?? hostArchitecture;
+    const request = { name: wish.name, architecture, processors: wish.processors, memoryMiB: wish.memoryMiB, diskBytes: diskBytesNow, engine: wish.engine };
+    await layers.host.checkSizes([request]);
+    await layers.machines.proofs();
+    await layers.host.refresh();
+    await layers.host.admit(request);
+    for (const { from } of wish.disks) if (from !== undefined) await checkSource(from);
+    const id = newId('machine', layers.dice);
+    const specAt = (address: string): MachineSpec => ({
+      id, name: wish.name, architecture, engine: wish.engine, processors: wish.processors, memoryMiB: wish.memoryMiB, boot: { kind: 'guest-os' }, scratchMiB: wish.scratchMiB,
+      disks: wish.disks.map(({ name, backend, ...content }) => ownDisk(layers.instance, id, { serial: name, content: contentOf(content), backend: backend === 'vmm' ? undefined : backend })), network: { mac: macOfAddress(address), address }, wanted: wish.start ? 'running' : 'stopped', owner: null, createdAt: layers.clock.now(), generation: 1,
+    });
+    await layers.addresses.allocate('endpoint', `machine/${id}`, (address) => [specs.putWrite(id, specAt(address))]);
+    return view({ ...await find(id), status: undefined });
+  }
+
+  const beginning = new Set<string>();
   const copies = copiesBackend(layers, async (handle, action) => {
     const found = await find(handle);
     if (action !== null) permit(action, found);
@@ -85,21 +106,10 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
     },
     get: async (handle) => view(await find(handle)),
     async create(wish) {
-      if ((await specs.list()).some((one) => one.value.name === wish.name)) throw new StrataError(`machine ${wish.name} exists already`, { code: 'machine.nameTaken', kind: 'conflict', advice: 'choose another name, or remove it first' });
-      const architecture = wish.architecture ?? hostArchitecture;
-      const request = { name: wish.name, architecture, processors: wish.processors, memoryMiB: wish.memoryMiB, diskBytes: diskBytesNow, engine: wish.engine };
-      await layers.host.checkSizes([request]);
-      await layers.machines.proofs();
-      await layers.host.refresh();
-      await layers.host.admit(request);
-      for (const { from } of wish.disks) if (from !== undefined) await checkSource(from);
-      const id = newId('machine', layers.dice);
-      const specAt = (address: string): MachineSpec => ({
-        id, name: wish.name, architecture, engine: wish.engine, processors: wish.processors, memoryMiB: wish.memoryMiB, boot: { kind: 'guest-os' }, scratchMiB: wish.scratchMiB,
-        disks: wish.disks.map(({ name, backend, ...content }) => ownDisk(layers.instance, id, { serial: name, content: contentOf(content), backend: backend === 'vmm' ? undefined : backend })), network: { mac: macOfAddress(address), address }, wanted: wish.start ? 'running' : 'stopped', owner: null, createdAt: layers.clock.now(), generation: 1,
-      });
-      await layers.addresses.allocate('endpoint', `machine/${id}`, (address) => [specs.putWrite(id, specAt(address))]);
-      return view({ ...await find(id), status: undefined });
+      // A proof may run a guest meanwhile, and another call may ask for the same name.
+      if (beginning.has(wish.name)) throw nameTaken(wish.name);
+      beginning.add(wish.name);
+      try { return await create(wish); } finally { beginning.delete(wish.name); }
     },
     async remove(handle, options) {
       const found = await find(handle);
