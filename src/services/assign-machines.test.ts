@@ -2,7 +2,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { assignMachines, type AppHost, type AppMachine, type MachineWish, type ReplicaNeed } from './assign-machines.ts';
+import { assignMachines, dedicatedTo, type AppHost, type AppMachine, type MachineWish, type ReplicaNeed } from './assign-machines.ts';
 
 const host: AppHost = { processors: 2, maxDisks: { qemu: 255, uml: 15 } };
 const need = (service: string, changes: Partial<ReplicaNeed> = {}): ReplicaNeed => ({ service, index: 1, architecture: 'x86_64', engine: 'uml', dedicated: false, memoryMiB: 32, cpus: 0.5, disks: [`image-${service}`], ...changes });
@@ -48,7 +48,7 @@ test('[V32] whatever is asked for, no machine gets more disks or memory than it 
     const needs = asked.map((one, at) => need(`s${at}`, { engine: one.engine, memoryMiB: one.memoryMiB, dedicated: one.dedicated, disks: [`image-${one.image}`, ...names(one.volumes).map((volume) => `${volume}-of-${at}`)] }));
     const made = assignMachines('shop', needs, [], tight).make;
     equal(new Set(made.map((one) => one.name)).size, made.length, 'each has a name of its own');
-    const machines = made.map((wish): AppMachine => ({ ...asMachine(wish), dedicatedTo: needs.find((one) => one.dedicated && wish.name === `shop-${one.service}-1`) === undefined ? null : wish.name.slice('shop-'.length) }));
+    const machines = made.map((wish): AppMachine => ({ ...asMachine(wish), dedicatedTo: dedicatedTo('shop', wish, needs.filter((one) => one.dedicated)) }));
     const { placed, make } = assignMachines('shop', needs, machines, tight);
     deepEqual(make, []);
     equal(placed.size, needs.length);
@@ -58,4 +58,16 @@ test('[V32] whatever is asked for, no machine gets more disks or memory than it 
       ok(own.reduce((sum, one) => sum + one.memoryMiB, 0) <= machine.memoryMiB);
     }
   }), { numRuns: 300 });
+});
+
+test('[V32] a replica with a machine of its own that is to run elsewhere gets another beside it', () => {
+  const own = assignMachines('shop', [need('web', { engine: 'auto', dedicated: true })], [], host).make.map((wish): AppMachine => ({ ...asMachine(wish), dedicatedTo: dedicatedTo('shop', wish, [{ service: 'web', index: 1 }]) }));
+  deepEqual(own.map((one) => [one.name, one.dedicatedTo]), [['shop-web-1', 'web-1']]);
+  for (const [changes, name] of [[{ engine: 'uml' }, 'shop-web-1-uml'], [{ engine: 'auto', architecture: 'aarch64' }, 'shop-web-1-aarch64']] as const) {
+    const asked = need('web', { ...changes, dedicated: true });
+    const { make } = assignMachines('shop', [asked], own, host);
+    deepEqual(make.map((one) => one.name), [name]);
+    const there = [...own, ...make.map((wish): AppMachine => ({ ...asMachine(wish), dedicatedTo: dedicatedTo('shop', wish, [asked]) }))];
+    deepEqual([...assignMachines('shop', [asked], there, host).placed], [['web-1', name]]);
+  }
 });

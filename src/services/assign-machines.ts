@@ -142,9 +142,16 @@ function wish(name: string, group: readonly [ReplicaNeed, ...ReplicaNeed[]], hos
   };
 }
 
-/** Name of the machine that belongs to one replica alone. */
-export function dedicatedMachineName(app: string, need: { readonly service: string; readonly index: number }): string {
-  return `${app}-${replicaKey(need)}`.slice(0, 63);
+/** Name of the machine that belongs to one replica alone; one of another kind for the same replica can stand beside it. */
+export function dedicatedMachineName(app: string, { architecture, engine, ...replica }: Pick<ReplicaNeed, 'service' | 'index' | 'architecture'> & { readonly engine: string }): string {
+  const kind = `${architecture === 'x86_64' ? '' : `-${architecture}`}${runEngine(engine) === 'uml' ? '-uml' : ''}`;
+  return `${app}-${replicaKey(replica)}`.slice(0, 63 - kind.length) + kind;
+}
+
+/** Of which of the replicas that are to have one of their own this machine is. */
+export function dedicatedTo(app: string, machine: Pick<AppMachine, 'name' | 'architecture' | 'engine'>, replicas: readonly { readonly service: string; readonly index: number }[]): string | null {
+  const its = replicas.find(({ service, index }) => machine.name === dedicatedMachineName(app, { service, index, architecture: machine.architecture, engine: machine.engine }));
+  return its === undefined ? null : replicaKey(its);
 }
 
 function sharedMachineName(app: string, need: ReplicaNeed): string {

@@ -9,7 +9,7 @@ import type { ContainerSpec } from '#containers';
 import type { AppObserved } from './app-observed.ts';
 import type { AppRecord, AppStatus } from './app-record.ts';
 import type { ServiceSpec } from './app.ts';
-import { assignMachines, dedicatedMachineName, defaultContainerMiB, replicaKey, type AppMachine, type MachineWish, type ReplicaNeed, type RunEngine } from './assign-machines.ts';
+import { assignMachines, dedicatedTo, defaultContainerMiB, replicaKey, type AppMachine, type MachineWish, type ReplicaNeed, type RunEngine } from './assign-machines.ts';
 import { dependenciesMet } from './dependencies-met.ts';
 import { planService, type ServicePlan } from './rollout/plan-service.ts';
 import { serviceState } from './service-state.ts';
@@ -207,16 +207,13 @@ function disksNow(app: AppRecord, service: ServiceSpec, observed: AppObserved): 
 
 /** The app's machines with the memory promised to the containers on them, and their disks. */
 function machinesOf(app: AppRecord, observed: AppObserved): AppMachine[] {
-  const dedicated = new Map(app.spec.services.filter((service) => service.isolation === 'dedicated')
-    .flatMap((service) => Array.from({ length: service.replicas }, (_, at) => {
-      const key = { service: service.name, index: at + 1 };
-      return [dedicatedMachineName(app.name, key), replicaKey(key)] as const;
-    })));
+  const dedicated = app.spec.services.filter((service) => service.isolation === 'dedicated')
+    .flatMap((service) => Array.from({ length: service.replicas }, (_, at) => ({ service: service.name, index: at + 1 })));
   return observed.machines.map(({ spec }) => {
     const containers = observed.containers.map((one) => one.spec).filter((one) => one.machineId === spec.id);
     return {
       id: spec.id, name: spec.name, architecture: spec.architecture, engine: spec.engine, memoryMiB: spec.memoryMiB,
-      dedicatedTo: dedicated.get(spec.name) ?? null,
+      dedicatedTo: dedicatedTo(app.name, spec, dedicated),
       promisedMiB: containers.reduce((sum, one) => sum + promisedMiB(one), 0),
       disks: [...new Set(containers.flatMap((one) => [one.image.digest, ...one.volumeIds]))],
     };
