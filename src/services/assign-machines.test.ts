@@ -71,3 +71,12 @@ test('[V32] a replica with a machine of its own that is to run elsewhere gets an
     deepEqual([...assignMachines('shop', [asked], there, host).placed], [['web-1', name]]);
   }
 });
+
+test('[V32] a machine that was a replica\'s own and is not any more is nobody\'s; shared ones are known by their names', () => {
+  const machine = (name: string, engine = 'qemu') => ({ name, architecture: 'x86_64' as const, engine });
+  deepEqual(['shop-x86-64', 'shop-x86-64-2'].map((name) => dedicatedTo('shop', machine(name), [])), [null, null]);
+  equal(dedicatedTo('shop', machine('shop-x86-64-uml', 'uml'), []), null);
+  const left: AppMachine = { ...machine('shop-db-1'), id: 'm1', memoryMiB: 4096, dedicatedTo: dedicatedTo('shop', machine('shop-db-1'), []), promisedMiB: 0, disks: [] };
+  const { placed, make } = assignMachines('shop', [need('db', { engine: 'auto' }), need('web', { engine: 'auto', dedicated: true })], [left], host);
+  deepEqual([placed.size, make.map((one) => one.name).sort()], [0, ['shop-web-1', 'shop-x86-64']]);
+});

@@ -148,14 +148,23 @@ export function dedicatedMachineName(app: string, { architecture, engine, ...rep
   return `${app}-${replicaKey(replica)}`.slice(0, 63 - kind.length) + kind;
 }
 
-/** Of which of the replicas that are to have one of their own this machine is. */
+/**
+ * Of which replica alone this machine is; null for a shared one. One that was a replica's own and is not any more is nobody's:
+ * it was made in that replica's size, and goes when it is empty.
+ */
 export function dedicatedTo(app: string, machine: Pick<AppMachine, 'name' | 'architecture' | 'engine'>, replicas: readonly { readonly service: string; readonly index: number }[]): string | null {
   const its = replicas.find(({ service, index }) => machine.name === dedicatedMachineName(app, { service, index, architecture: machine.architecture, engine: machine.engine }));
-  return its === undefined ? null : replicaKey(its);
+  if (its !== undefined) return replicaKey(its);
+  const shared = sharedMachineName(app, machine);
+  const rest = machine.name.startsWith(shared) ? machine.name.slice(shared.length) : nobody;
+  return machine.name === shared || /^-\d+$/.test(rest) ? null : nobody;
 }
 
-function sharedMachineName(app: string, need: ReplicaNeed): string {
-  const engine = need.engine === 'uml' ? '-uml' : '';
+/** No replica's key. */
+const nobody = '';
+
+function sharedMachineName(app: string, need: Pick<ReplicaNeed, 'architecture'> & { readonly engine: string }): string {
+  const engine = runEngine(need.engine) === 'uml' ? '-uml' : '';
   return `${app.slice(0, 40)}.${need.architecture}${engine}`.replaceAll(/[._]/g, '-');
 }
 
