@@ -119,8 +119,9 @@ for (const guest of guests) {
     }
     if (!guest.goesOn) {
       // It is told of errors, or waits for ever: nothing of it can be trusted, and it is ended with its back end.
+      const ended = Promise.allSettled([loaded]);
       await machine.kill();
-      const [told] = await Promise.allSettled([loaded]);
+      const [told] = await ended;
       ok(told.status === 'rejected' || told.value.code !== 0);
       await serve(spec);
       const again = await startGuest(engine, spec);
