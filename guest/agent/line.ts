@@ -2,7 +2,6 @@
  * The line to the host: frames over the machine's port, streams with credit, and what happens when the
  * host goes away (it may die in the middle of a frame). Containers never notice any of it.
  */
-import * as sys from 'sys';
 import { encodeFrame, FrameDecoder, frameTypes, magic, maxDataBytes, streamWindow, type Frame } from '../protocol/frames.ts';
 import { complain } from './complain.ts';
 import { openPort, type Port } from './port.ts';
@@ -25,9 +24,6 @@ interface Stream { readonly handler: StreamHandler; readonly early?: Early; room
 /** JSON for the host waits here while the line is busy; a host that does not read loses events, never memory of ours. */
 const maxQueuedBytes = 8 * 1024 * 1024;
 
-/** News of a host that has gone come by another way than bytes, and later on a busy processor. */
-const lateNewsMs = 1000;
-
 export class Line {
   #port: Port | undefined;
   #decoder = new FrameDecoder();
@@ -35,7 +31,6 @@ export class Line {
   #queue: Uint8Array[] = [];
   #queued = 0;
   #connected = false;
-  #resetAt = -Infinity;
   readonly #onMessage: (value: unknown) => void;
 
   constructor(onMessage: (value: unknown) => void) {
@@ -131,9 +126,6 @@ export class Line {
   }
 
   #hungUp(): void {
-    // A reset, and what follows it, can be read before the kernel tells that the host before it has gone: the new one waits
-    // for answers. Where it is the new one that has gone, nothing is lost but what nobody reads until the next reset.
-    if (sys.monotonic() - this.#resetAt < lateNewsMs) return;
     this.#dropAll();
     this.#connected = false;
   }
@@ -152,7 +144,6 @@ export class Line {
     if (frame.type === frameTypes.reset) {
       this.#dropAll();
       this.#connected = true;
-      this.#resetAt = sys.monotonic();
       this.#put(encodeFrame(frameTypes.reset, 0, frame.payload));
       return;
     }
