@@ -7,7 +7,8 @@ import { get } from 'node:http';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import packet from 'dns-packet';
-import { identifyProcess, isAlive, silentLog, waitUntil, type Instance } from '#base';
+import { identifyProcess, isAlive, silentLog, waitUntil, watchProcess, type Instance } from '#base';
+import { watchRequest } from './edge-messages.ts';
 import { openEdge, type Edge, type EdgeState } from './index.ts';
 
 const namePort = 20_053 + (process.pid % 2000) * 2;
@@ -184,10 +185,19 @@ test('[E6] killed, the edge comes back at once with its state, before anybody sa
 });
 
 test('[E10] an edge that was told to stop stays ended', async () => {
-  const folderOfItsOwn = { ...instance, runDir: `${folder}/run2`, stateDir: `${folder}/state2` };
-  const another = openEdge({ instance: folderOfItsOwn, log: silentLog, namePort: namePort + 1 });
+  const said: string[] = [];
+  const itsOwn = { ...instance, runDir: `${folder}/run2`, stateDir: `${folder}/state2` };
+  const another = openEdge({ instance: itsOwn, log: { ...silentLog, error: (_facts: unknown, text: string) => { said.push(text); } } as typeof silentLog, namePort: namePort + 1 });
   await another.ensure();
+  const identity = await identifyProcess((await another.stats()).pid);
+  assert.ok(identity !== undefined);
+  // Looks as the driver does, and began later: when this one knows of the end, the driver does too.
+  let told = false;
+  const unwatch = watchProcess(identity, `${itsOwn.runDir}/edge.sock`, () => { told = true; }, watchRequest);
   await another.stop();
+  await waitUntil(async () => told, { what: 'the end is noticed', limitMs: 5000 });
+  unwatch();
+  assert.deepEqual(said, [], 'nobody thinks that it died');
   await assert.rejects(another.stats(), { code: 'edge.notRunning' });
 });
 
