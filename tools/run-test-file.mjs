@@ -11,7 +11,7 @@ const totalsLine = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration
 const running = new Set();
 
 /** Counts of a file whose process told none. */
-const noCounts = { tests: 0, suites: 0, passed: 0, failed: 0, cancelled: 0, skipped: 0, todo: 0 };
+const noCounts = { tests: 0, suites: 0, passed: 0, failed: 0, cancelled: 0, skipped: 0, todo: 0, failures: [] };
 
 /**
  * @param {{ node: string, file: string, limitMs: number }} run

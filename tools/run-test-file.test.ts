@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { waitUntil } from '#base';
 
-interface Result { readonly counts: { readonly tests: number; readonly passed: number; readonly failed: number; readonly skipped: number }; readonly problem: string | undefined; readonly output: string; readonly left: readonly string[] }
+interface Result { readonly counts: { readonly tests: number; readonly passed: number; readonly failed: number; readonly skipped: number; readonly failures: readonly { readonly test: string; readonly why: string }[] }; readonly problem: string | undefined; readonly output: string; readonly left: readonly string[] }
 type Run = (run: { readonly node: string; readonly file: string; readonly limitMs: number }) => Promise<Result>;
 const { runTestFile } = await import(new URL('run-test-file.mjs', import.meta.url).href) as { readonly runTestFile: Run };
 
@@ -29,6 +29,7 @@ test('passed, failed and skipped tests are counted, and the file\'s own totals a
   const { counts, problem, output, left } = await runText('test(\'good\', () => {}); test(\'bad\', () => ok(false, \'no good\')); test(\'later\', { skip: true }, () => {});');
   deepEqual([counts.tests, counts.passed, counts.failed, counts.skipped, problem, left], [3, 1, 1, 1, undefined, []]);
   match(output, /no good/);
+  deepEqual(counts.failures.map(({ test: name, why }) => [name, /no good/.test(why)]), [['bad', true]]);
   equal(/^ℹ (tests|pass|fail) /m.test(output), false);
 });
 

@@ -67,6 +67,12 @@ function printFile({ file, output, problem, seconds, left }) {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
+/** Why, once more: whoever sees only the end of a long run must not have to look for it. */
+function reportOf({ file, problem, counts }) {
+  const failures = counts.failures.map(({ test, why }) => `    ✖ ${test}\n${why.replaceAll(/^/gm, '      ')}`);
+  return [`  ${file}: ${problem ?? `${counts.failed + counts.cancelled} tests`}`, ...failures].join('\n');
+}
+
 /** The closing lines; true where all is well. */
 function printTotals() {
   const sum = (name) => results.reduce((total, { counts }) => total + counts[name], 0);
@@ -74,7 +80,7 @@ function printTotals() {
   const failed = sum('failed') + sum('cancelled') + broken.length;
   const bad = results.filter(({ counts, problem }) => problem !== undefined || counts.failed + counts.cancelled > 0);
   if (results.length === 0) process.stdout.write(`\nno test file${words.length === 0 ? '' : ` has ${words.join(' or ')} in its path`}\n`);
-  if (bad.length > 0) process.stdout.write(`\nfailed:\n${bad.map(({ file, problem, counts }) => `  ${file}: ${problem ?? `${counts.failed + counts.cancelled} tests`}`).join('\n')}\n`);
+  if (bad.length > 0) process.stdout.write(`\nfailed:\n${bad.map(reportOf).join('\n')}\n`);
   const totals = { files: results.length, tests: sum('tests') + broken.length, pass: sum('passed'), fail: failed, skipped: sum('skipped'), todo: sum('todo'), duration_ms: Date.now() - started };
   process.stdout.write(`\n${Object.entries(totals).map(([name, value]) => `ℹ ${name} ${value}`).join('\n')}\n${sum('passed')} passed, ${failed} failed, ${sum('skipped')} skipped\n`);
   return failed === 0 && sum('passed') > 0;

@@ -88,13 +88,18 @@ async function runCopy(carrier: DiskCarrier, serial: string, path: string, signa
   // A mirror and no backup: that would write zeroes where the disk is empty, and take room for them. Each write of the guest
   // waits for its copy, so that it comes to an end however much the guest writes.
   await monitor.execute('blockdev-mirror', { 'job-id': targetOf(serial), device: (await lookAt(monitor, serial)).node, target: nodeName(targetOf(serial)), sync: 'full', 'copy-mode': 'write-blocking', 'auto-dismiss': false });
+  let told = false;
   for (;;) {
     signal?.throwIfAborted();
     const job = await jobOf(monitor, serial);
     if (job === undefined || job.error !== undefined) throw new StrataError(`the disk ${serial} could not be copied: ${job?.error ?? 'the copy was ended'}`, { code: 'disk.copyFailed', kind: 'unavailable', advice: 'see whether the host\'s disk is full' });
     if (job.status === 'concluded') return;
-    // Both are the same: to cancel it is to keep the copy as it is now.
-    if (job.status === 'ready') await monitor.execute('block-job-cancel', { device: targetOf(serial) });
+    // Both are the same: to cancel it is to keep the copy as it is now. Once only: a job that is ending already would be
+    // broken off by a second word, or refuse it.
+    if (job.status === 'ready' && !told) {
+      told = true;
+      await monitor.execute('block-job-cancel', { device: targetOf(serial) });
+    }
     await clock.wait(lookEveryMs, signal);
   }
 }

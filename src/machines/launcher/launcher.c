@@ -14,6 +14,8 @@
  *
  *   launcher copy-memory base|changed …   copies the memory of a machine's guest into a file (copy-memory.c)
  *
+ *   launcher tsc                prints how fast the time-stamp counter runs, in kHz (measure-tsc.c)
+ *
  *   launcher plug|unplug|mconsole …   disks and commands of a running UML (disk-tree.c, mconsole.c)
  *
  * The caller makes the folder (0700, root). Everything in it is written by the keeper alone; the VMM never sees it.
@@ -130,6 +132,7 @@ int main(int count, char **arguments)
   if (count == 4 && same(arguments[1], "save-file")) return save_state(arguments[2], open_state_file(arguments[3]));
   if (count == 3 && same(arguments[1], "seal")) return hold_seal(arguments[2]);
   if (count == 8 && same(arguments[1], "plug")) return plug(arguments + 2);
+  if (count == 2 && same(arguments[1], "tsc")) return measure_tsc();
   if (count == 5 && same(arguments[1], "unplug")) return unplug(arguments + 2);
   if (count == 8 && same(arguments[1], "copy-memory")) return copy_memory(arguments + 2);
   if (count >= 7 && same(arguments[1], "mconsole")) return mconsole(arguments + 2, count - 2);

@@ -86,6 +86,9 @@ long long now_ms(void);
 void boot_id(char *into, size_t size);
 void escape_json(const char *from, size_t count, char *into, size_t size);
 
+/* measure-tsc.c */
+int measure_tsc(void);
+
 /* pass-disk.c */
 int pass_disk(const char *socket_path, const char *set, const char *mode, const char *path);
 int save_state(const char *socket_path, int state);

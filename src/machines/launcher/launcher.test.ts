@@ -6,8 +6,9 @@ import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { isAlive, runProcess, signalProcess, waitUntil } from '#base';
-import { isHeld, readConsoleRing, readKeeperRecord } from './index.ts';
+import { hostArchitecture, isAlive, runProcess, signalProcess, waitUntil } from '#base';
+import { isHeld, measureTsc, readConsoleRing, readKeeperRecord } from './index.ts';
+import { whileBusy } from '../testing/while-busy.ts';
 import { attackScript, finished } from './testing/attack-script.ts';
 import { openLaunchTest, residentKb, standInUid, statusField, type LaunchTest } from './testing/stand-in-vmm.ts';
 
@@ -196,4 +197,11 @@ test('[J10] a bad description starts nothing', async () => {
   await refuse('x\x00'.repeat(200_000), /too long/);
   await refuse('uid\x00100000\x00gid\x00100000\x00bind\x00/etc\t/../x\x00program\x00/bin/sh\x00argument\x00sh\x00', /no place in a jail/);
   await rejects(it.start(forever, { uid: 1000 }), /at least 100000/);
+});
+
+if (hostArchitecture === 'x86_64') test('[J19] the speed of the time-stamp counter is the same to a thousandth, whatever else the host does', async () => {
+  const quiet = await measureTsc(it.launcher);
+  await whileBusy(6, async () => {
+    for (let at = 0; at < 10; at += 1) ok(Math.abs(await measureTsc(it.launcher) - quiet) < quiet / 1000);
+  });
 });

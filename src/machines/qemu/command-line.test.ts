@@ -57,6 +57,11 @@ test('[Q10] the accelerator decides processor and kernel\'s words; an architectu
   match(kernelCommandLine('x86_64', 'tcg', { scratch: false, cardLater: false }), /console=ttyS0 .*mitigations=off/);
   equal(kernelCommandLine('x86_64', 'kvm', { scratch: false, cardLater: false }).includes('mitigations'), false);
   deepEqual(valuesOf(vmmCommand(testMachine(), { ...facts, accelerator: 'kvm' }).argv, '-cpu'), ['host']);
+  for (const [architecture, accelerator, told] of [['x86_64', 'tcg', true], ['x86_64', 'kvm', false], ['aarch64', 'tcg', false]] as const) {
+    const argv = vmmCommand(testMachine({ architecture }), { ...facts, accelerator, tscKhz: 2_096_060 }).argv;
+    equal(argv.some((one) => one.includes(' tsc_early_khz=2096060')), told, 'the speed of the counter that it sees');
+  }
+  equal(tcg.some((one) => one.includes('tsc_early_khz')), false, 'nor where nobody knows it');
   const arm = vmmCommand(testMachine({ architecture: 'aarch64' }), facts);
   deepEqual([arm.program, valuesOf(arm.argv, '-cpu')[0]], ['/usr/bin/qemu-system-aarch64', 'cortex-a72']);
   match(kernelCommandLine('aarch64', 'tcg', { scratch: true, cardLater: false }), /console=ttyAMA0/);

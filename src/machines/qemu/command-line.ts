@@ -15,6 +15,8 @@ export interface VmmFacts {
   readonly accelerator: 'kvm' | 'tcg';
   /** Null for machines that boot their own disk. */
   readonly kernel: { readonly kernel: string; readonly initramfs: string } | null;
+  /** Of the host's time-stamp counter; undefined where it has none. */
+  readonly tscKhz?: number | undefined;
   /** Name of the machine's tap; null without a network. */
   readonly tap: string | null;
   /** The scratch disk's file; null without one. */
@@ -50,7 +52,7 @@ export function vmmCommand(spec: MachineSpec, facts: VmmFacts): VmmCommand {
   const argv = [
     ...opening(spec.architecture, spec.id), ...platform(spec.architecture, facts.accelerator, served.length === 0 ? '' : ',memory-backend=memory'), ...size(spec),
     ...(served.length === 0 ? [] : sharedMemory(spec)),
-    ...(facts.kernel === null ? [] : bootArguments(spec.architecture, facts.accelerator, { scratch: facts.scratch !== null, cardLater: false, more: backendWords(spec.disks) })),
+    ...(facts.kernel === null ? [] : bootArguments(spec.architecture, facts.accelerator, { scratch: facts.scratch !== null, cardLater: false, ...tscWord(facts.tscKhz), more: backendWords(spec.disks) })),
     ...commonDevices(add),
     ...served.flatMap(backendArguments),
   ];
@@ -77,6 +79,8 @@ export function opening(architecture: Architecture, name: string): string[] {
 export function size({ memoryMiB, processors }: Pick<MachineSpec, 'memoryMiB' | 'processors'>): string[] {
   return ['-m', `${memoryMiB}M`, '-smp', `cpus=${processors},sockets=1,cores=${processors},threads=1`, '-rtc', 'base=utc'];
 }
+
+export const tscWord = (tscKhz: number | undefined): Pick<KernelWords, 'tscKhz'> => (tscKhz === undefined ? {} : { tscKhz });
 
 export function bootArguments(architecture: Architecture, accelerator: 'kvm' | 'tcg', words: KernelWords): string[] {
   return ['-no-reboot', '-kernel', jailKernel, '-initrd', jailInitramfs, '-append', kernelCommandLine(architecture, accelerator, words)];

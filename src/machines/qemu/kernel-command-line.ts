@@ -13,14 +13,16 @@ export interface KernelWords {
   readonly scratch: boolean;
   /** The card is plugged in when the guest runs: the agent waits for it. */
   readonly cardLater: boolean;
+  /** How fast the time-stamp counter runs that it sees, in kHz: a guess of its own is wrong on a busy host. */
+  readonly tscKhz?: number;
   /** Further words for the agent. */
   readonly more?: readonly string[];
 }
 
-export function kernelCommandLine(architecture: Architecture, accelerator: 'kvm' | 'tcg', { scratch, cardLater, more = [] }: KernelWords): string {
+export function kernelCommandLine(architecture: Architecture, accelerator: 'kvm' | 'tcg', { scratch, cardLater, tscKhz, more = [] }: KernelWords): string {
   const console = architecture === 'x86_64' ? 'console=ttyS0' : 'console=ttyAMA0';
   // Return trampolines protect nothing under translation: the guest's code never runs as it is.
   const emulated = accelerator === 'tcg' ? ['mitigations=off', 'nokaslr'] : [];
   const processor = architecture === 'x86_64' ? ['tsc=reliable', 'no_timer_check', 'i8042.noaux', 'i8042.nomux', 'i8042.nopnp', '8250.nr_uarts=1'] : [];
-  return [console, ...everywhere, ...emulated, ...processor, ...(scratch ? ['strata.scratch=disk'] : []), ...(cardLater ? ['strata.card=later'] : []), ...more].join(' ');
+  return [console, ...everywhere, ...emulated, ...processor, ...(tscKhz === undefined || architecture !== 'x86_64' || accelerator !== 'tcg' ? [] : [`tsc_early_khz=${tscKhz}`]), ...(scratch ? ['strata.scratch=disk'] : []), ...(cardLater ? ['strata.card=later'] : []), ...more].join(' ');
 }

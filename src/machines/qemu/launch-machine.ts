@@ -28,13 +28,14 @@ export interface Launch {
 }
 
 export async function gatherFacts(context: QemuContext, spec: MachineSpec, places: MachinePlaces): Promise<VmmFacts> {
-  const [accelerator, kernel, tap] = await Promise.all([
+  const [accelerator, kernel, tap, tscKhz] = await Promise.all([
     context.accelerator(spec.architecture),
     spec.boot.kind === 'guest-os' ? context.guestOs(spec.architecture) : null,
     spec.network === null || context.network === undefined ? null : context.network.ensureTap(spec.id),
+    context.tscKhz(),
     spec.scratchMiB === 0 ? undefined : makeScratchDisk(places.scratch, spec.scratchMiB),
   ]);
-  return { accelerator, kernel, tap, scratch: spec.scratchMiB === 0 ? null : places.scratch, seed: null };
+  return { accelerator, kernel, tap, tscKhz, scratch: spec.scratchMiB === 0 ? null : places.scratch, seed: null };
 }
 
 export async function launch(context: QemuContext, { spec, places, facts, startedBy, pooled, description }: Launch, signal: AbortSignal | undefined): Promise<KeeperRecord> {

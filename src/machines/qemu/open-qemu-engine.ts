@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { hostArchitecture, runProcess, StrataError, systemClock, type Architecture, type Clock, type Instance, type Log } from '#base';
 import type { Engine, EngineCapabilities } from '../engine.ts';
-import { ensureLauncher, readConsoleRing } from '../launcher/index.ts';
+import { ensureLauncher, measureTsc, readConsoleRing } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
 import { adoptMachine } from './adopt-machine.ts';
 import { qemuProgram } from './command-line.ts';
@@ -59,6 +59,8 @@ export interface QemuContext {
   readonly accelerator: (architecture: Architecture) => Promise<'kvm' | 'tcg'>;
   readonly launcher: () => Promise<string>;
   readonly qemuVersion: () => Promise<string>;
+  /** Of the host's time-stamp counter; undefined where it has none. */
+  readonly tscKhz: () => Promise<number | undefined>;
   readonly templates: Templates | undefined;
   readonly pool: Pool | undefined;
   /** Ids of machines that are being started. */
@@ -71,9 +73,10 @@ const maxDisks = 255;
 export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
   const launcher = once(() => prepare(deps.instance));
   const version = once(readVersion);
+  const tscKhz = once(async () => (hostArchitecture === 'x86_64' ? measureTsc(await launcher()) : undefined));
   const proved = async (architecture: Architecture) => (await isKvmProved(deps.instance, await version(), architecture) ? 'kvm' : 'tcg');
   const plain: QemuContext = {
-    instance: deps.instance, log: deps.log, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network, accelerator: deps.accelerator ?? proved, launcher, qemuVersion: version, templates: undefined, pool: undefined, starting: new Set(),
+    instance: deps.instance, log: deps.log, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network, accelerator: deps.accelerator ?? proved, launcher, qemuVersion: version, tscKhz, templates: undefined, pool: undefined, starting: new Set(),
   };
   const cloning: QemuContext = deps.templates === undefined ? plain : { ...plain, templates: openTemplates(plain, deps.templates) };
   const context: QemuContext = deps.pool === undefined || deps.templates === undefined ? cloning : { ...cloning, pool: openPool(cloning, deps.pool) };

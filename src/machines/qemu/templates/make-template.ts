@@ -17,6 +17,7 @@ import { machineDevices, machineLimits } from '../launch-facts.ts';
 import { machinePlaces, type MachinePlaces } from '../machine-places.ts';
 import type { QemuContext } from '../open-qemu-engine.ts';
 import { openMonitor, type Monitor } from '../qmp/open-monitor.ts';
+import { measureClock } from './measure-clock.ts';
 import { dropTemplate } from './drop-template.ts';
 import { templateCommand } from './template-command.ts';
 import { templateMachineId, type TemplatePlaces } from './template-places.ts';
@@ -61,7 +62,7 @@ async function bootAndFreeze(context: QemuContext, shape: TemplateShape, id: str
   await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
   const cgroups = await makeCgroups(context.instance, id, machineLimits(shape.memoryMiB, false));
   const vmm = await startVmm(launcher, places.runFolder, {
-    uid, cgroups, ...jailContents(shape.architecture, guestOs), devices: machineDevices(shape.accelerator), idle: true, ownDescriptors: jailDescriptors, ...templateCommand(shape, id, holderOf(template.folder)),
+    uid, cgroups, ...jailContents(shape.architecture, guestOs), devices: machineDevices(shape.accelerator), idle: true, ownDescriptors: jailDescriptors, ...templateCommand(shape, id, holderOf(template.folder), await context.tscKhz()),
   }, signal);
   const monitor = openMonitor(places.monitor);
   const sockets = vmmSockets(places, id);
@@ -77,9 +78,12 @@ async function bootAndFreeze(context: QemuContext, shape: TemplateShape, id: str
   }
 }
 
-/** Its agent answers and has loaded every driver. Nobody greets it: a greeting would give all clones one boot id. */
+/** Its agent answers and has loaded every driver, and its clock is right. Nobody greets it: a greeting would give all clones one boot id. */
 async function awaitReadiness(context: QemuContext, sockets: VmmSockets, signal: AbortSignal): Promise<void> {
-  await callUngreeted(await sockets.openAgentLine(), 'awaitDisks', { serials: [], timeoutMs: 1000 }, { clock: context.clock, dice: systemDice, log: context.log, handshakeMs: bootLimitMs, answerMs: bootLimitMs, signal });
+  const options = { clock: context.clock, dice: systemDice, log: context.log, handshakeMs: bootLimitMs, answerMs: bootLimitMs, signal };
+  const line = await sockets.openAgentLine();
+  await callUngreeted(line, 'awaitDisks', { serials: [], timeoutMs: 1000 }, options);
+  await measureClock(context.clock, async () => (await callUngreeted(line, 'ping', {}, { ...options, inStep: true })).uptimeMs, signal);
 }
 
 async function freeze(monitor: Monitor, launcher: string, places: MachinePlaces, template: TemplatePlaces, signal: AbortSignal): Promise<void> {

@@ -5,6 +5,7 @@ import { testMachine } from '../../testing/test-daemon.ts';
 import { firstDescriptor } from '../../launcher/index.ts';
 import { vmmCommand, type VmmFacts } from '../command-line.ts';
 import { chooseDropped, templateBudget, type KeptTemplate } from './choose-dropped.ts';
+import { clocksAgree } from './measure-clock.ts';
 import { cloneCommand, templateCommand } from './template-command.ts';
 import { shapeOf, templateKey, type TemplateShape } from './template-shape.ts';
 
@@ -36,6 +37,14 @@ test('[Q35] template and clone have the same devices in the same order; no card 
   deepEqual(named.sort((one, other) => one - other), clone.descriptors.map((_, at) => at + firstDescriptor));
   equal(clone.argv.some((one) => one.includes('/d/') || one.includes('/s') && !one.includes('/fd/')), false, 'no path of the host');
   ok(!clone.argv.includes('-kernel') && template.argv.includes('-kernel'));
+  ok(templateCommand(shape, 'mt1', '/h', 2_096_060).argv.some((one) => one.includes(' tsc_early_khz=2096060')));
+});
+
+test('[Q45] a clock is right where what it passed lies between the shortest and the longest that ours can have passed', () => {
+  const first = { asked: 1000, guest: 70, answered: 1030 };
+  const agrees = (guest: number) => clocksAgree(first, { asked: 1280, guest, answered: 1300 });
+  deepEqual([320, 330, 370, 376].map(agrees), [true, true, true, true], 'whatever the answers took');
+  deepEqual([70, 290, 390, 70 + 44 * 280].map(agrees), [false, false, false, false]);
 });
 
 const kept = (key: string, more: Partial<KeptTemplate> = {}): KeptTemplate => ({ key, shape: { ...shape, memoryMiB: 256 + Number(key) }, usedBytes: 100, usedAt: 1000 + Number(key), ...more });

@@ -17,12 +17,15 @@ export interface CloneCommand extends VmmCommand {
   readonly plugs: readonly MonitorCommand[];
 }
 
-/** @param holder socket of the template's holder */
-export function templateCommand(shape: TemplateShape, name: string, holder: string): VmmCommand {
+/**
+ * @param holder socket of the template's holder
+ * @param tscKhz of the host's time-stamp counter
+ */
+export function templateCommand(shape: TemplateShape, name: string, holder: string, tscKhz?: number): VmmCommand {
   const { descriptors, add } = descriptorList();
   const memory = add({ kind: 'template-memory', path: holder });
   const devices = commonDevices(add);
-  const argv = [...opening(shape.architecture, name), ...shapeArguments(shape, { descriptor: memory, share: true }, devices, bootWords(shape))];
+  const argv = [...opening(shape.architecture, name), ...shapeArguments(shape, { descriptor: memory, share: true }, devices, bootWords(shape, tscKhz))];
   return { program: qemuProgram(shape.architecture), argv, descriptors };
 }
 

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { Architecture } from '#base';
 import type { MachineSpec } from '../../machine.ts';
-import { bootArguments, commonDevices, descriptorList, platform, size } from '../command-line.ts';
+import { bootArguments, commonDevices, descriptorList, platform, size, tscWord } from '../command-line.ts';
 
 export interface TemplateShape {
   readonly architecture: Architecture;
@@ -47,7 +47,8 @@ export function shapeOf(spec: Pick<MachineSpec, 'architecture' | 'processors' | 
   return { architecture: spec.architecture, accelerator, processors: spec.processors, memoryMiB: spec.memoryMiB, scratch: spec.scratchMiB > 0, qemuVersion, guestOsVersion };
 }
 
-export const bootWords = (shape: TemplateShape): string[] => bootArguments(shape.architecture, shape.accelerator, { scratch: shape.scratch, cardLater: true });
+/** The counter's speed is no part of the shape: measured anew it differs by a little, and a template lives no longer than its host runs. */
+export const bootWords = (shape: TemplateShape, tscKhz?: number): string[] => bootArguments(shape.architecture, shape.accelerator, { scratch: shape.scratch, cardLater: true, ...tscWord(tscKhz) });
 
 /** Twelve hex digits: part of a folder, of an id, of a socket's path. */
 export function templateKey(shape: TemplateShape): string {

@@ -1,0 +1,37 @@
+/** A guest that boots while others have the processors: its clock passes as ours does. */
+import { deepEqual, ok } from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { architectures, silentLog, systemClock, systemDice, type Instance } from '#base';
+import { openAgentConnection } from '../agent/open-agent-connection.ts';
+import { ensureGuestOs } from '../guest-os/ensure-guest-os.ts';
+import { testMachine } from '../testing/test-daemon.ts';
+import { runName } from '../testing/test-taps.ts';
+import { whileBusy } from '../testing/while-busy.ts';
+import { measureClock } from './templates/measure-clock.ts';
+import { openQemuEngine } from './index.ts';
+
+const root = await mkdtemp('/tmp/strata-gc-');
+const instance: Instance = { name: runName('gc'), stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 216 };
+const engine = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg' });
+after(async () => { await rm(root, { recursive: true, force: true }); });
+
+for (const architecture of architectures) {
+  test(`[Q45] its clock is right though the host was busy while it booted (${architecture})`, async () => {
+    const spec = testMachine({ engine: 'qemu', architecture, network: null, scratchMiB: 0, memoryMiB: 192 });
+    try {
+      await whileBusy(4, async () => {
+        const machine = await engine.start(spec);
+        const agent = await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: 120_000 });
+        ok(agent.hello.uptimeMs < 120_000, 'what it says of its age');
+        await measureClock(systemClock, async () => (await agent.call('ping', {})).uptimeMs, AbortSignal.timeout(60_000));
+        agent.close();
+        await machine.release();
+      });
+    } finally {
+      await engine.erase(spec.id);
+    }
+    deepEqual((await Promise.all(['r/q', 's/qemu-uids'].map((folder) => readdir(join(root, folder)).catch(() => [])))).flat(), [], 'nothing is left');
+  });
+}
