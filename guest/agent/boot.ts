@@ -25,9 +25,10 @@ export function modulesIn(list: string): string[] {
   return (readText(`/modules/${list}`) ?? '').split('\n').filter((one) => one !== '');
 }
 
-export function loadModule(name: string): void {
+/** @param parameters as `modprobe` takes them */
+export function loadModule(name: string, parameters = ''): void {
   try {
-    sys.loadModule(`/modules/${name}`);
+    sys.loadModule(`/modules/${name}`, parameters);
   } catch (error) {
     complain(`module ${name}: ${(error as Error).message}`);
   }

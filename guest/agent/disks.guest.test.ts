@@ -16,7 +16,7 @@ const longSerial = 'vol-0123456789abcdef'; // 20 characters, all that virtio has
 
 describe('disks', () => {
   let bench: Bench;
-  before(async () => { bench = await openBench({ scratch: true }); });
+  before(async () => { bench = await openBench({ scratch: true, announced: true }); });
   after(() => bench.close());
 
   const plug = async (serial: string, bus: 'scsi' | 'virtio'): Promise<string> => {
@@ -34,6 +34,12 @@ describe('disks', () => {
     await bench.runToEnd({ argv: shell('head -c 3000000 /dev/urandom > /big; sync') });
     const { content } = await bench.guest.line.call('fileRead', { container: '', path: '/proc/self/mounts', offset: 0, length: 100_000 });
     assert.match(Buffer.from(content, 'base64').toString(), /\/dev\/sd\w \/scratch ext4 /);
+  });
+
+  test('[G59] where the host says how many disks there are, these alone are looked for at the start', async () => {
+    const { content } = await bench.guest.line.call('fileRead', { container: '', path: '/sys/module/scsi_mod/parameters/scan', offset: 0, length: 100 });
+    assert.equal(Buffer.from(content, 'base64').toString(), 'sync\n', 'it was loaded with another, and told to look by itself again');
+    assert.deepEqual((await bench.guest.line.call('stats', {})).disks.toSorted(), ['img', 'scratch']);
   });
 
   for (const bus of ['scsi', 'virtio'] as const) {

@@ -8,6 +8,7 @@ import { enterRoot, loadModule, modulesIn, mountEssentials, mountRest } from './
 import { callHandlers } from './calls.ts';
 import { startReaping } from './children.ts';
 import { complain } from './complain.ts';
+import { driverParameters, findDisksAtStart } from './disk-drivers.ts';
 import { setKernelValue } from './files.ts';
 import { Line } from './line.ts';
 import { after } from './loop.ts';
@@ -42,7 +43,7 @@ function openLine(left: number): void {
 openLine(openTries);
 
 /** One driver or one mount at a time; between them the host is heard. */
-const steps: (() => void)[] = [...modulesIn('rest').map((name) => () => loadModule(name)), enterRoot, mountRest, bringUpCard];
+const steps: (() => void)[] = [...modulesIn('rest').map((name) => () => { loadModule(name, driverParameters(name)); findDisksAtStart(name); }), enterRoot, mountRest, bringUpCard];
 function nextStep(): void {
   const step = steps.shift();
   if (step === undefined) return markReady();

@@ -19,7 +19,7 @@ declare module 'sys' {
   export function openTree(path: string, deep: 0 | 1): number;
   export function umount(target: string, flags: number): void;
   export function switchRoot(path: string): void;
-  export function loadModule(path: string): void;
+  export function loadModule(path: string, parameters: string): void;
   export function setHostname(name: string): void;
   export function hardware(): string;
   export function setTime(milliseconds: number): void;

@@ -14,14 +14,15 @@
 
 FUNCTION(js_load_module)
 {
-    const char *path = text(ctx, argv[0]);
+    const char *path = text(ctx, argv[0]), *parameters = text(ctx, argv[1]);
     int fd = open(path, O_RDONLY | O_CLOEXEC), result = -1, saved = errno;
     if (fd >= 0) {
-        result = (int)syscall(SYS_finit_module, fd, "", 0);
+        result = (int)syscall(SYS_finit_module, fd, parameters, 0);
         saved = errno;
         close(fd);
     }
     JS_FreeCString(ctx, path);
+    JS_FreeCString(ctx, parameters);
     errno = saved;
     return result < 0 && errno != EEXIST ? fail(ctx, "finit_module") : JS_UNDEFINED;
 }
@@ -87,7 +88,7 @@ FUNCTION(js_power)
 FUNCTION(js_sync) { sync(); return JS_UNDEFINED; }
 
 const JSCFunctionListEntry kernel_functions[] = {
-    JS_CFUNC_DEF("loadModule", 1, js_load_module),
+    JS_CFUNC_DEF("loadModule", 2, js_load_module),
     JS_CFUNC_DEF("setHostname", 1, js_set_hostname),
     JS_CFUNC_DEF("hardware", 0, js_hardware),
     JS_CFUNC_DEF("setTime", 1, js_set_time),

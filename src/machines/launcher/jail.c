@@ -267,7 +267,7 @@ void enter_jail(const struct description *description, const struct descriptors 
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  char *environment[] = { "PATH=/usr/bin", "LC_ALL=C", NULL };
+  char *environment[] = { "PATH=/usr/bin", "LC_ALL=C", description->huge_heap ? "GLIBC_TUNABLES=glibc.malloc.hugetlb=1" : NULL, NULL };
   forbid_calls(description->traces);
   if (description->traces) stay_as_first_process();
   execve(description->program, description->arguments, environment);

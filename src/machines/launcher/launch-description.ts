@@ -21,6 +21,11 @@ export interface LaunchDescription {
   readonly memory?: { readonly path: string; readonly bytes: number };
   /** Runs only while nobody else wants the processor. */
   readonly idle?: boolean;
+  /**
+   * What it allocates in large pieces lies in huge pages where the host gives them to those who ask. QEMU copies a kernel several
+   * times while it starts, and a page that is touched first costs microseconds. For VMMs that boot a kernel: elsewhere it costs memory.
+   */
+  readonly hugeHeap?: boolean;
   /** A console's ring that the machine's own begins with: a clone's past is its template's. */
   readonly consoleBefore?: string;
   /** A folder in which the VMM sees its own descriptors by number, for what QEMU opens by a path only. */
@@ -64,11 +69,12 @@ export function encodeLaunchDescription(description: LaunchDescription): Buffer 
   return Buffer.from(pairs.map(([key, value]) => `${key}\0${checked(value)}\0`).join(''));
 }
 
-function vmmRights({ processes, traces, idle, consoleBefore, memory, ownDescriptors, mounted }: LaunchDescription): (readonly [string, string])[] {
+function vmmRights({ processes, traces, idle, hugeHeap, consoleBefore, memory, ownDescriptors, mounted }: LaunchDescription): (readonly [string, string])[] {
   return [
     ...(processes === undefined ? [] : [['processes', String(processes)] as const]),
     ...(traces === true ? [['traces', ''] as const] : []),
     ...(idle === true ? [['idle', ''] as const] : []),
+    ...(hugeHeap === true ? [['huge-heap', ''] as const] : []),
     ...(consoleBefore === undefined ? [] : [['console-before', consoleBefore] as const]),
     ...(ownDescriptors === undefined ? [] : [['own-fds', ownDescriptors] as const]),
     ...(memory === undefined ? [] : [['memory', twoParts(String(memory.bytes), memory.path)] as const]),

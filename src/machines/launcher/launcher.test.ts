@@ -18,6 +18,9 @@ afterEach(async () => { await it.close(); });
 
 const forever = 'exec /bin/busybox sleep 1000';
 
+/** Without what the shell adds. */
+const environmentOf = async (pid: number): Promise<readonly string[]> => (await readFile(`/proc/${pid}/environ`, 'utf8')).split('\0').filter((one) => one !== '' && !/^(PWD|SHLVL)=/.test(one)).sort();
+
 test('[J1] a VMM has its own uid and namespaces, no capability, no way to gain one', async () => {
   const { vmm, keeper } = await it.start(forever);
   const field = (name: string) => statusField(vmm.pid, name);
@@ -44,7 +47,12 @@ test('[J2] a VMM has the descriptors it was given and no other, and nothing of o
   deepEqual(names, [0, 1, 2, 3, 4, 5]);
   const targets = await Promise.all(names.map((name) => readlink(`/proc/${vmm.pid}/fd/${name}`)));
   match(targets.join(' '), /^\/null pipe:\S+ pipe:\S+ socket:\S+ socket:\S+ \/.*disk\.raw$/);
-  deepEqual((await readFile(`/proc/${vmm.pid}/environ`, 'utf8')).split('\0').filter((one) => one !== '' && !/^(PWD|SHLVL)=/.test(one)).sort(), ['LC_ALL=C', 'PATH=/usr/bin']); // the shell adds two
+  deepEqual(await environmentOf(vmm.pid), ['LC_ALL=C', 'PATH=/usr/bin']);
+});
+
+test('[J20] a VMM that is to boot a kernel gets huge pages for what it allocates in large pieces; others have nothing to do with it', async () => {
+  const { vmm } = await it.start(forever, { hugeHeap: true });
+  deepEqual(await environmentOf(vmm.pid), ['GLIBC_TUNABLES=glibc.malloc.hugetlb=1', 'LC_ALL=C', 'PATH=/usr/bin']);
 });
 
 test('[J3] an attack with the VMM\'s rights is denied everything', async () => {

@@ -54,17 +54,19 @@ test('[Q9] the agent\'s port has the name the agent looks for; the card has the 
 test('[Q10] the accelerator decides processor and kernel\'s words; an architecture its machine', () => {
   const tcg = vmmCommand(testMachine(), facts).argv;
   match(valuesOf(tcg, '-accel')[0] ?? '', /^tcg,tb-size=\d+$/);
-  match(kernelCommandLine('x86_64', 'tcg', { scratch: false, cardLater: false }), /console=ttyS0 .*mitigations=off/);
-  equal(kernelCommandLine('x86_64', 'kvm', { scratch: false, cardLater: false }).includes('mitigations'), false);
+  match(kernelCommandLine('x86_64', 'tcg', { scratch: false, disks: 0, cardLater: false }), /console=ttyS0 .*mitigations=off/);
+  equal(kernelCommandLine('x86_64', 'kvm', { scratch: false, disks: 0, cardLater: false }).includes('mitigations'), false);
   deepEqual(valuesOf(vmmCommand(testMachine(), { ...facts, accelerator: 'kvm' }).argv, '-cpu'), ['host']);
   for (const [architecture, accelerator, told] of [['x86_64', 'tcg', true], ['x86_64', 'kvm', false], ['aarch64', 'tcg', false]] as const) {
     const argv = vmmCommand(testMachine({ architecture }), { ...facts, accelerator, tscKhz: 2_096_060 }).argv;
     equal(argv.some((one) => one.includes(' tsc_early_khz=2096060')), told, 'the speed of the counter that it sees');
   }
   equal(tcg.some((one) => one.includes('tsc_early_khz')), false, 'nor where nobody knows it');
+  const three = { scratch: '/s', seed: null } as const;
+  ok(vmmCommand(testMachine({ disks: [{ serial: 'a', path: '/a', format: 'raw', readOnly: true }, { serial: 'b', path: '/b', format: 'raw', readOnly: false, backend: 'vhost-user' }] }), { ...facts, ...three }).argv.some((one) => one.includes(' strata.disks=2 ')), 'those of the controller: what a back end serves lies elsewhere');
   const arm = vmmCommand(testMachine({ architecture: 'aarch64' }), facts);
   deepEqual([arm.program, valuesOf(arm.argv, '-cpu')[0]], ['/usr/bin/qemu-system-aarch64', 'cortex-a72']);
-  match(kernelCommandLine('aarch64', 'tcg', { scratch: true, cardLater: false }), /console=ttyAMA0/);
+  match(kernelCommandLine('aarch64', 'tcg', { scratch: true, disks: 1, cardLater: false }), /console=ttyAMA0/);
 });
 
 test('[Q11] what the engine cannot do is refused with the reason', () => {

@@ -52,7 +52,7 @@ export function vmmCommand(spec: MachineSpec, facts: VmmFacts): VmmCommand {
   const argv = [
     ...opening(spec.architecture, spec.id), ...platform(spec.architecture, facts.accelerator, served.length === 0 ? '' : ',memory-backend=memory'), ...size(spec),
     ...(served.length === 0 ? [] : sharedMemory(spec)),
-    ...(facts.kernel === null ? [] : bootArguments(spec.architecture, facts.accelerator, { scratch: facts.scratch !== null, cardLater: false, ...tscWord(facts.tscKhz), more: backendWords(spec.disks) })),
+    ...(facts.kernel === null ? [] : bootArguments(spec.architecture, facts.accelerator, { scratch: facts.scratch !== null, disks: disksAtStart(spec, facts).length, cardLater: false, ...tscWord(facts.tscKhz), more: backendWords(spec.disks) })),
     ...commonDevices(add),
     ...served.flatMap(backendArguments),
   ];

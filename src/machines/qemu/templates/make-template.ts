@@ -62,7 +62,7 @@ async function bootAndFreeze(context: QemuContext, shape: TemplateShape, id: str
   await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
   const cgroups = await makeCgroups(context.instance, id, machineLimits(shape.memoryMiB, false));
   const vmm = await startVmm(launcher, places.runFolder, {
-    uid, cgroups, ...jailContents(shape.architecture, guestOs), devices: machineDevices(shape.accelerator), idle: true, ownDescriptors: jailDescriptors, ...templateCommand(shape, id, holderOf(template.folder), await context.tscKhz()),
+    uid, cgroups, ...jailContents(shape.architecture, guestOs), devices: machineDevices(shape.accelerator), idle: true, hugeHeap: true, ownDescriptors: jailDescriptors, ...templateCommand(shape, id, holderOf(template.folder), await context.tscKhz()),
   }, signal);
   const monitor = openMonitor(places.monitor);
   const sockets = vmmSockets(places, id);

@@ -48,7 +48,7 @@ export function shapeOf(spec: Pick<MachineSpec, 'architecture' | 'processors' | 
 }
 
 /** The counter's speed is no part of the shape: measured anew it differs by a little, and a template lives no longer than its host runs. */
-export const bootWords = (shape: TemplateShape, tscKhz?: number): string[] => bootArguments(shape.architecture, shape.accelerator, { scratch: shape.scratch, cardLater: true, ...tscWord(tscKhz) });
+export const bootWords = (shape: TemplateShape, tscKhz?: number): string[] => bootArguments(shape.architecture, shape.accelerator, { scratch: shape.scratch, disks: 0, cardLater: true, ...tscWord(tscKhz) });
 
 /** Twelve hex digits: part of a folder, of an id, of a socket's path. */
 export function templateKey(shape: TemplateShape): string {
