@@ -73,6 +73,7 @@ test('[Q16] a running VMM is confined: uid, capabilities, seccomp, namespaces, r
   const machine = await start(spec);
   const other = await start(specOf());
   const { pid } = machine.process;
+  const hugePages = ['kernel/mm/transparent_hugepage/enabled', 'kernel/mm/transparent_hugepage/hpage_pmd_size'].filter((path) => existsSync(`/sys/${path}`));
   const uid = Number((await statusField(pid, 'Uid')).split('\t')[0]);
   ok(uid >= 100_000);
   ok(Number((await statusField(other.process.pid, 'Uid')).split('\t')[0]) !== uid);
@@ -83,7 +84,8 @@ test('[Q16] a running VMM is confined: uid, capabilities, seccomp, namespaces, r
     const own = await readlink(`/proc/${pid}/ns/${kind}`);
     ok(own !== await readlink(`/proc/self/ns/${kind}`) && own !== await readlink(`/proc/${other.process.pid}/ns/${kind}`), kind);
   }
-  deepEqual((await readdir(`/proc/${pid}/root`)).filter((name) => !['lib', 'lib64'].includes(name)).sort(), ['dev', 'etc', 'initramfs', 'kernel', 'usr']);
+  deepEqual((await readdir(`/proc/${pid}/root`)).filter((name) => !['lib', 'lib64'].includes(name)).sort(), ['dev', 'etc', 'initramfs', 'kernel', ...(hugePages.length === 0 ? [] : ['sys']), 'usr']);
+  deepEqual((await readdir(`/proc/${pid}/root/sys`, { recursive: true }).catch(() => [])).filter((path) => !/^kernel(\/mm(\/transparent_hugepage)?)?$/.test(path)).sort(), hugePages, 'what the C library asks for');
   deepEqual((await readdir(`/proc/${pid}/root/dev`)).sort(), ['null', 'urandom', 'zero']);
   deepEqual(await readdir(`/proc/${pid}/root/etc`), ['ld.so.cache']);
   const open = await Promise.all((await readdir(`/proc/${pid}/fd`)).map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => 'socket:')));
