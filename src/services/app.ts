@@ -48,7 +48,7 @@ export interface PublishedPort {
   readonly hostPort: number; // 0 = choose a free one
   readonly containerPort: number;
   readonly protocol: 'tcp' | 'udp';
-  /** http: balanced per request; tcp: per connection. From app_protocol, else by the well-known port. */
+  /** http: balanced per request; tcp: per connection. From app_protocol, else by the well-known port. Of UDP ports it says nothing. */
   readonly application: 'http' | 'tcp';
 }
 

@@ -58,8 +58,8 @@ function showService(service: ServiceSpec, view: AppView): Service {
 
 /** What a person opens: published ports first, then the name behind the gateway's own port. */
 function addressesOf(view: AppView): App['addresses'] {
-  const published = view.record.spec.services.flatMap((service) => service.ports.filter((port) => port.protocol === 'tcp')
-    .map((port) => ({ service: service.name, url: `${port.application === 'http' ? 'http' : 'tcp'}://${port.hostAddress === '0.0.0.0' ? '127.0.0.1' : port.hostAddress}:${port.hostPort}` })));
+  const published = view.record.spec.services.flatMap((service) => service.ports
+    .map((port) => ({ service: service.name, url: `${port.protocol === 'udp' ? 'udp' : port.application}://${port.hostAddress === '0.0.0.0' ? '127.0.0.1' : port.hostAddress}:${port.hostPort}` })));
   const named = view.record.spec.services.filter((service) => service.ports.some((port) => port.application === 'http'))
     .map((service) => ({ service: service.name, url: `http://${service.name}.${view.record.name}.localhost:${view.hostsPort}` }));
   return [...published, ...named];

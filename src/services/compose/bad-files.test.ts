@@ -42,7 +42,6 @@ const ofService: readonly (readonly [string, string])[] = [
   ['x-strata: {health: {tcp: {port: 0}}}', '4:37 compose.badNumber services.web.x-strata.health.tcp.port must be a whole number from 1 to 65535, not 0'],
   ['ports: ["80:80:80:80"]', '4:13 compose.badPort services.web.ports[0] is no port mapping: "80:80:80:80"'],
   ['ports: ["8000-8010:80"]', '4:13 compose.badPort services.web.ports[0] publishes 11 ports for 1'],
-  ['ports: ["53:53/udp"]', '4:13 compose.refused services.web.ports[0] cannot be published yet: the gateway carries TCP only'],
   ['ports: ["53:53/sctp"]', '4:13 compose.badPort services.web.ports[0] has an unknown protocol: sctp'],
   ['ports: ["80:80", "80:81"]', '4:22 compose.duplicatePort port 80 of the host is published twice: by web and by web'],
   ['expose: [70000]', '4:14 compose.badPort services.web.expose[0] is no port: 70000'],

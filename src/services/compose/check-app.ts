@@ -48,13 +48,13 @@ function checkHealthWaits(checked: readonly Checked[], { report }: ProjectReadin
 }
 
 function checkPublished(checked: readonly Checked[], { report }: ProjectReading): void {
-  const taken: { port: number; address: string; service: string }[] = [];
+  const taken: { port: number; address: string; protocol: string; service: string }[] = [];
   for (const { reading, spec } of checked) {
-    for (const { hostPort: port, hostAddress: address } of spec.ports) {
+    for (const { hostPort: port, hostAddress: address, protocol } of spec.ports) {
       if (port === 0) continue;
-      const other = taken.find((one) => one.port === port && (one.address === address || isAny(one.address) || isAny(address)));
+      const other = taken.find((one) => one.port === port && one.protocol === protocol && (one.address === address || isAny(one.address) || isAny(address)));
       if (other !== undefined) report.error(placeOfPort(reading, port), 'compose.duplicatePort', `port ${port} of the host is published twice: by ${other.service} and by ${spec.name}`, 'publish another port');
-      taken.push({ port, address, service: spec.name });
+      taken.push({ port, address, protocol, service: spec.name });
     }
   }
 }

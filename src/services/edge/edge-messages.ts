@@ -22,6 +22,8 @@ export interface EdgeStats {
   /** Connections that came while nothing was ready, by parking id: a wish that something become ready. */
   readonly wakes: Readonly<Record<string, number>>;
   readonly names: { readonly answered: number; readonly forwarded: number; readonly failed: number };
+  /** Of published UDP ports; absent in edges of before. */
+  readonly datagrams?: { readonly conversations: number; readonly relayed: number; readonly dropped: number } | undefined;
   /** Addresses that could not be listened on, tried again every second. */
   readonly problems: readonly string[];
 }

@@ -1,5 +1,5 @@
 /**
- * What the daemon tells the edge: names to answer and connections to park. The edge is its own small
+ * What the daemon tells the edge: names to answer, connections to park, published UDP ports. The edge is its own small
  * process (bin/strata-edge.ts) that survives the daemon and keeps its last state in a file.
  */
 import { z } from 'zod';
@@ -19,6 +19,15 @@ export const edgeStateSchema = z.strictObject({
     timeoutMs: z.int(),
     mode: z.enum(['http', 'tcp']).describe('http answers 503 with Retry-After on time-out; tcp closes'),
   })),
+  /** Published UDP ports; left out where there are none, as edges of before know no such thing. */
+  datagrams: z.array(z.strictObject({
+    id: z.string(),
+    address: z.string().describe('of the host, to listen on'),
+    port: z.int(),
+    ready: z.array(z.strictObject({ address: z.string(), port: z.int() })),
+    limit: z.int().describe('clients at once'),
+    idleMs: z.int().describe('a conversation is over after so much silence of both sides'),
+  })).optional(),
   upstream: z.array(z.string()).describe('DNS servers asked for other names'),
 });
 export type EdgeState = z.infer<typeof edgeStateSchema>;

@@ -231,3 +231,101 @@ test('[E9] the edge is small', async () => {
   process.stdout.write(`# edge resident ${resident} kB\n`);
   assert.ok(resident < 60 * 1024, `resident ${resident} kB`);
 });
+
+const datagramPort = parkingPort + 1;
+
+/** A replica of a UDP service: says who it is and what it was told. */
+async function replica(name: string) {
+  const socket = createSocket('udp4');
+  socket.on('message', (bytes, from) => { socket.send(`${name} ${bytes.toString()}`, from.port, from.address); });
+  await new Promise<void>((resolve) => { socket.bind(0, '127.0.0.1', resolve); });
+  return { target: { address: '127.0.0.1', port: socket.address().port }, close: () => socket.close() };
+}
+
+/** A client that says something until it is answered, as clients of UDP do. */
+async function udpClient() {
+  const socket = createSocket('udp4');
+  const heard: string[] = [];
+  socket.on('message', (bytes) => { heard.push(bytes.toString()); });
+  await new Promise<void>((resolve) => { socket.bind(0, '127.0.0.1', resolve); });
+  return {
+    say: (text: string) => { socket.send(text, datagramPort, '127.0.0.1'); },
+    ask: (text: string) => waitUntil(() => {
+      const answer = heard.find((one) => one.endsWith(` ${text}`));
+      if (answer === undefined) socket.send(text, datagramPort, '127.0.0.1');
+      return answer;
+    }, { what: `an answer to ${text}`, limitMs: 5000, everyMs: 50 }),
+    close: () => socket.close(),
+  };
+}
+
+test('[E11] clients of a published UDP port each speak with one ready replica, and with another when that is ready no more', async () => {
+  const [one, other] = [await replica('one'), await replica('other')];
+  const [first, second] = [await udpClient(), await udpClient()];
+  const publish = (ready: readonly { readonly address: string; readonly port: number }[], changes = {}) => edge.apply(state({ datagrams: [{ id: 'shop.dns', address: '127.0.0.1', port: datagramPort, ready: [...ready], limit: 2, idleMs: 60_000, ...changes }] }));
+  const stats = async () => (await edge.stats()).datagrams ?? assert.fail('it counts');
+  try {
+    await publish([one.target, other.target]);
+    const names = await Promise.all([first.ask('a'), second.ask('a')]);
+    assert.deepEqual(names.toSorted(), ['one a', 'other a']);
+    for (let round = 0; round < 20; round += 1) assert.equal(await first.ask(`b${round}`), `${names[0]?.split(' ')[0]} b${round}`, 'it keeps its replica');
+    assert.equal((await stats()).conversations, 2);
+    const third = await udpClient();
+    const { dropped } = await stats();
+    third.say('too many');
+    await waitUntil(async () => (await stats()).dropped === dropped + 1, { what: 'the client over the limit is dropped', limitMs: 5000 });
+    third.close();
+    await publish([other.target]);
+    assert.deepEqual(await Promise.all([first.ask('c'), second.ask('c')]), ['other c', 'other c']);
+    await publish([]);
+    assert.equal((await stats()).conversations, 0);
+    const before = (await stats()).dropped;
+    first.say('nobody');
+    await waitUntil(async () => (await stats()).dropped > before, { what: 'what finds nobody is dropped', limitMs: 5000 });
+    await publish([one.target], { idleMs: 200 });
+    assert.equal(await first.ask('d'), 'one d');
+    await waitUntil(async () => (await stats()).conversations === 0, { what: 'the silent one is forgotten', limitMs: 5000 });
+    assert.equal(await first.ask('e'), 'one e');
+    await edge.apply(state());
+    const taken = createSocket('udp4');
+    await new Promise<void>((resolve, reject) => { taken.once('error', reject).bind(datagramPort, '127.0.0.1', resolve); });
+    await publish([one.target]);
+    assert.match((await edge.stats()).problems.join(), new RegExp(`UDP port ${datagramPort} on 127.0.0.1: .*EADDRINUSE`));
+    await new Promise<void>((resolve) => { taken.close(() => resolve()); });
+    assert.equal(await second.ask('f'), 'one f', 'tried again by itself');
+  } finally {
+    for (const each of [one, other, first, second]) each.close();
+  }
+});
+
+test('[E11] a flood to a published UDP port makes the edge no larger than it may be', async () => {
+  const [silent, client] = [createSocket('udp4'), await udpClient()];
+  await new Promise<void>((resolve) => { silent.bind(0, '127.0.0.1', resolve); });
+  try {
+    await edge.apply(state({ datagrams: [{ id: 'shop.dns', address: '127.0.0.1', port: datagramPort, ready: [{ address: '127.0.0.1', port: silent.address().port }], limit: 4, idleMs: 60_000 }] }));
+    const { pid } = await edge.stats();
+    const resident = async () => Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+    const datagram = 'x'.repeat(8000);
+    for (let round = 0; round < 5000; round += 1) {
+      client.say(datagram);
+      if (round % 100 === 0) await edge.stats();
+    }
+    assert.ok(await resident() < 90, `${await resident()} MiB`);
+    assert.equal((await edge.stats()).pid, pid);
+  } finally {
+    silent.close();
+    client.close();
+    await edge.apply(state());
+  }
+});
+
+test('[E12] an edge of an earlier program, which refuses the state, is replaced', async () => {
+  const { pid } = await edge.stats();
+  const identity = await identifyProcess(pid);
+  // This program's own edge refuses what it does not know just as an earlier one does: another schema on the daemon's side is all that is missing.
+  await assert.rejects(edge.apply(state({ gateway: 'nowhere' })), { code: 'edge.refused' });
+  assert.ok(identity !== undefined && !(await isAlive(identity)), 'the one that refused is gone');
+  await edge.apply(state());
+  assert.notEqual((await edge.stats()).pid, pid);
+  assert.deepEqual(await resolver().resolve4('web.shop.internal'), ['10.88.200.1']);
+});

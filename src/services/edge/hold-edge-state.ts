@@ -4,6 +4,7 @@
  */
 import type { EdgeStats } from './edge-messages.ts';
 import type { EdgeState } from './edge-state.ts';
+import { relayDatagrams, type DatagramCounters, type DatagramPlace, type DatagramRelay } from './relay-datagrams.ts';
 import { parkConnections, type Parking, type ParkingCounters, type ParkingPlace } from './park-connections.ts';
 import { serveNames, type NameService } from './serve-names.ts';
 
@@ -21,6 +22,8 @@ export function holdEdgeState(namePort: number): EdgeHolder {
   let state: EdgeState = { gateway: '', names: {}, domains: {}, parking: [], upstream: [] };
   let names: { readonly gateway: string; readonly service: NameService } | undefined;
   const places = new Map<string, { place: ParkingPlace; readonly gateway: string; readonly parking: Parking; readonly counters: ParkingCounters }>();
+  const relays = new Map<string, { place: DatagramPlace; readonly relay: DatagramRelay }>();
+  const datagrams: DatagramCounters = { conversations: 0, relayed: 0, dropped: 0 };
   const gone: ParkingCounters = { held: 0, forwarded: 0, timedOut: 0, refused: 0, wakes: 0 };
   const nameCounters = { answered: 0, forwarded: 0, failed: 0 };
   const problems = new Map<string, string>();
@@ -36,6 +39,7 @@ export function holdEdgeState(namePort: number): EdgeHolder {
       if (next === undefined || next.port !== held.place.port || state.gateway !== held.gateway) await leave(id);
     }
     for (const place of wanted.values()) await followPlace(place);
+    await followDatagrams(new Map((state.datagrams ?? []).map((place) => [place.id, place])));
     clearTimeout(retry);
     if (problems.size > 0) retry = setTimeout(() => void inTurn(), retryMs);
   }
@@ -68,6 +72,28 @@ export function holdEdgeState(namePort: number): EdgeHolder {
     }
   }
 
+  async function followDatagrams(wanted: ReadonlyMap<string, DatagramPlace>): Promise<void> {
+    for (const [id, { place, relay }] of relays) {
+      const next = wanted.get(id);
+      if (next !== undefined && next.port === place.port && next.address === place.address) continue;
+      relays.delete(id);
+      await relay.close();
+    }
+    for (const place of wanted.values()) {
+      const held = relays.get(place.id);
+      if (held !== undefined) {
+        held.place = place;
+        held.relay.change(place);
+        continue;
+      }
+      try {
+        relays.set(place.id, { place, relay: await relayDatagrams(place, datagrams) });
+      } catch (error) {
+        problems.set(`UDP port ${place.port} on ${place.address}`, (error as Error).message);
+      }
+    }
+  }
+
   async function leave(id: string): Promise<void> {
     const held = places.get(id);
     if (held === undefined) return;
@@ -89,7 +115,7 @@ export function holdEdgeState(namePort: number): EdgeHolder {
       const sum = (key: 'held' | 'forwarded' | 'timedOut' | 'refused') => all.reduce((total, one) => total + one[key], 0);
       return {
         pid: process.pid, held: sum('held'), forwarded: sum('forwarded'), timedOut: sum('timedOut'), refused: sum('refused'),
-        wakes: Object.fromEntries([...places].map(([id, { counters }]) => [id, counters.wakes])), names: { ...nameCounters },
+        wakes: Object.fromEntries([...places].map(([id, { counters }]) => [id, counters.wakes])), names: { ...nameCounters }, datagrams: { ...datagrams },
         problems: [...problems].map(([what, why]) => `${what}: ${why}`),
       };
     },
@@ -99,6 +125,7 @@ export function holdEdgeState(namePort: number): EdgeHolder {
       clearTimeout(retry);
       await names?.service.close();
       for (const id of [...places.keys()]) await leave(id);
+      await followDatagrams(new Map());
     },
   };
 }

@@ -38,6 +38,7 @@ const replySchema = z.union([
   z.object({ stats: z.object({
     pid: z.int(), held: z.int(), forwarded: z.int(), timedOut: z.int(), refused: z.int(), wakes: z.record(z.string(), z.int()),
     names: z.object({ answered: z.int(), forwarded: z.int(), failed: z.int() }), problems: z.array(z.string()),
+    datagrams: z.object({ conversations: z.int(), relayed: z.int(), dropped: z.int() }).optional(),
   }) }),
   z.object({ error: z.string() }),
 ]);
@@ -99,12 +100,32 @@ export function openEdge(deps: EdgeDeps): EdgeDriver {
     watched = undefined;
   }
 
+  async function stop(): Promise<void> {
+    forget();
+    const stats = await statsIfThere();
+    if (stats === undefined) return;
+    const identity = await identifyProcess(stats.pid);
+    await request(socketPath, { do: 'stop' });
+    if (identity !== undefined) await endProcess(identity);
+  }
+
+  /** An edge that was started by an earlier program and does not know what this one asks for; what it holds ends with it. */
+  async function replace(why: string, wish: EdgeRequest): Promise<EdgeStats> {
+    log.warn({ why }, 'the edge that runs does not understand its state, and is replaced');
+    await stop();
+    await ensure();
+    return request(socketPath, wish);
+  }
+
   return {
     ensure,
     async apply(state) {
       const wish: EdgeRequest = { do: 'apply', state: edgeStateSchema.parse(state) };
       await ensure();
-      const stats = await request(socketPath, wish);
+      const stats = await request(socketPath, wish).catch((error: unknown) => {
+        if (!(error instanceof StrataError && error.code === 'edge.refused')) throw error;
+        return replace(error.message, wish);
+      });
       if (stats.problems.length > 0) log.warn({ problems: stats.problems }, 'the edge cannot listen everywhere');
     },
     async stats() {
@@ -112,14 +133,7 @@ export function openEdge(deps: EdgeDeps): EdgeDriver {
       if (stats === undefined) throw new StrataError('the edge does not run', { code: 'edge.notRunning', kind: 'unavailable', advice: 'it is started again with the next change of traffic' });
       return stats;
     },
-    async stop() {
-      forget();
-      const stats = await statsIfThere();
-      if (stats === undefined) return;
-      const identity = await identifyProcess(stats.pid);
-      await request(socketPath, { do: 'stop' });
-      if (identity !== undefined) await endProcess(identity);
-    },
+    stop,
     release() {
       released = true;
       forget();

@@ -2,17 +2,18 @@
  * Checks by hand that a value is an EdgeState: the edge is kept small, and the schema's library alone would cost it a
  * tenth of its memory. The daemon's side checks with the schema; a property test holds both in step.
  */
-import { isIPv4 } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import type { EdgeState } from './edge-state.ts';
 
 /** @throws Error that names the field */
 export function readEdgeState(value: unknown): EdgeState {
-  const fields = closedRecord(value, 'state', ['gateway', 'names', 'domains', 'parking', 'upstream']);
+  const fields = closedRecord(value, 'state', ['gateway', 'names', 'domains', 'parking', 'datagrams', 'upstream']);
   for (const [name, addresses] of Object.entries(record(fields['names'], 'names'))) for (const one of list(addresses, `names.${name}`)) address(one, `names.${name}`);
   for (const [asker, domain] of Object.entries(record(fields['domains'], 'domains'))) text(domain, `domains.${asker}`);
   for (const upstream of list(fields['upstream'], 'upstream')) text(upstream, 'upstream');
   address(fields['gateway'], 'gateway');
   list(fields['parking'], 'parking').forEach((place, index) => checkPlace(place, `parking.${index}`));
+  if (fields['datagrams'] !== undefined) list(fields['datagrams'], 'datagrams').forEach((place, index) => checkDatagrams(place, `datagrams.${index}`));
   return value as EdgeState;
 }
 
@@ -23,10 +24,24 @@ function checkPlace(value: unknown, where: string): void {
   integer(place['limit'], `${where}.limit`);
   integer(place['timeoutMs'], `${where}.timeoutMs`);
   if (place['mode'] !== 'http' && place['mode'] !== 'tcp') wrong(`${where}.mode`);
-  for (const target of list(place['ready'], `${where}.ready`)) {
-    const fields = closedRecord(target, `${where}.ready`, ['address', 'port']);
-    address(fields['address'], `${where}.ready.address`);
-    port(fields['port'], `${where}.ready.port`);
+  checkTargets(place['ready'], `${where}.ready`);
+}
+
+function checkDatagrams(value: unknown, where: string): void {
+  const place = closedRecord(value, where, ['id', 'address', 'port', 'ready', 'limit', 'idleMs']);
+  text(place['id'], `${where}.id`);
+  if (typeof place['address'] !== 'string' || isIP(place['address']) === 0) wrong(`${where}.address`);
+  port(place['port'], `${where}.port`);
+  integer(place['limit'], `${where}.limit`);
+  integer(place['idleMs'], `${where}.idleMs`);
+  checkTargets(place['ready'], `${where}.ready`);
+}
+
+function checkTargets(value: unknown, where: string): void {
+  for (const target of list(value, where)) {
+    const fields = closedRecord(target, where, ['address', 'port']);
+    address(fields['address'], `${where}.address`);
+    port(fields['port'], `${where}.port`);
   }
 }
 

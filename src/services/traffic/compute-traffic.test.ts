@@ -21,3 +21,13 @@ test('[V31] a replica that is not known to run, as in a paused machine, gets no 
   const left = [['10.88.1.1']];
   deepEqual(told({ phase: 'unknown', why: 'its machine is paused' }), { backends: left, servers: left, ready: left });
 });
+
+test('[V49] a published UDP port is the edge\'s, to all ready replicas; the gateway and the kernel\'s table hear of TCP as ever', () => {
+  const port = { containerPort: 53, hostPort: 5300, hostAddress: '127.0.0.1', application: 'tcp' } as const;
+  const dns = sampleApp([sampleService('web', { ports: [{ ...port, protocol: 'udp' }, { ...port, protocol: 'tcp' }] })]);
+  const containers = [{ spec: one, status: sampleStatus(one) }, { spec: two, status: sampleStatus(two, { health: 'unhealthy' }) }];
+  const { gateway, edge } = computeTraffic({ apps: [dns], services: [{ ...service, parking: { 53: 30_001 } }], containers, machines: [], gatewayAddress: '10.88.0.1', hostsPort: 80, upstreamDns: [] });
+  deepEqual(edge.datagrams, [{ id: `${dns.id}.web.127.0.0.1.5300`, address: '127.0.0.1', port: 5300, ready: [{ address: '10.88.1.1', port: 53 }], limit: 1024, idleMs: 120_000 }]);
+  deepEqual(gateway.binds.map((bind) => [bind.address, bind.port]), [['127.0.0.1', 5300]]);
+  deepEqual(edge.parking.map((place) => place.port), [30_001]);
+});

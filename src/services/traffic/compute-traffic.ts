@@ -36,6 +36,9 @@ interface Target { readonly app: AppRecord; readonly service: ServiceSpec; reado
 
 const parkLimit = 512;
 const parkTimeoutMs = 30_000;
+/** Clients of a published UDP port at once, and after how much silence a client is another one (RFC 4787 asks for two minutes at least). */
+const datagramClients = 1024;
+const datagramIdleMs = 120_000;
 
 export function computeTraffic(input: TrafficInput): Traffic {
   const targets = targetsOf(input);
@@ -126,7 +129,13 @@ function edgeOf(targets: readonly Target[], input: TrafficInput): EdgeState {
     timeoutMs: parkTimeoutMs,
     mode: portsOf(target.service).find((one) => one.port === Number(port))?.application ?? 'tcp' as const,
   })));
-  return { gateway: input.gatewayAddress, names, domains, parking, upstream: [...input.upstreamDns] };
+  const datagrams = targets.flatMap((target) => target.service.ports.filter((one) => one.protocol === 'udp' && one.hostPort > 0).map((one) => ({
+    id: `${target.app.id}.${target.service.name}.${one.hostAddress}.${one.hostPort}`,
+    address: one.hostAddress, port: one.hostPort,
+    ready: target.members.filter(isReady).map(({ spec }) => ({ address: spec.address, port: one.containerPort })),
+    limit: datagramClients, idleMs: datagramIdleMs,
+  })));
+  return { gateway: input.gatewayAddress, names, domains, parking, ...(datagrams.length === 0 ? {} : { datagrams }), upstream: [...input.upstreamDns] };
 }
 
 function addNames(names: Record<string, string[]>, target: Target): void {

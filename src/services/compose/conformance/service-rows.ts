@@ -62,7 +62,7 @@ export const serviceRows: readonly ConformanceRow[] = [
   service.partly('networks.*', 'networks: {default: {}}'),
   network.honoured('aliases', 'networks: {default: {aliases: [shop]}}'),
   service.partly('links', 'links: [other]', 'As a dependency; an alias is refused.'),
-  service.honoured('ports', 'ports: ["8080:80"]', 'Published by the gateway, which spreads over the replicas: per request for HTTP (app_protocol: http; container ports 80, 8000, 8008 and 8080), else per connection. A missing host port is chosen once and kept. UDP is not published yet; a range of host ports for one container port is refused.'),
+  service.honoured('ports', 'ports: ["8080:80"]', 'Published by the gateway, which spreads over the replicas: per request for HTTP (app_protocol: http; container ports 80, 8000, 8008 and 8080), else per connection. A missing host port is chosen once and kept. UDP is carried by the edge: each client speaks with one ready replica until both were silent for two minutes, and the replica sees the address of the gateway. A range of host ports for one container port is refused.'),
   port.honoured('target', 'ports: [{target: 80}]'),
   port.honoured('published', 'ports: [{target: 80, published: "8080"}]'),
   port.honoured('host_ip', 'ports: [{target: 80, published: 8080, host_ip: 127.0.0.1}]'),

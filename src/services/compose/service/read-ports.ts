@@ -32,9 +32,9 @@ function longMapping(reading: ServiceReading, port: LongPort, index: number): Po
 }
 
 function publish(reading: ServiceReading, mapping: PortMapping, application: string | undefined, index: number): PublishedPort[] {
-  if (mapping.protocol !== 'tcp') {
-    const udp = mapping.protocol === 'udp';
-    wrong(reading, ['ports', index], udp ? 'compose.refused' : 'compose.badPort', udp ? 'cannot be published yet: the gateway carries TCP only' : `has an unknown protocol: ${mapping.protocol}`, udp ? 'inside the app, UDP works on every port' : 'use tcp');
+  const { protocol } = mapping;
+  if (protocol !== 'tcp' && protocol !== 'udp') {
+    wrong(reading, ['ports', index], 'compose.badPort', `has an unknown protocol: ${protocol}`, 'use tcp or udp');
     return [];
   }
   const targets = portsIn(mapping.target);
@@ -48,8 +48,8 @@ function publish(reading: ServiceReading, mapping: PortMapping, application: str
     return [];
   }
   return targets.map((containerPort, at) => ({
-    hostAddress: mapping.hostAddress ?? '0.0.0.0', hostPort: published[at] ?? 0, containerPort, protocol: 'tcp',
-    application: application === undefined ? (httpPorts.has(containerPort) ? 'http' : 'tcp') : application.toLowerCase() === 'http' ? 'http' : 'tcp',
+    hostAddress: mapping.hostAddress ?? '0.0.0.0', hostPort: published[at] ?? 0, containerPort, protocol,
+    application: protocol === 'udp' ? 'tcp' : application === undefined ? (httpPorts.has(containerPort) ? 'http' : 'tcp') : application.toLowerCase() === 'http' ? 'http' : 'tcp',
   }));
 }
 
