@@ -106,7 +106,7 @@ export async function relayDatagrams(first: DatagramPlace, counters: DatagramCou
 
 function bind(address: string, port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = createSocket(isIPv6(address) ? { type: 'udp6', ipv6Only: true } : 'udp4');
+    const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', ...(isIPv6(address) ? { ipv6Only: true } : {}) });
     socket.once('error', (error) => { socket.close(); reject(error); });
     socket.bind({ port, address, exclusive: true }, () => { socket.removeAllListeners('error'); resolve(socket); });
   });
