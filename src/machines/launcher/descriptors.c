@@ -105,6 +105,7 @@ static int open_one(const struct entry *entry, struct descriptors *all)
   if (same(entry->key, "lock-alone")) return lock_disk(entry->value, true);
   if (same(entry->key, "lock-shared")) return lock_disk(entry->value, false);
   if (same(entry->key, "template-memory")) return held_for_template(entry->value, held_memory);
+  if (same(entry->key, "template-state")) return state_of_template(entry->value);
   if (same(entry->key, "sealed-memory")) return held_for_clone(entry->value, held_memory);
   if (same(entry->key, "sealed-state")) return held_for_clone(entry->value, held_state);
   if (same(entry->key, "copied-memory")) return copied_memory(entry->value);

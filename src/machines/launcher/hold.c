@@ -95,18 +95,30 @@ int held_for_template(const char *path, enum held which)
   return held[which];
 }
 
+/* The same file, opened again: with other rights and a position of its own. */
+static int opened_again(int fd, int flags)
+{
+  char name[40];
+  snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+  int own = open(name, flags | O_CLOEXEC);
+  if (own < 0) fail("cannot open the template");
+  close(fd);
+  return own;
+}
+
+/* To be written only: QEMU takes a descriptor for writing where it has just that right. */
+int state_of_template(const char *path)
+{
+  return opened_again(held_for_template(path, held_state), O_WRONLY);
+}
+
 /* Sealed, and with a position of its own: clones read the state at the same time. */
 int held_for_clone(const char *path, enum held which)
 {
   int fd = held_for_template(path, which);
   errno = 0;
   if (fcntl(fd, F_GET_SEALS) != all_seals) fail("the template is not sealed");
-  char name[40];
-  snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-  int own = open(name, O_RDONLY | O_CLOEXEC);
-  if (own < 0) fail("cannot open the template");
-  close(fd);
-  return own;
+  return opened_again(fd, O_RDONLY);
 }
 
 /* The kernel refuses while anybody has the memory mapped for writing: then the template's VMM has not ended. */

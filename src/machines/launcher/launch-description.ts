@@ -48,8 +48,8 @@ export type VmmDescriptor =
   | { readonly kind: 'lock-alone' | 'lock-shared'; readonly path: string } // a hold on a disk that others with such holds respect
   /** Memory that begins as a copy of the file and is this VMM's own. */
   | { readonly kind: 'copied-memory'; readonly path: string }
-  /** What a template's holder holds, by its socket: memory to be written, or memory and state that nobody can change. */
-  | { readonly kind: 'template-memory' | 'sealed-memory' | 'sealed-state'; readonly path: string };
+  /** What a template's holder holds, by its socket: memory and state to be written, or the same when nobody can change them. */
+  | { readonly kind: 'template-memory' | 'template-state' | 'sealed-memory' | 'sealed-state'; readonly path: string };
 
 export const firstDescriptor = 3;
 

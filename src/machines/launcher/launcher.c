@@ -8,8 +8,6 @@
  *                               opens a disk and hands it to a running QEMU over a QMP socket (pass-disk.c)
  *
  *   launcher hold <folder> <bytes>    leaves a holder of a template's memory and state behind (hold.c), prints who it is
- *   launcher save-state <socket> <holder>
- *                               has a stopped QEMU write its device state into what the holder holds (pass-disk.c)
  *   launcher seal <holder>      after that nobody can change them; prints their sizes
  *
  *   launcher copy-memory base|changed …   copies the memory of a machine's guest into a file (copy-memory.c)
@@ -128,7 +126,6 @@ int main(int count, char **arguments)
   if (count == 3 && same(arguments[1], "held")) return held(arguments[2]);
   if (count == 6 && same(arguments[1], "pass-disk")) return pass_disk(arguments[2], arguments[3], arguments[4], arguments[5]);
   if (count == 4 && same(arguments[1], "hold")) return start_holder(arguments[2], arguments[3]);
-  if (count == 4 && same(arguments[1], "save-state")) return save_state(arguments[2], held_for_template(arguments[3], held_state));
   if (count == 4 && same(arguments[1], "save-file")) return save_state(arguments[2], open_state_file(arguments[3]));
   if (count == 3 && same(arguments[1], "seal")) return hold_seal(arguments[2]);
   if (count == 8 && same(arguments[1], "plug")) return plug(arguments + 2);
@@ -137,5 +134,5 @@ int main(int count, char **arguments)
   if (count == 8 && same(arguments[1], "copy-memory")) return copy_memory(arguments + 2);
   if (count >= 7 && same(arguments[1], "mconsole")) return mconsole(arguments + 2, count - 2);
   errno = 0;
-  fail("usage: launcher run <folder> | held <folder> | pass-disk <socket> <set> ro|rw <path> | hold <folder> <bytes> | save-state <socket> <holder> | save-file <socket> <path> | seal <holder>");
+  fail("usage: launcher run <folder> | held <folder> | pass-disk <socket> <set> ro|rw <path> | hold <folder> <bytes> | save-file <socket> <path> | seal <holder>");
 }

@@ -103,6 +103,7 @@ int copied_memory(const char *path);
 enum held { held_memory, held_state, held_count };
 _Noreturn void hold(long long bytes, int report);
 int held_for_template(const char *path, enum held which);
+int state_of_template(const char *path);
 int held_for_clone(const char *path, enum held which);
 int hold_seal(const char *path);
 

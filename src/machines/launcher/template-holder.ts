@@ -26,12 +26,7 @@ export async function readHolder(folder: string): Promise<ProcessIdentity | unde
   try { return identitySchema.parse(JSON.parse(text)); } catch { return undefined; }
 }
 
-/** Has a stopped QEMU begin to write its device state into what the holder holds. @param monitor a free one of its monitors */
-export async function saveState(launcher: string, monitor: string, folder: string): Promise<void> {
-  await attempt([launcher, 'save-state', monitor, holderOf(folder)]);
-}
-
-/** The same, memory and all, into a file that is not there yet. @throws StrataError `machine.suspendFailed` */
+/** Has a stopped QEMU begin to write memory and devices into a file that is not there yet. @param monitor a free one of its monitors @throws StrataError `machine.suspendFailed` */
 export async function saveStateToFile(launcher: string, monitor: string, path: string): Promise<void> {
   await attempt([launcher, 'save-file', monitor, path], 'machine.suspendFailed');
 }

@@ -67,13 +67,13 @@ export async function cloneTemplate(context: QemuContext, { spec, places, templa
     started.restoring = true;
     // Before the state is taken: the template's guest was frozen with the line open, and goes on with an open one.
     const line = await sockets.openAgentLine();
-    await restoreState(await monitor.connection(), { state: command.state, ignoreShared: true, limitMs, of: 'the template\'s state' }, signal);
+    await restoreState(await monitor.connection(), { state: command.state, limitMs, of: 'the template\'s state' }, signal);
     await monitor.execute('cont');
     failpoint('machines.qemu.beforeIdentity');
     await identify(context, spec, line, signal, { limitMs });
     started.restoring = false;
     for (const plug of command.plugs) await monitor.execute(plug.command, plug.parameters);
-    return { record, begun: { accelerator: facts.accelerator, uid: record.uid, startedBy, ...pooled, ready: false }, monitor, sockets, line };
+    return { record, begun: { accelerator: facts.accelerator, uid: record.uid, startedBy, ...pooled, layout: 'template-copy', ready: false }, monitor, sockets, line };
   } catch (thrown) {
     monitor.close();
     sockets.close();

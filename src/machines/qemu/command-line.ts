@@ -41,6 +41,12 @@ export const translationCacheMiB = 128;
 
 export const qemuProgram = (architecture: Architecture): string => `/usr/bin/qemu-system-${architecture}`;
 
+/**
+ * For a QEMU that takes a state of the devices alone, as `xen-save-devices-state` writes it: without memory, without what a
+ * migration begins and ends with. All that such a QEMU writes lacks these as well.
+ */
+export const devicesAlone = ['-global', 'migration.send-configuration=off', '-machine', 'suppress-vmdesc=on'];
+
 const sandbox = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
 
 /** Takes descriptors in the order in which the command line names them; the answer is their number in the VMM. */

@@ -6,8 +6,6 @@ import type { QmpConnection } from './qmp/qmp-connection.ts';
 export interface StateToRestore {
   /** Number of the descriptor in QEMU. */
   readonly state: number;
-  /** Memory that QEMU shares is not in it. */
-  readonly ignoreShared: boolean;
   readonly limitMs: number;
   /** 'the template's state'. */
   readonly of: string;
@@ -16,9 +14,9 @@ export interface StateToRestore {
 const migrationSchema = z.looseObject({ status: z.string().max(50) });
 
 /** @throws StrataError `machine.stateRefused` */
-export async function restoreState(qmp: QmpConnection, { state, ignoreShared, limitMs, of }: StateToRestore, signal: AbortSignal | undefined): Promise<void> {
+export async function restoreState(qmp: QmpConnection, { state, limitMs, of }: StateToRestore, signal: AbortSignal | undefined): Promise<void> {
   const limit = AbortSignal.any([AbortSignal.timeout(limitMs), ...(signal === undefined ? [] : [signal])]);
-  await qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'x-ignore-shared', state: ignoreShared }, { capability: 'events', state: true }] });
+  await qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
   const events = qmp.events(limit)[Symbol.asyncIterator]();
   const first = events.next();
   const refused = (what: string) => new StrataError(`QEMU ${what} ${of}`, { code: 'machine.stateRefused', kind: 'unavailable' });

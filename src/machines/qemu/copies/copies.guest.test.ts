@@ -303,6 +303,7 @@ test('[Q63] a daemon killed at any step of a restore, or of going on: it is done
     const found = await by.adopt(spec);
     equal(found.found, then, point);
     machine = keep(found.found === 'running' ? found.machine : await by.start(spec));
+    if (then === 'running') equal(await machine.isPaused(), true, `${point}: its guest has done nothing yet`);
     if (await machine.isPaused()) await machine.resume();
     agent = await agentOf(machine);
     deepEqual(await read(agent), ['first', 'first'], point);

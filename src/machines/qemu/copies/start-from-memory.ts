@@ -96,7 +96,7 @@ async function start(context: QemuContext, spec: MachineSpec, places: MachinePla
     await greet(monitor.connection(), signal);
     // Its guest stood still with the line open, and goes on with an open one.
     const line = await sockets.openAgentLine();
-    await restoreState(await monitor.connection(), { state: command.state, ignoreShared: false, limitMs: restoreLimitMs, of: 'the snapshot\'s devices' }, signal);
+    await restoreState(await monitor.connection(), { state: command.state, limitMs: restoreLimitMs, of: 'the snapshot\'s devices' }, signal);
     failpoint('machines.qemu.restored');
     await writeStartRecord(places, begun);
     failpoint('machines.qemu.beforeDropGoingOn');

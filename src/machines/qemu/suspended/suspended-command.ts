@@ -1,6 +1,6 @@
 /** QEMU's command line for a machine that goes on from its suspended state: the devices it had, in the places they had. Pure. */
 import { createHash } from 'node:crypto';
-import { addDisk, checkedMac, commonDevices, descriptorList, opening, platform, qemuProgram, size, type VmmCommand } from '../command-line.ts';
+import { addDisk, checkedMac, commonDevices, descriptorList, devicesAlone, opening, platform, qemuProgram, size, type VmmCommand } from '../command-line.ts';
 import { deviceArguments } from '../drives.ts';
 import { cardPort, memoryObject, shapeArguments, type TemplateShape } from '../templates/template-shape.ts';
 import type { Layout, SuspendedRecord } from './suspended-record.ts';
@@ -20,8 +20,6 @@ export interface StateSource {
   readonly tap: string | null;
 }
 
-/** A state of the devices alone, as QEMU writes it without migrating, lacks what a migration begins with; and so does all that such a QEMU writes. */
-const withoutConfiguration = ['-global', 'migration.send-configuration=off'];
 const isCopy = (layout: Layout): boolean => layout.endsWith('-copy');
 const isOfTemplate = (layout: Layout): boolean => layout.startsWith('template');
 
@@ -40,7 +38,8 @@ export function suspendedCommand(record: SuspendedDevices, name: string, from: S
   const argv = [
     ...opening(record.architecture, name),
     ...layoutArguments(record, shape, memory, devices),
-    ...(isCopy(record.layout) ? withoutConfiguration : []),
+    // A state that was written without a migration says of its machine that it ran: this one is to stand still.
+    ...(isCopy(record.layout) ? [...devicesAlone, '-S'] : []),
     '-no-reboot', '-incoming', 'defer',
   ];
   if (from.tap !== null && record.mac !== null) {

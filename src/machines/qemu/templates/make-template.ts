@@ -3,10 +3,9 @@
  * all it does by itself, freezes it, has it write its device state down, ends it, seals both. On failure nothing is left.
  */
 import { copyFile, mkdir } from 'node:fs/promises';
-import { z } from 'zod';
-import { failpoint, StrataError, systemDice, waitUntil } from '#base';
+import { failpoint, StrataError, systemDice } from '#base';
 import { callUngreeted } from '../../agent/open-agent-connection.ts';
-import { holderOf, holdTemplate, saveState, sealTemplate, startVmm } from '../../launcher/index.ts';
+import { holderOf, holdTemplate, sealTemplate, startVmm } from '../../launcher/index.ts';
 import { allocateUid } from '../../vmm/allocate-uid.ts';
 import { makeCgroups } from '../../vmm/cgroups.ts';
 import { awaitExit, endVmm } from '../../vmm/end-vmm.ts';
@@ -14,7 +13,7 @@ import { vmmSockets, type VmmSockets } from '../../vmm/vmm-sockets.ts';
 import { eraseMachine } from '../erase-machine.ts';
 import { jailContents } from '../jail-contents.ts';
 import { machineDevices, machineLimits } from '../launch-facts.ts';
-import { machinePlaces, type MachinePlaces } from '../machine-places.ts';
+import { machinePlaces } from '../machine-places.ts';
 import type { QemuContext } from '../open-qemu-engine.ts';
 import { openMonitor, type Monitor } from '../qmp/open-monitor.ts';
 import { measureClock } from './measure-clock.ts';
@@ -27,7 +26,6 @@ import { jailDescriptors, templateKey, type TemplateShape } from './template-sha
 /** It runs only while nobody else wants the processor. */
 const bootLimitMs = 300_000;
 const saveLimitMs = 60_000;
-const migrationSchema = z.looseObject({ status: z.string().max(50).optional(), 'error-desc': z.string().max(2000).optional() });
 
 export async function makeTemplate(context: QemuContext, shape: TemplateShape, places: TemplatePlaces, signal: AbortSignal): Promise<TemplateRecord> {
   const launcher = await context.launcher();
@@ -61,14 +59,15 @@ async function bootAndFreeze(context: QemuContext, shape: TemplateShape, id: str
   const uid = await allocateUid(context.instance, id);
   await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
   const cgroups = await makeCgroups(context.instance, id, machineLimits(shape.memoryMiB, false));
+  const command = templateCommand(shape, id, holderOf(template.folder), await context.tscKhz());
   const vmm = await startVmm(launcher, places.runFolder, {
-    uid, cgroups, ...jailContents(shape.architecture, guestOs), devices: machineDevices(shape.accelerator), idle: true, hugeHeap: true, ownDescriptors: jailDescriptors, ...templateCommand(shape, id, holderOf(template.folder), await context.tscKhz()),
+    uid, cgroups, ...jailContents(shape.architecture, guestOs), devices: machineDevices(shape.accelerator), idle: true, hugeHeap: true, ownDescriptors: jailDescriptors, ...command,
   }, signal);
   const monitor = openMonitor(places.monitor);
   const sockets = vmmSockets(places, id);
   try {
     await awaitReadiness(context, sockets, signal); // and the line stays open: so it is in every clone
-    await freeze(monitor, launcher, places, template, signal);
+    await freeze(monitor, command.stateFile);
     await copyFile(`${places.runFolder}/console`, template.console);
   } finally {
     monitor.close();
@@ -86,13 +85,8 @@ async function awaitReadiness(context: QemuContext, sockets: VmmSockets, signal:
   await measureClock(context.clock, async () => (await callUngreeted(line, 'ping', {}, { ...options, inStep: true })).uptimeMs, signal);
 }
 
-async function freeze(monitor: Monitor, launcher: string, places: MachinePlaces, template: TemplatePlaces, signal: AbortSignal): Promise<void> {
+/** The devices alone: the memory is the holder's already, and ROMs and flash chips are in every QEMU as they were in this. */
+async function freeze(monitor: Monitor, stateFile: string): Promise<void> {
   await monitor.execute('stop');
-  await monitor.execute('migrate-set-capabilities', { capabilities: [{ capability: 'x-ignore-shared', state: true }] });
-  await saveState(launcher, places.passing, template.folder);
-  await waitUntil(async () => {
-    const migration = migrationSchema.parse(await monitor.execute('query-migrate'));
-    if (migration.status === 'failed') throw new StrataError(`QEMU could not write its state down: ${migration['error-desc'] ?? 'it does not say why'}`, { code: 'machine.templateFailed', kind: 'unavailable' });
-    return migration.status === 'completed';
-  }, { what: 'QEMU has written its state down', limitMs: saveLimitMs, everyMs: 10, signal });
+  await monitor.execute('xen-save-devices-state', { filename: stateFile, live: true }, { timeoutMs: saveLimitMs });
 }

@@ -4,11 +4,16 @@
  */
 import type { VmmDescriptor } from '../../launcher/index.ts';
 import type { MachineSpec } from '../../machine.ts';
-import { addDisk, checkedMac, commonDevices, descriptorList, disksAtStart, opening, qemuProgram, type VmmCommand, type VmmFacts } from '../command-line.ts';
+import { addDisk, checkedMac, commonDevices, descriptorList, devicesAlone, disksAtStart, opening, qemuProgram, type VmmCommand, type VmmFacts } from '../command-line.ts';
 import { deviceArguments } from '../drives.ts';
 import { bootWords, cardPort, shapeArguments, type TemplateShape } from './template-shape.ts';
 
 export interface MonitorCommand { readonly command: string; readonly parameters: Readonly<Record<string, unknown>> }
+
+export interface TemplateCommand extends VmmCommand {
+  /** What QEMU is to write its devices' state to. */
+  readonly stateFile: string;
+}
 
 export interface CloneCommand extends VmmCommand {
   /** The descriptor it reads its device state from. */
@@ -21,12 +26,13 @@ export interface CloneCommand extends VmmCommand {
  * @param holder socket of the template's holder
  * @param tscKhz of the host's time-stamp counter
  */
-export function templateCommand(shape: TemplateShape, name: string, holder: string, tscKhz?: number): VmmCommand {
+export function templateCommand(shape: TemplateShape, name: string, holder: string, tscKhz?: number): TemplateCommand {
   const { descriptors, add } = descriptorList();
   const memory = add({ kind: 'template-memory', path: holder });
+  const state = add({ kind: 'template-state', path: holder });
   const devices = commonDevices(add);
-  const argv = [...opening(shape.architecture, name), ...shapeArguments(shape, { descriptor: memory, share: true }, devices, bootWords(shape, tscKhz))];
-  return { program: qemuProgram(shape.architecture), argv, descriptors };
+  const argv = [...opening(shape.architecture, name), ...shapeArguments(shape, { descriptor: memory, share: true }, devices, bootWords(shape, tscKhz)), ...devicesAlone, '-add-fd', `fd=${state},set=${state}`];
+  return { program: qemuProgram(shape.architecture), argv, descriptors, stateFile: `/dev/fdset/${state}` };
 }
 
 export function cloneCommand(spec: MachineSpec, facts: VmmFacts, shape: TemplateShape, holder: string): CloneCommand {
@@ -34,7 +40,7 @@ export function cloneCommand(spec: MachineSpec, facts: VmmFacts, shape: Template
   const memory = add({ kind: 'sealed-memory', path: holder });
   const state = add({ kind: 'sealed-state', path: holder });
   const devices = commonDevices(add);
-  const argv = [...opening(spec.architecture, spec.id), ...shapeArguments(shape, { descriptor: memory, share: false }, devices, []), '-no-reboot', '-incoming', 'defer'];
+  const argv = [...opening(spec.architecture, spec.id), ...shapeArguments(shape, { descriptor: memory, share: false }, devices, []), ...devicesAlone, '-no-reboot', '-S', '-incoming', 'defer'];
   const card = plugCard(spec, facts, add);
   const disks = disksAtStart(spec, facts).flatMap((disk): MonitorCommand[] => {
     const { node, sets } = addDisk(disk, add);

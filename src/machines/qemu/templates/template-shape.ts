@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { Architecture } from '#base';
 import type { MachineSpec } from '../../machine.ts';
-import { bootArguments, commonDevices, descriptorList, platform, size, tscWord } from '../command-line.ts';
+import { bootArguments, commonDevices, descriptorList, devicesAlone, platform, size, tscWord } from '../command-line.ts';
 
 export interface TemplateShape {
   readonly architecture: Architecture;
@@ -52,7 +52,7 @@ export const bootWords = (shape: TemplateShape, tscKhz?: number): string[] => bo
 
 /** Twelve hex digits: part of a folder, of an id, of a socket's path. */
 export function templateKey(shape: TemplateShape): string {
-  const words = [shape.qemuVersion, shape.guestOsVersion, shape.architecture, ...shapeArguments(shape, { descriptor: 0, share: true }, commonDevices(descriptorList().add), bootWords(shape))];
+  const words = [shape.qemuVersion, shape.guestOsVersion, shape.architecture, ...shapeArguments(shape, { descriptor: 0, share: true }, commonDevices(descriptorList().add), bootWords(shape)), ...devicesAlone];
   return createHash('sha256').update(JSON.stringify(words)).digest('hex').slice(0, 12);
 }
 
