@@ -172,6 +172,11 @@ describe('exec in a guest', () => {
     assert.deepEqual(stats.disks, ['img']);
     assert.ok(stats.uptimeMs > 0 && stats.load1 >= 0);
   });
+
+  test('[G16] an idle guest\'s kernel looks after itself once a minute at most', async () => {
+    const { out } = await bench.exec('', ['/bin/cat', ...['vm/compaction_proactiveness', 'kernel/watchdog', 'vm/stat_interval'].map((name) => `/proc/sys/${name}`)]);
+    assert.equal(out, '0\n0\n60\n');
+  });
 });
 
 async function zombies(bench: Bench): Promise<number> {
