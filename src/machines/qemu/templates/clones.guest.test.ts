@@ -8,10 +8,10 @@ import { architectures, childEnvironment, isAlive, runProcess, signalProcess, si
 import { openAgentConnection, type OpenedAgentConnection } from '../../agent/open-agent-connection.ts';
 import type { RunningMachine } from '../../engine.ts';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
-import { guestMachineId } from '../../guest-identity.ts';
 import { ensureLauncher, holderOf, holdTemplate, readHolder, sealTemplate, startVmm } from '../../launcher/index.ts';
 import { statusField } from '../../launcher/testing/stand-in-vmm.ts';
 import type { MachineDisk, MachineSpec } from '../../machine.ts';
+import { sharedTraits, traitsOf, type GuestTraits } from '../../testing/guest-traits.ts';
 import { testMachine } from '../../testing/test-daemon.ts';
 import { runName, testTaps } from '../../testing/test-taps.ts';
 import { vmmTraces } from '../../testing/vmm-traces.ts';
@@ -97,8 +97,6 @@ async function output(agent: OpenedAgentConnection, argv: readonly string[]): Pr
   return Buffer.concat(parts);
 }
 
-const textOf = async (agent: OpenedAgentConnection, path: string): Promise<string> => Buffer.from((await agent.call('fileRead', { container: '', path, offset: 0, length: 4096 })).content, 'base64').toString().trim();
-
 let disks = 0;
 async function newDisk(): Promise<MachineDisk> {
   disks += 1;
@@ -146,30 +144,24 @@ for (const architecture of architectures) {
   test(`[Q31] clones share no random number, no id, no name, no MAC, and their clock is right (${architecture})`, { timeout: 400_000 }, async () => {
     const shape = { architecture, network: { mac: '02:00:0a:d7:00:05', address: '10.215.0.5' } };
     await engine.ensureTemplate(specOf({ architecture }));
-    const seen = { uuid: new Set<string>(), random: new Set<string>(), bootId: new Set<string>(), machineId: new Set<string>(), name: new Set<string>(), mac: new Set<string>() };
+    const seen: GuestTraits[] = [];
     const count = architecture === 'x86_64' ? 8 : 5;
     for (let number = 0; number < count; number += 1) {
       const mac = `02:00:0a:d7:00:${(16 + number).toString(16)}`;
       const spec = specOf({ ...shape, network: { ...shape.network, mac } });
       const machine = await start(spec);
       equal(machine.startedBy?.way, 'template', machine.startedBy?.why ?? '');
+      const traits = await traitsOf(machine, true);
+      equal(traits['mac'], mac);
+      seen.push(traits);
       const agent = await agentOf(machine);
       ok(Math.abs(Number(String(await output(agent, ['/bin/date', '+%s']))) * 1000 - Date.now()) < 3000, 'the clock is right');
-      seen.bootId.add(agent.hello.bootId);
-      seen.uuid.add(await textOf(agent, '/proc/sys/kernel/random/uuid'));
-      seen.random.add((await output(agent, ['/bin/head', '-c', '32', '/dev/urandom'])).toString('hex'));
-      seen.name.add(await textOf(agent, '/proc/sys/kernel/hostname'));
-      equal(await textOf(agent, '/etc/machine-id'), guestMachineId(spec.id));
-      seen.machineId.add(guestMachineId(spec.id));
-      const card = await waitUntil(() => textOf(agent, '/sys/class/net/eth0/address').catch(() => undefined), { what: 'the card is there', limitMs: 20_000 });
-      equal(card, mac);
-      seen.mac.add(card);
       agent.close();
       await machine.release();
       await machine.kill();
       await engine.erase(spec.id);
     }
-    deepEqual(Object.entries(seen).filter(([, values]) => values.size !== count).map(([what]) => what), [], 'each is different in each');
+    deepEqual(sharedTraits(seen), [], 'each is different in each');
     if (architecture === 'aarch64') await engine.dropTemplates();
   });
 }
