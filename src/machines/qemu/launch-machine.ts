@@ -1,7 +1,7 @@
 /** What a boot and a clone do alike: gather what the VMM needs, launch it, greet its monitor, take all of it back. */
 import { mkdir, rm } from 'node:fs/promises';
 import { failpoint, StrataError } from '#base';
-import { readKeeperRecord, startVmm, type KeeperRecord, type LaunchDescription } from '../launcher/index.ts';
+import { readExitRecord, readKeeperRecord, startVmm, type KeeperRecord, type LaunchDescription } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
 import { allocateUid } from '../vmm/allocate-uid.ts';
 import { makeCgroups } from '../vmm/cgroups.ts';
@@ -66,10 +66,11 @@ export async function undoLaunch(context: QemuContext, spec: MachineSpec, places
   if (held) return error; // another start was faster; what runs is not ours to end
   // A launcher that was cut off may have left a VMM whose record we never got.
   const record = known ?? await readKeeperRecord(places.runFolder);
-  const exit = record === undefined ? null : (await endVmm(record), await awaitExit(context, places, record));
+  if (record !== undefined) await endVmm(record).then(() => awaitExit(context, places, record));
+  const exit = await readExitRecord(places.runFolder); // none where its keeper could not write one: then the error is all there is to say
   await releaseReserve(context, places);
   await removeRunTraces(context, places, spec.id);
   await rm(places.scratch, { force: true });
-  if (exit === null || exit.stderr.trim() === '') return error;
+  if (exit === undefined || exit.stderr.trim() === '') return error;
   return new StrataError(`QEMU ended while machine ${spec.name} started: ${exit.stderr.trim().split('\n').slice(-3).join(' | ')}`, { code: 'machine.vmmFailed', kind: 'unavailable', cause: error, details: { exit } });
 }
