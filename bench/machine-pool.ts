@@ -1,11 +1,12 @@
 /**
- * A machine taken from the pool under TCG, from `start` to an agent that answers with its own identity, against `docker
+ * A machine taken from the pool, of each engine (QEMU under TCG, UML), from `start` to an agent that answers with its own identity, against `docker
  * unpause` and `docker exec` of a paused container in turn: bare, then with card and scratch disk that the guest sees.
  */
 import { mkdir } from 'node:fs/promises';
 import { architectures, silentLog, systemClock, systemDice, waitUntil, type Architecture } from '#base';
-import { ensureGuestOs, type MachineSpec, type RunningMachine } from '#machines';
+import { ensureGuestOs, openMachinePool, type Engine, type MachineSpec, type RunningMachine } from '#machines';
 import { openQemuEngine } from '#machines/qemu';
+import { openUmlEngine } from '#machines/uml';
 import { macOfAddress, openHostNetwork } from '#pool';
 import { openAgentConnection } from '../src/machines/agent/open-agent-connection.ts';
 import { awaitAgent } from './harness/machine-by-hand.ts';
@@ -21,26 +22,29 @@ const [medianBar, p99Bar] = [15, 40];
 await using own = await ownInstance('bmp', subnet);
 await mkdir(own.folder, { recursive: true });
 const network = openHostNetwork({ instance: own.instance, log: silentLog });
-const engine = openQemuEngine({
-  instance: own.instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, own), accelerator: async () => 'tcg', network,
-  templates: { delayMs: 3600_000 }, pool: { perShape, delayMs: 200 },
-});
+const shared = { instance: own.instance, log: silentLog, network, pool: openMachinePool({ clock: systemClock, log: silentLog, perShape, delayMs: 200 }) };
+const qemu = openQemuEngine({ ...shared, guestOs: (architecture) => ensureGuestOs(architecture, own), accelerator: async () => 'tcg', templates: { delayMs: 3600_000 } });
+const uml = openUmlEngine({ ...shared, guestOs: (architecture) => ensureGuestOs(architecture, { ...own, flavour: 'uml' }) });
 let count = 0;
 
-function specOf(architecture: Architecture, whole: boolean): MachineSpec {
+/** Of one engine and architecture. */
+interface Kind { readonly engine: Engine; readonly architecture: Architecture; readonly whole: boolean }
+
+function specOf({ engine, architecture, whole }: Kind): MachineSpec {
   count += 1;
   const address = `10.${subnet}.0.${2 + (count % 250)}`;
   return {
-    id: `mbench${count}`, name: `bench${count}`, architecture, engine: 'qemu', processors: 1, memoryMiB, boot: { kind: 'guest-os' }, scratchMiB: whole ? 8192 : 0, disks: [],
+    id: `mbench${count}`, name: `bench${count}`, architecture, engine: engine.name, processors: 1, memoryMiB, boot: { kind: 'guest-os' }, scratchMiB: whole ? 8192 : 0, disks: [],
     network: whole ? { mac: macOfAddress(address), address } : null, wanted: 'running', owner: null, createdAt: 1, generation: 1,
   };
 }
-const shelfOf = (architecture: Architecture, whole: boolean) => engine.pooled?.().find((one) => one.architecture === architecture && one.card === whole);
+const shelfOf = ({ engine, architecture, whole }: Kind) => engine.pooled?.().find((one) => one.architecture === architecture && one.card === whole);
 
 /** Milliseconds; the pool is full when it begins, and the machine is gone when it ends. */
-async function milliseconds(architecture: Architecture, whole: boolean, way: 'pool' | 'any' = 'pool'): Promise<number> {
-  if (way === 'pool') await waitUntil(() => shelfOf(architecture, whole)?.ready === perShape, { what: 'the pool is full', limitMs: 180_000, everyMs: 50 });
-  const spec = specOf(architecture, whole);
+async function milliseconds(kind: Kind, way: 'pool' | 'any' = 'pool'): Promise<number> {
+  const { engine, whole } = kind;
+  if (way === 'pool') await waitUntil(() => shelfOf(kind)?.ready === perShape, { what: 'the pool is full', limitMs: 180_000, everyMs: 50 });
+  const spec = specOf(kind);
   const began = performance.now();
   const machine = await engine.start(spec);
   try {
@@ -77,17 +81,18 @@ async function pausedContainer(docker: Docker): Promise<() => Promise<number>> {
   };
 }
 
-async function measure(architecture: Architecture, whole: boolean, docker: (() => Promise<number>) | undefined): Promise<void> {
-  await engine.ensureTemplate(specOf(architecture, whole));
-  for (let time = 0; time < perShape; time += 1) await milliseconds(architecture, whole, 'any');
-  await milliseconds(architecture, whole);
+async function measure(kind: Kind, docker: (() => Promise<number>) | undefined): Promise<void> {
+  const { engine, architecture, whole } = kind;
+  if (engine === qemu) await qemu.ensureTemplate(specOf(kind));
+  for (let time = 0; time < perShape; time += 1) await milliseconds(kind, 'any');
+  await milliseconds(kind);
   await awaitQuiet();
-  const [load, before] = [loadNow(), shelfOf(architecture, whole)];
-  const times = await inTurn(['pool', 'docker'], rounds(40), async (who) => (who === 'pool' ? milliseconds(architecture, whole) : docker?.() ?? 0));
-  const shelf = shelfOf(architecture, whole);
+  const [load, before] = [loadNow(), shelfOf(kind)];
+  const times = await inTurn(['pool', 'docker'], rounds(40), async (who) => (who === 'pool' ? milliseconds(kind) : docker?.() ?? 0));
+  const shelf = shelfOf(kind);
   const [ours, p99, theirs] = [median(times.pool), quantile(times.pool, 0.99), docker === undefined ? null : median(times.docker)];
   report({
-    bench: `a pooled machine to agent, ${architecture}, ${whole ? 'with its card and scratch disk' : 'no card, no disk'} (TCG)`, unit: 'ms', strata: round(ours, 1), p95: round(p95(times.pool), 1),
+    bench: `a pooled machine to agent, ${architecture}, ${whole ? 'with its card and scratch disk' : 'no card, no disk'} (${engine === qemu ? 'TCG' : 'UML'})`, unit: 'ms', strata: round(ours, 1), p95: round(p95(times.pool), 1),
     rival: 'docker unpause and docker exec, busybox', rivalValue: theirs === null ? null : round(theirs, 1), ...(theirs === null ? {} : { rivalP95: round(p95(times.docker), 1), ratio: round(ours / theirs) }),
     rounds: times.pool.length, load, ...(whole ? {} : { bar: `p50 ≤ ${medianBar} ms, p99 ≤ ${p99Bar} ms`, met: ours <= medianBar && p99 <= p99Bar }),
     note: `p99 ${round(p99, 1)} ms; ${perShape} of ${memoryMiB} MiB stand ready, each holds ${round((shelf?.heldBytes ?? 0) / Math.max(1, shelf?.ready ?? 0) / 1e6, 0)} MB; one is made in ${shelf?.refillMs} ms in the background; misses ${(shelf?.misses ?? 0) - (before?.misses ?? 0)} of ${times.pool.length}`,
@@ -100,9 +105,11 @@ try {
   if (docker === undefined) say('Debian\'s docker.io and docker-compose are not installed: no figure of Docker');
   const paused = docker === undefined ? undefined : await pausedContainer(docker);
   await paused?.();
-  for (const architecture of architectures) for (const whole of [false, true]) await measure(architecture, whole, paused);
+  const kinds = [...architectures.map((architecture) => ({ engine: qemu, architecture })), ...(await uml.capabilities()).architectures.map((architecture) => ({ engine: uml, architecture }))];
+  await uml.prove(); // it measures the kernel's delay loop, as at a daemon's start
+  for (const kind of kinds) for (const whole of [false, true]) await measure({ ...kind, whole }, paused);
 } finally {
-  await engine.close();
-  await engine.dropTemplates();
+  await Promise.all([qemu.close(), uml.close()]);
+  await qemu.dropTemplates();
   await network.erase();
 }

@@ -38,8 +38,9 @@ export const machineListSchema = listOf(machineSchema).meta({ id: 'MachineList' 
 
 export const pooledMachinesSchema = z.strictObject({
   key: z.string().describe('changes with whatever a machine must have in common with them'),
+  engine: engineField,
   architecture: architectureField,
-  accelerator: z.enum(['kvm', 'tcg']),
+  accelerator: z.enum(['kvm', 'tcg', 'none']),
   processors: z.int(),
   memoryMiB: z.int(),
   scratchMiB: z.int(),

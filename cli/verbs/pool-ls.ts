@@ -8,7 +8,7 @@ export async function run({ context, options }: Invocation): Promise<number> {
     name: (shape) => shape.key,
     columns: [
       { head: 'ARCH', value: (shape) => shape.architecture },
-      { head: 'ENGINE', value: (shape) => `qemu/${shape.accelerator}` },
+      { head: 'ENGINE', value: (shape) => (shape.accelerator === 'none' ? shape.engine : `${shape.engine}/${shape.accelerator}`) },
       { head: 'CPUS', value: (shape) => String(shape.processors) },
       { head: 'MEMORY', value: (shape) => `${shape.memoryMiB} MiB` },
       { head: 'SCRATCH', value: (shape) => (shape.scratchMiB === 0 ? '' : `${shape.scratchMiB} MiB`) },

@@ -49,7 +49,7 @@ const fakeHost: Host = {
   id: 'habcdefghij', name: 'here', architecture: 'x86_64', state: 'ready', processors: { total: 2, promised: 1, load1: 0.5 }, memory: { totalBytes: 8e9, promisedBytes: 2e9, availableBytes: 5e9 },
   disk: { path: '/', totalBytes: 1e12, availableBytes: 5e11 }, runs: [{ architecture: 'x86_64', engine: 'qemu', accelerator: 'tcg', works: true, evidence: 'kernel answered' }], kernel: '6.1', machines: 1, bootedAt: at,
 };
-const fakePooled: PooledMachines = { key: '0123456789ab-1024-card', architecture: 'x86_64', accelerator: 'tcg', processors: 1, memoryMiB: 256, scratchMiB: 1024, card: true, size: 2, ready: 1, heldBytes: 40_000_000, hits: 3, misses: 1, refills: 4, refillMs: 700, why: 'one is being made' };
+const fakePooled: PooledMachines = { key: '0123456789ab-1024-card', engine: 'qemu', architecture: 'x86_64', accelerator: 'tcg', processors: 1, memoryMiB: 256, scratchMiB: 1024, card: true, size: 2, ready: 1, heldBytes: 40_000_000, hits: 3, misses: 1, refills: 4, refillMs: 700, why: 'one is being made' };
 const fakeDiskBackend: DiskBackend = {
   id: 'mboxaaaaaaa-data', name: 'box-data', machine: 'box', disk: 'data', engine: 'qemu', kind: 'vhost-user-blk', program: '/usr/bin/qemu-storage-daemon', path: '/disks/data.raw', format: 'raw', readOnly: false,
   phase: 'running', why: '', pid: 4711, restarts: 0, startedAt: at, abilities: [{ name: 'suspend', able: false, why: 'what it has begun is not kept' }],

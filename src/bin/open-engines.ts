@@ -1,6 +1,6 @@
 /** The engines of this host and the guest OS they boot: what of an earlier daemon no machine needs is swept at the start. */
 import { asStrataError, type Clock, type Instance, type Log } from '#base';
-import { ensureGuestOs, pruneGuestOs, type Engine } from '#machines';
+import { ensureGuestOs, openMachinePool, pruneGuestOs, type Engine } from '#machines';
 import { openQemuEngine } from '#machines/qemu';
 import { openUmlEngine } from '#machines/uml';
 import type { HostNetwork } from '#pool';
@@ -24,9 +24,11 @@ export async function openEngines({ instance, network, clock, log, poolSize }: E
     (thrown: unknown) => log.warn({ error: asStrataError(thrown, 'pruning').message }, 'old builds of the guest OS could not be removed'),
   );
   closing.defer(() => pruned);
-  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'machine'), network, templates: {}, ...(poolSize === 0 ? {} : { pool: { perShape: poolSize } }) });
+  const pool = poolSize === 0 ? {} : { pool: openMachinePool({ clock, log, perShape: poolSize }) };
+  const qemu = openQemuEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'machine'), network, templates: {}, ...pool });
   closing.defer(() => qemu.close());
-  const uml = openUmlEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'uml'), network });
+  const uml = openUmlEngine({ instance, log, clock, guestOs: (architecture) => guestOs(architecture, 'uml'), network, ...pool });
+  closing.defer(() => uml.close());
   await Promise.all([qemu.sweep(), uml.sweep()]);
   return { engines: [qemu, uml], guestOs };
 }

@@ -42,8 +42,9 @@ export interface StartedBy { readonly way: 'cold' | 'template' | 'pool' | 'suspe
 /** Machines of one shape that ran once and stand still until a start takes them. */
 export interface PooledShapeView {
   readonly key: string;
+  readonly engine: EngineName;
   readonly architecture: Architecture;
-  readonly accelerator: 'kvm' | 'tcg';
+  readonly accelerator: 'kvm' | 'tcg' | 'none';
   readonly processors: number;
   readonly memoryMiB: number;
   readonly scratchMiB: number;

@@ -10,6 +10,7 @@ export type { Backend as BackendRecord, BackendStatus } from './backends/backend
 export { backendAbilities } from './backends/backend-abilities.ts';
 export { storageDaemon } from './backends/backend-command.ts';
 export { openMachines, type MachinesDeps, type OpenedMachines } from './open-machines.ts';
+export { openMachinePool } from './pooled/open-machine-pool.ts';
 export { machinePolicy, type MachinePolicy } from './machine-policy.ts';
 export type { EngineFigures } from './figures/engine-figures.ts';
 export { measureFigures } from './figures/measure-figures.ts';

@@ -2,7 +2,7 @@
 import { endKnownVmm, eraseVmm } from '../vmm/erase-vmm.ts';
 import { machinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
-import { releaseReserve } from './pooled/release-reserve.ts';
+import { releaseReserve } from '../pooled/release-reserve.ts';
 
 export async function eraseMachine(context: QemuContext, id: string): Promise<void> {
   const places = machinePlaces(context.instance, id);

@@ -12,7 +12,7 @@ import type { VmmFacts } from './command-line.ts';
 import { machineDevices, machineLimits } from './launch-facts.ts';
 import type { MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
-import { releaseReserve } from './pooled/release-reserve.ts';
+import { releaseReserve } from '../pooled/release-reserve.ts';
 import { writeStartRecord, type StartRecord } from './start-record.ts';
 
 const greetingLimitMs = 20_000;

@@ -15,7 +15,10 @@ import { eraseProofs, proveAccelerators } from './prove-accelerators.ts';
 import { shapeOfMachine, startMachine } from './start-machine.ts';
 import { findSuspended } from './suspended/find-suspended.ts';
 import { dropTemplates } from './templates/drop-template.ts';
-import { openPool, type Pool, type PoolSettings } from './pooled/open-pool.ts';
+import type { MachinePool, MachinePoolPart } from '../pooled/open-machine-pool.ts';
+import type { PooledMachine } from './pooled/make-pooled.ts';
+import { qemuPoolSource } from './pooled/pool-source.ts';
+import type { PooledShape } from './pooled/pooled-shape.ts';
 import { sweepPool } from './pooled/sweep-pool.ts';
 import { openTemplates, type Templates, type TemplateSettings } from './templates/open-templates.ts';
 
@@ -31,8 +34,8 @@ export interface QemuEngineDeps {
   readonly accelerator?: (architecture: Architecture) => Promise<'kvm' | 'tcg'>;
   /** Machines are cloned from templates where one fits; without it each one boots. */
   readonly templates?: TemplateSettings;
-  /** Paused machines are kept for starts to take, where there are templates; without it none are. */
-  readonly pool?: PoolSettings;
+  /** Keeps paused machines for starts to take, where there are templates; without it none are kept. */
+  readonly pool?: MachinePool;
   readonly clock?: Clock;
 }
 
@@ -62,7 +65,7 @@ export interface QemuContext {
   /** Of the host's time-stamp counter; undefined where it has none. */
   readonly tscKhz: () => Promise<number | undefined>;
   readonly templates: Templates | undefined;
-  readonly pool: Pool | undefined;
+  readonly pool: MachinePoolPart<PooledShape, PooledMachine> | undefined;
   /** Ids of machines that are being started. */
   readonly starting: Set<string>;
 }
@@ -79,7 +82,7 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
     instance: deps.instance, log: deps.log, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network, accelerator: deps.accelerator ?? proved, launcher, qemuVersion: version, tscKhz, templates: undefined, pool: undefined, starting: new Set(),
   };
   const cloning: QemuContext = deps.templates === undefined ? plain : { ...plain, templates: openTemplates(plain, deps.templates) };
-  const context: QemuContext = deps.pool === undefined || deps.templates === undefined ? cloning : { ...cloning, pool: openPool(cloning, deps.pool) };
+  const context: QemuContext = deps.pool === undefined || deps.templates === undefined ? cloning : { ...cloning, pool: deps.pool.join(qemuPoolSource(cloning)) };
   return {
     name: 'qemu', connectsAgain: true,
     capabilities: async () => capabilities(await version().catch(() => undefined)), // not installed: no architectures either

@@ -6,10 +6,10 @@ import { readConsoleRing } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
 import { freeUid } from '../vmm/allocate-uid.ts';
 import { askForLife } from '../vmm/ask-for-life.ts';
-import { eraseVmm } from '../vmm/erase-vmm.ts';
+import { bootMachine } from './boot-machine.ts';
+import { eraseMachine } from './erase-machine.ts';
 import { findLoopsPerJiffy, keepLoopsPerJiffy } from './loops-per-jiffy.ts';
 import { umlArchitectures, type UmlContext } from './uml-context.ts';
-import { startMachine } from './start-machine.ts';
 import { umlPlaces } from './uml-places.ts';
 
 const limitMs = 20_000;
@@ -19,7 +19,7 @@ const proofId = 'mproofuml';
 /** Ends and removes what an earlier daemon left in the middle of a proof. */
 export async function eraseProof(context: UmlContext): Promise<void> {
   const places = umlPlaces(context.instance, proofId);
-  if (existsSync(places.runFolder) || existsSync(places.stateFolder)) await eraseVmm(context, places, proofId);
+  if (existsSync(places.runFolder) || existsSync(places.stateFolder)) await eraseMachine(context, proofId);
   else await freeUid(context.instance, proofId);
 }
 
@@ -30,7 +30,7 @@ export async function proveUml(context: UmlContext, signal?: AbortSignal): Promi
   const places = umlPlaces(context.instance, spec.id);
   const began = context.clock.monotonic();
   try {
-    const machine = await startMachine(context, spec, { measure: true, ...(signal === undefined ? {} : { signal }) });
+    const machine = await bootMachine(context, spec, { measure: true, ...(signal === undefined ? {} : { signal }) });
     try {
       const answered = await askForLife(machine, limitMs - (context.clock.monotonic() - began), signal);
       const seconds = ((context.clock.monotonic() - began) / 1000).toFixed(1);
@@ -45,7 +45,7 @@ export async function proveUml(context: UmlContext, signal?: AbortSignal): Promi
     signal?.throwIfAborted();
     return said(false, (error as Error).message);
   } finally {
-    await eraseVmm(context, places, spec.id);
+    await eraseMachine(context, spec.id);
   }
 }
 

@@ -4,20 +4,21 @@ import type { RunningMachine } from '../engine.ts';
 import { readConsoleRing, tellUml, type KeeperRecord } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
 import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
-import { vmmSockets } from '../vmm/vmm-sockets.ts';
+import { vmmSockets, type VmmSockets } from '../vmm/vmm-sockets.ts';
 import { watchExit } from '../vmm/watch-exit.ts';
+import type { StartRecord } from './start-record.ts';
 import type { UmlContext } from './uml-context.ts';
 import { openUmlDisks } from './uml-disks.ts';
 import { jail, umlPlaces } from './uml-places.ts';
 
-export function openRunningMachine(context: UmlContext, spec: MachineSpec, record: KeeperRecord): RunningMachine {
+/** @param sockets those that a start has opened already */
+export function openRunningMachine(context: UmlContext, spec: MachineSpec, record: KeeperRecord, { startedBy }: Pick<StartRecord, 'startedBy'>, sockets: VmmSockets = vmmSockets(umlPlaces(context.instance, spec.id), spec.name)): RunningMachine {
   const places = umlPlaces(context.instance, spec.id);
-  const sockets = vmmSockets(places, spec.name);
   const exit = watchExit(context, places, record);
   const disks = openUmlDisks(context, record, spec);
   const tell = async (...commands: readonly string[]) => tellUml(await context.launcher(), record, jail.mconsole, commands);
   return {
-    id: spec.id, process: record.vmm, accelerator: 'none', isolation: 'process',
+    id: spec.id, process: record.vmm, accelerator: 'none', isolation: 'process', startedBy,
     openAgentLine: () => sockets.openAgentLine(),
     openConsole: () => sockets.openConsole(),
     consoleLog: () => readConsoleRing(places.runFolder),

@@ -1,101 +1,39 @@
-/** Starts a machine: its uid, folders, scratch disk, tap and limits, then UML; takes all of it back where a step fails. */
-import { lstat, mkdir, rm } from 'node:fs/promises';
-import { failpoint, isAlive, StrataError, waitUntil } from '#base';
+/** Starts a machine: from the pool where a paused one fits, else by a boot. */
+import { existsSync } from 'node:fs';
+import { StrataError } from '#base';
+import { backendDisks } from '../backends/backend-places.ts';
 import type { RunningMachine } from '../engine.ts';
-import { isHeld, readKeeperRecord, startVmm, type KeeperRecord } from '../launcher/index.ts';
-import { sharedFolders } from '../backends/backend-places.ts';
+import { isHeld } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
-import { allocateUid } from '../vmm/allocate-uid.ts';
-import { makeCgroups } from '../vmm/cgroups.ts';
-import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
-import { removeRunTraces } from '../vmm/erase-vmm.ts';
-import { makeScratchDisk } from '../vmm/scratch-disk.ts';
-import type { VmmPlaces } from '../vmm/vmm-places.ts';
+import { bootMachine } from './boot-machine.ts';
 import { checkSpec } from './check-spec.ts';
-import { umlCommand, type UmlFacts } from './command-line.ts';
-import { jailContents } from './jail-contents.ts';
-import { knownLoopsPerJiffy } from './loops-per-jiffy.ts';
+import { startPooled } from './pooled/start-pooled.ts';
 import { umlArchitectures, type UmlContext } from './uml-context.ts';
-import { refuseCowDisk } from './refuse-cow-disk.ts';
-import { refuseHeldDisk } from './refuse-held-disk.ts';
-import { openRunningMachine } from './running-machine.ts';
-import { jail, umlPlaces } from './uml-places.ts';
+import { umlPlaces } from './uml-places.ts';
 
-/** UML's own memory, and the host kernel's for its processes, beside the guest's. */
-const overheadMiB = 256;
-/** Beside the guest's memory in its tmpfs: a pid file and sockets. */
-const memorySlackBytes = 1024 * 1024;
-/** Each process of the guest is one of the host. */
-const maxProcesses = 4096;
-const mconsoleLimitMs = 20_000;
-
-export interface StartOptions {
-  readonly signal?: AbortSignal;
-  /** Lets the kernel measure its delay loop and say so on the console. */
-  readonly measure?: boolean;
-}
-
-export async function startMachine(context: UmlContext, spec: MachineSpec, options: StartOptions = {}): Promise<RunningMachine> {
-  options.signal?.throwIfAborted();
-  checkSpec(spec, umlArchitectures);
-  const places = umlPlaces(context.instance, spec.id);
-  // Before anything is touched: its scratch disk and its limits are in use.
-  if (await isHeld(await context.launcher(), places.runFolder)) throw new StrataError(`machine ${spec.name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });
-  const started: { record?: KeeperRecord } = {};
+export async function startMachine(context: UmlContext, spec: MachineSpec, signal?: AbortSignal): Promise<RunningMachine> {
+  // Only one of two at once may clear and take the machine's folder.
+  if (context.starting.has(spec.id)) throw alreadyRuns(spec);
+  context.starting.add(spec.id);
+  const ends = context.pool?.startBegins();
   try {
-    const record = await launch(context, spec, places, options);
-    started.record = record;
-    failpoint('machines.uml.afterLaunch');
-    await awaitMconsole(context, record, options.signal);
-    return openRunningMachine(context, spec, record);
-  } catch (error) {
-    throw await undo(context, spec, places, started.record, error);
+    return await start(context, spec, signal);
+  } finally {
+    context.starting.delete(spec.id);
+    ends?.();
   }
 }
 
-async function launch(context: UmlContext, spec: MachineSpec, places: VmmPlaces, { signal, measure }: StartOptions): Promise<KeeperRecord> {
-  const [guestOs, tap, loopsPerJiffy] = await Promise.all([
-    context.guestOs(spec.architecture),
-    spec.network === null || context.network === undefined ? null : context.network.ensureTap(spec.id),
-    measure === true ? null : knownLoopsPerJiffy(context.instance),
-    spec.scratchMiB === 0 ? undefined : makeScratchDisk(places.scratch, spec.scratchMiB),
-  ]);
-  for (const disk of spec.disks.filter((one) => one.backend === undefined)) {
-    await refuseHeldDisk(context, spec, disk);
-    await refuseCowDisk(disk);
-  }
+async function start(context: UmlContext, spec: MachineSpec, signal: AbortSignal | undefined): Promise<RunningMachine> {
   signal?.throwIfAborted();
-  const facts: UmlFacts = { tap, loopsPerJiffy, scratch: spec.scratchMiB === 0 ? null : places.scratch, measure: measure === true };
-  const uid = await allocateUid(context.instance, spec.id);
-  await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
-  const bytes = spec.memoryMiB * 1024 * 1024;
-  const cgroups = await makeCgroups(context.instance, spec.id, { memoryBytes: bytes + overheadMiB * 1024 * 1024, processes: maxProcesses });
-  const contents = jailContents(guestOs);
-  failpoint('machines.uml.beforeLaunch');
-  return startVmm(await context.launcher(), places.runFolder, {
-    uid, cgroups, ...contents, readable: [...contents.readable, ...sharedFolders(context.instance, spec.id, spec.disks)], devices: ['/dev/null', '/dev/zero', '/dev/urandom'], processes: maxProcesses, traces: true,
-    memory: { path: jail.memory, bytes: bytes + memorySlackBytes }, ...umlCommand(spec, facts),
-  }, signal);
+  checkSpec(spec, umlArchitectures);
+  const { runFolder } = umlPlaces(context.instance, spec.id);
+  // Before anything is touched: its scratch disk and its limits are in use. Who never ran has no folder.
+  if (existsSync(runFolder) && await isHeld(await context.launcher(), runFolder)) throw alreadyRuns(spec);
+  const options = signal === undefined ? {} : { signal };
+  if (context.pool === undefined) return bootMachine(context, spec, options);
+  if (backendDisks(spec.disks).length > 0) return bootMachine(context, spec, { ...options, why: 'its disks are served by back ends, which no pooled machine knows' });
+  return await startPooled(context, spec, signal) ?? bootMachine(context, spec, { ...options, why: 'no pooled machine of its size stood ready' });
 }
 
-/** Its socket lies in the jail, seen from here through the process; looked at, never followed. */
-async function awaitMconsole(context: UmlContext, record: KeeperRecord, signal: AbortSignal | undefined): Promise<void> {
-  const path = `/proc/${record.vmm.pid}/root${jail.mconsole}`;
-  await waitUntil(async () => {
-    signal?.throwIfAborted();
-    if (!(await isAlive(record.vmm))) throw new StrataError('UML ended while it started', { code: 'machine.vmmFailed', kind: 'unavailable' });
-    return lstat(path).then((status) => status.isSocket(), () => false);
-  }, { what: 'UML listens for commands', limitMs: mconsoleLimitMs, everyMs: 5, clock: context.clock });
-}
-
-/** Nothing of a failed start is left running; UML's own words go into the error. */
-async function undo(context: UmlContext, spec: MachineSpec, places: VmmPlaces, known: KeeperRecord | undefined, error: unknown): Promise<unknown> {
-  if (error instanceof StrataError && error.code === 'machine.alreadyRuns') return error; // another start was faster; what runs is not ours to end
-  // A launcher that was cut off may have left a VMM whose record we never got.
-  const record = known ?? await readKeeperRecord(places.runFolder);
-  const exit = record === undefined ? null : (await endVmm(record), await awaitExit(context, places, record));
-  await removeRunTraces(context, places, spec.id);
-  await rm(places.scratch, { force: true });
-  if (exit === null || exit.stderr.trim() === '') return error;
-  return new StrataError(`UML ended while machine ${spec.name} started: ${exit.stderr.trim().split('\n').slice(-3).join(' | ')}`, { code: 'machine.vmmFailed', kind: 'unavailable', cause: error, details: { exit } });
-}
+const alreadyRuns = ({ name }: MachineSpec): StrataError => new StrataError(`machine ${name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });

@@ -5,6 +5,6 @@ import type { HostNetwork } from '#pool';
 export interface VmmContext {
   readonly instance: Instance;
   readonly clock: Clock;
-  readonly network: Pick<HostNetwork, 'ensureTap' | 'removeTap'> | undefined;
+  readonly network: (Pick<HostNetwork, 'ensureTap' | 'removeTap'> & Partial<Pick<HostNetwork, 'handOverTap'>>) | undefined;
   readonly launcher: () => Promise<string>;
 }

@@ -1,5 +1,6 @@
 /** What a pooled machine has been given before it was anybody's, and a machine must want to be able to take it. Pure. */
 import type { MachineSpec } from '../../machine.ts';
+import type { ShapeFacts } from '../../pooled/pool-shelf.ts';
 import { templateKey, type TemplateShape } from '../templates/template-shape.ts';
 
 export interface PooledShape {
@@ -11,13 +12,7 @@ export interface PooledShape {
 
 export const pooledShapeOf = (template: TemplateShape, spec: Pick<MachineSpec, 'scratchMiB' | 'network'>): PooledShape => ({ template, scratchMiB: spec.scratchMiB, card: spec.network !== null });
 
-export const pooledKey = ({ template, scratchMiB, card }: PooledShape): string => `${templateKey(template)}-${scratchMiB}-${card ? 'card' : 'bare'}`;
-
-/** The machine a pooled one is until it is taken: nobody's name, and a MAC that no other link of its own tap has. */
-export function pooledSpec(shape: PooledShape, id: string): MachineSpec {
-  const { architecture, processors, memoryMiB } = shape.template;
-  return {
-    id, name: 'pooled', architecture, engine: 'qemu', processors, memoryMiB, boot: { kind: 'guest-os' }, scratchMiB: shape.scratchMiB, disks: [],
-    network: shape.card ? { mac: '02:00:00:00:00:01', address: '' } : null, wanted: 'paused', owner: null, createdAt: 0, generation: 0,
-  };
+export function pooledFacts({ template, scratchMiB, card }: PooledShape): ShapeFacts {
+  const { architecture, accelerator, processors, memoryMiB } = template;
+  return { key: `${templateKey(template)}-${scratchMiB}-${card ? 'card' : 'bare'}`, architecture, accelerator, processors, memoryMiB, scratchMiB, card };
 }

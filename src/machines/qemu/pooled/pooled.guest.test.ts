@@ -20,8 +20,9 @@ import { uidOwners } from '../../vmm/allocate-uid.ts';
 import { openQemuEngine, type QemuEngine } from '../index.ts';
 import { machinePlaces } from '../machine-places.ts';
 import { connectQmp } from '../qmp/qmp-connection.ts';
-import { isPooledId } from './pooled-id.ts';
-import { readHostMemory, type HostMemory } from './read-host-memory.ts';
+import { openMachinePool } from '../../pooled/open-machine-pool.ts';
+import { isPooledId } from '../../pooled/pooled-id.ts';
+import { readHostMemory, type HostMemory } from '../../pooled/read-host-memory.ts';
 
 const subnet = 216;
 let root: string;
@@ -61,7 +62,7 @@ after(async () => {
 function openEngine(): QemuEngine {
   const one = openQemuEngine({
     instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', network,
-    templates: { delayMs: 600_000 }, pool: { perShape: 1, delayMs: 0, memory: () => memory() },
+    templates: { delayMs: 600_000 }, pool: openMachinePool({ clock: systemClock, log: silentLog, perShape: 1, delayMs: 0, memory: () => memory() }),
   });
   engines.push(one);
   return one;
@@ -292,10 +293,11 @@ for (const point of [...making, 'taken', 'beforeHandOver', 'handedOver', 'identi
     const program = `
       import { openQemuEngine } from '${import.meta.dirname}/../index.ts';
       import { ensureGuestOs } from '${import.meta.dirname}/../../guest-os/ensure-guest-os.ts';
-      import { silentLog, waitUntil } from '${import.meta.dirname}/../../../base/index.ts';
+      import { openMachinePool } from '${import.meta.dirname}/../../pooled/open-machine-pool.ts';
+      import { silentLog, systemClock, waitUntil } from '${import.meta.dirname}/../../../base/index.ts';
       import { openHostNetwork } from '${import.meta.dirname}/../../../pool/index.ts';
       const instance = ${JSON.stringify(instance)};
-      const engine = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg', network: openHostNetwork({ instance, log: silentLog }), templates: {}, pool: { perShape: 1, delayMs: 0 } });
+      const engine = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg', network: openHostNetwork({ instance, log: silentLog }), templates: {}, pool: openMachinePool({ clock: systemClock, log: silentLog, perShape: 1, delayMs: 0 }) });
       await engine.start(${JSON.stringify(first)});
       await waitUntil(() => engine.pooled().some((one) => one.ready === 1), { what: 'the pool is filled', limitMs: 120_000 });
       await engine.start(${JSON.stringify(second)});`;

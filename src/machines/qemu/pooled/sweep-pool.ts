@@ -3,8 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { eraseMachine } from '../erase-machine.ts';
 import type { QemuContext } from '../open-qemu-engine.ts';
-import { isPooledId } from './pooled-id.ts';
-import { releaseForgotten } from './release-reserve.ts';
+import { isPooledId } from '../../pooled/pooled-id.ts';
+import { releaseForgotten } from '../../pooled/release-reserve.ts';
 
 /** Ends what an earlier daemon left, also where this one keeps none. Before anything is started. */
 export async function sweepPool(context: QemuContext): Promise<void> {

@@ -16,10 +16,14 @@ export function parseMeminfo(text: string): Pick<HostMemory, 'availableBytes' | 
 /** avg10 of `some`; 0 where there is none. Pure. */
 export const parsePressure = (text: string): number => Number(/^some avg10=([\d.]+)/m.exec(text)?.[1] ?? 0);
 
-/** What the host has back when the process ends: pages that it alone has and that are in no file. */
-export async function heldBytes(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
-  return kilobytes(text, 'Private_Dirty') * 1024;
+/** What the host has back when the process ends: pages that it alone has and has written. */
+export async function privateBytes(pid: number): Promise<number> {
+  return kilobytes(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'), 'Private_Dirty') * 1024;
+}
+
+/** Of that what is in no file, not even one that lies in memory; 0 of a process that has ended. */
+export async function anonymousBytes(pid: number): Promise<number> {
+  return kilobytes(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => ''), 'Anonymous') * 1024;
 }
 
 const kilobytes = (text: string, name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);

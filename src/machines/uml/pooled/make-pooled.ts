@@ -1,0 +1,67 @@
+/**
+ * Makes a pooled machine: a guest that booted with card and scratch disk, on which the agent has answered and done what a
+ * start will ask of it; then it stands still. It gives way to all others meanwhile.
+ */
+import { statfs } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { failpoint, systemDice, type ProcessIdentity } from '#base';
+import type { KeeperRecord } from '../../launcher/index.ts';
+import { newPooledId } from '../../pooled/pooled-id.ts';
+import { pooledSpec } from '../../pooled/pooled-spec.ts';
+import type { PooledMember } from '../../pooled/pool-shelf.ts';
+import { anonymousBytes } from '../../pooled/read-host-memory.ts';
+import { rehearse } from '../../pooled/rehearse.ts';
+import type { VmmPlaces } from '../../vmm/vmm-places.ts';
+import { vmmSockets, type VmmSockets } from '../../vmm/vmm-sockets.ts';
+import { watchExit } from '../../vmm/watch-exit.ts';
+import { launch, undoLaunch } from '../boot-machine.ts';
+import { eraseMachine } from '../erase-machine.ts';
+import type { StartRecord } from '../start-record.ts';
+import type { UmlContext } from '../uml-context.ts';
+import { jail, umlPlaces } from '../uml-places.ts';
+import { pooledFacts, type PooledShape } from './pooled-shape.ts';
+import { descendantsOf, kernelOf, standStill, takeItsPlace } from './stand-still.ts';
+
+export interface PooledMachine extends PooledMember {
+  readonly places: VmmPlaces;
+  readonly record: KeeperRecord;
+  /** As it lies in its folder: not ready. */
+  readonly begun: StartRecord;
+  readonly kernel: ProcessIdentity;
+  readonly sockets: VmmSockets;
+  /** To its agent; open, paused, and nobody's. */
+  readonly line: Socket;
+}
+
+export async function makePooled(context: UmlContext, shape: PooledShape, signal: AbortSignal): Promise<PooledMachine> {
+  const began = context.clock.monotonic();
+  const id = newPooledId(systemDice);
+  const places = umlPlaces(context.instance, id);
+  const spec = pooledSpec('uml', pooledFacts(shape), id);
+  const begun: StartRecord = { startedBy: { way: 'pool', why: '' }, pooled: id, ready: false };
+  const sockets = vmmSockets(places, spec.name);
+  let record: KeeperRecord | undefined;
+  try {
+    record = await launch(context, { spec, places, begun, idle: true }, signal);
+    failpoint('machines.uml.afterLaunch');
+    const line = await sockets.openAgentLine();
+    await rehearse(context, spec, line, signal);
+    const kernel = await kernelOf(record);
+    await standStill(kernel);
+    await takeItsPlace(record);
+    failpoint('machines.uml.standing');
+    return { id, places, record, begun, kernel, sockets, line, heldBytes: await heldBytes(record), madeMs: Math.round(context.clock.monotonic() - began), watch: watchExit(context, places, record) };
+  } catch (thrown) {
+    sockets.close();
+    const error = await undoLaunch(context, spec, places, record, thrown);
+    await eraseMachine(context, id);
+    throw error;
+  }
+}
+
+/** The guest's memory lies in a file of the jail's own, which ends with it; the rest is its processes' own. */
+async function heldBytes({ vmm }: KeeperRecord): Promise<number> {
+  const { blocks, bfree, bsize } = await statfs(`/proc/${vmm.pid}/root${jail.memory}`);
+  const own = await Promise.all([vmm.pid, ...await descendantsOf(vmm.pid)].map(anonymousBytes));
+  return (blocks - bfree) * bsize + own.reduce((total, one) => total + one, 0);
+}

@@ -1,0 +1,29 @@
+/** What this engine tells the pool of its paused machines, and does with them. */
+import type { PoolSource } from '../../pooled/pool-shelf.ts';
+import { awaitExit, endVmm } from '../../vmm/end-vmm.ts';
+import { eraseMachine } from '../erase-machine.ts';
+import type { UmlContext } from '../uml-context.ts';
+import { makePooled, type PooledMachine } from './make-pooled.ts';
+import { pooledFacts, type PooledShape } from './pooled-shape.ts';
+
+/** What a guest that has booted and answered was seen to hold, whatever its size; of the first of a shape, as nobody knows better. */
+const usualBytes = 48 * 1024 * 1024;
+
+export function umlPoolSource(context: UmlContext): PoolSource<PooledShape, PooledMachine> {
+  return {
+    engine: 'uml',
+    factsOf: pooledFacts,
+    async prospectOf(shape) {
+      if (shape.card && context.network?.handOverTap === undefined) return { why: 'this host\'s network cannot give a card to another machine' };
+      const { version } = await context.guestOs(shape.architecture);
+      if (version !== shape.guestOs) return { why: 'there is another build of the guest OS' };
+      return { expectedBytes: usualBytes, make: (signal) => makePooled(context, shape, signal) };
+    },
+    async end({ id, places, record, sockets }) {
+      sockets.close();
+      await endVmm(record);
+      await awaitExit(context, places, record);
+      await eraseMachine(context, id);
+    },
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * Starts a UML machine by taking a pooled one: name, ids, MAC, time and random numbers are said to it before it goes on, then
+ * its disks are plugged in. Where anything fails the caller boots it.
+ */
+import { failpoint, systemDice } from '#base';
+import { callUngreeted } from '../../agent/open-agent-connection.ts';
+import type { RunningMachine } from '../../engine.ts';
+import { guestIdentity } from '../../guest-identity.ts';
+import type { MachineSpec } from '../../machine.ts';
+import { pooledAnswerLimitMs, startPooled as takePooled } from '../../pooled/start-pooled.ts';
+import { vmmSockets } from '../../vmm/vmm-sockets.ts';
+import { undoLaunch } from '../boot-machine.ts';
+import { eraseMachine } from '../erase-machine.ts';
+import { openRunningMachine } from '../running-machine.ts';
+import { writeStartRecord } from '../start-record.ts';
+import type { UmlContext } from '../uml-context.ts';
+import { umlPlaces } from '../uml-places.ts';
+import type { PooledMachine } from './make-pooled.ts';
+import { pooledShapeOf } from './pooled-shape.ts';
+import { goOn } from './stand-still.ts';
+
+export async function startPooled(context: UmlContext, spec: MachineSpec, signal: AbortSignal | undefined): Promise<RunningMachine | undefined> {
+  const places = umlPlaces(context.instance, spec.id);
+  const { version } = await context.guestOs(spec.architecture);
+  return takePooled(context, pooledShapeOf(spec, version), {
+    engine: 'uml', spec, places,
+    become: (pooled, tap) => become(context, spec, pooled, tap, signal),
+    async giveUp(pooled, thrown) {
+      const error = await undoLaunch(context, spec, places, pooled.record, thrown);
+      pooled.sockets.close();
+      await eraseMachine(context, pooled.id);
+      return error;
+    },
+  }, signal);
+}
+
+async function become(context: UmlContext, spec: MachineSpec, pooled: PooledMachine, tap: Promise<void> | undefined, signal: AbortSignal | undefined): Promise<RunningMachine> {
+  const places = umlPlaces(context.instance, spec.id);
+  const sockets = vmmSockets(places, spec.name);
+  const machine = openRunningMachine(context, spec, pooled.record, pooled.begun, sockets);
+  try {
+    // Said before it goes on, so that it is the first that it hears.
+    await Promise.all([tap, identify(context, spec, pooled, signal), goOn(pooled.kernel)]);
+    sockets.handOn(pooled.line);
+    for (const disk of spec.disks) await machine.attachDisk(disk);
+    failpoint('machines.uml.identified');
+    await writeStartRecord(places, { ...pooled.begun, ready: true });
+    return machine;
+  } catch (thrown) {
+    await machine.release();
+    throw thrown;
+  }
+}
+
+async function identify({ clock, log }: UmlContext, spec: MachineSpec, { line }: PooledMachine, signal: AbortSignal | undefined): Promise<void> {
+  await callUngreeted(line, 'configure', guestIdentity(spec, clock, systemDice), { clock, dice: systemDice, log, handshakeMs: pooledAnswerLimitMs, answerMs: pooledAnswerLimitMs, inStep: true, ...(signal === undefined ? {} : { signal }) });
+}
