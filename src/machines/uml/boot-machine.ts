@@ -69,10 +69,7 @@ export async function launch(context: UmlContext, { spec, places, begun, measure
     measure ? null : knownLoopsPerJiffy(context.instance),
     spec.scratchMiB === 0 ? undefined : makeScratchDisk(places.scratch, spec.scratchMiB),
   ]);
-  for (const disk of spec.disks.filter((one) => one.backend === undefined)) {
-    await refuseHeldDisk(context, spec, disk);
-    await refuseCowDisk(disk);
-  }
+  await refuseDisks(context, spec);
   signal?.throwIfAborted();
   const facts: UmlFacts = { tap, loopsPerJiffy, scratch: spec.scratchMiB === 0 ? null : places.scratch, measure };
   await releaseReserve(context, places); // of its last run
@@ -87,6 +84,14 @@ export async function launch(context: UmlContext, { spec, places, begun, measure
     uid, cgroups, ...contents, readable: [...contents.readable, ...sharedFolders(context.instance, spec.id, spec.disks)], devices: ['/dev/null', '/dev/zero', '/dev/urandom'], processes: maxProcesses, traces: true, idle,
     memory: { path: jail.memory, bytes: bytes + memorySlackBytes }, ...umlCommand(spec, facts),
   }, signal);
+}
+
+/** @throws StrataError `machine.diskLocked`, `machine.diskNotRaw` */
+export async function refuseDisks(context: Pick<UmlContext, 'instance'>, spec: Pick<MachineSpec, 'id' | 'disks'>): Promise<void> {
+  for (const disk of spec.disks.filter((one) => one.backend === undefined)) {
+    await refuseHeldDisk(context, spec, disk);
+    await refuseCowDisk(disk);
+  }
 }
 
 /** Its socket lies in the jail, seen from here through the process; looked at, never followed. */

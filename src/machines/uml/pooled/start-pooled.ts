@@ -9,7 +9,7 @@ import { guestIdentity } from '../../guest-identity.ts';
 import type { MachineSpec } from '../../machine.ts';
 import { pooledAnswerLimitMs, startPooled as takePooled } from '../../pooled/start-pooled.ts';
 import { vmmSockets } from '../../vmm/vmm-sockets.ts';
-import { undoLaunch } from '../boot-machine.ts';
+import { refuseDisks, undoLaunch } from '../boot-machine.ts';
 import { eraseMachine } from '../erase-machine.ts';
 import { openRunningMachine } from '../running-machine.ts';
 import { writeStartRecord } from '../start-record.ts';
@@ -21,6 +21,7 @@ import { goOn } from './stand-still.ts';
 
 export async function startPooled(context: UmlContext, spec: MachineSpec, signal: AbortSignal | undefined): Promise<RunningMachine | undefined> {
   const places = umlPlaces(context.instance, spec.id);
+  await refuseDisks(context, spec); // before one is spent on it
   const { version } = await context.guestOs(spec.architecture);
   return takePooled(context, pooledShapeOf(spec, version), {
     engine: 'uml', spec, places,
