@@ -1,7 +1,7 @@
 /** The pool of UML with real guests: what a machine that stood still before it was anybody's has and has not, and every moment in which a daemon may end. */
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { armFailpoints, childEnvironment, isAlive, runProcess, signalProcess, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
@@ -69,12 +69,14 @@ function openEngine(): UmlEngine {
 }
 
 const pooledIds = async (): Promise<readonly string[]> => (await readdir(join(own.runDir, 'u')).catch(() => [])).filter(isPooledId);
-/** Whatever there is under an id of the pool, and taps. */
+/** Whatever there is: processes under a uid of this instance, ids of the pool, taps. */
 async function left(): Promise<readonly string[]> {
-  const processes = await runProcess(['pgrep', '--full', '--list-full', '--', `uml-mp[0-9a-f]{12} .*umid=m.*`], { okCodes: [0, 1] });
-  const ids = [...await pooledIds(), ...(await readdir(join(own.stateDir, 'uml')).catch(() => [])).filter(isPooledId), ...[...await uidOwners(own)].filter(isPooledId)];
-  const mine = processes.stdout.split('\n').filter((line) => line !== '' && ids.some((id) => line.includes(id)));
-  return [...mine, ...ids, ...(await readdir('/sys/class/net')).filter((name) => name.startsWith(`${own.name}-t`))];
+  const firstUid = 100_000 + subnet * 65_536;
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const uids = await Promise.all(pids.map((pid) => stat(`/proc/${pid}`).then(({ uid }) => uid, () => 0)));
+  const processes = pids.filter((_pid, at) => (uids[at] ?? 0) >= firstUid && (uids[at] ?? 0) < firstUid + 65_536);
+  const ids = [...await pooledIds(), ...await readdir(join(own.stateDir, 'uml')).catch(() => []), ...await uidOwners(own)].filter(isPooledId);
+  return [...processes.map((pid) => `process ${pid}`), ...ids, ...(await readdir('/sys/class/net')).filter((name) => name.startsWith(`${own.name}-t`))];
 }
 
 let cards = 1;
