@@ -12,14 +12,17 @@ import { address, linkAddress, linkDelete, linkRename, linkUp, macvlan, route } 
 const MS_BIND = 4096;
 export const namespacePath = (id: string): string => `/run/netns/${id}`;
 
-/** UML's card has a name of its own. */
+/** UML's card has a name of its own, takes no MAC while it is up, and once down never comes up again: it is up only when its MAC is told. */
 const otherCard = 'vec0';
 
-/** Loopback and the card of the machine itself. */
+/** Loopback and, where its MAC is known or can change, the card of the machine itself. */
 export function bringUpCard(): void {
   sys.netlink(linkUp(sys.interfaceIndex('lo')));
   const other = sys.interfaceIndex(otherCard);
-  if (other > 0) sys.netlink(linkRename(other, 'eth0'));
+  if (other > 0) {
+    sys.netlink(linkRename(other, 'eth0'));
+    return;
+  }
   const card = sys.interfaceIndex('eth0');
   if (card > 0) sys.netlink(linkUp(card));
 }
@@ -40,11 +43,12 @@ async function readyCard(): Promise<number> {
   return card;
 }
 
-/** Gives the card, where it is there and has another, its MAC. One that is plugged in later comes with its own. */
+/** Gives the card, where it is there and has another, its MAC; then it is up. One that is plugged in later comes with its own. */
 export function nameCard(mac: string): void {
-  if (readText('/sys/class/net/eth0/address')?.trim() === mac) return;
   const card = sys.interfaceIndex('eth0');
-  if (card > 0) sys.netlink(linkAddress(card, mac));
+  if (card <= 0) return;
+  if (readText('/sys/class/net/eth0/address')?.trim() !== mac) sys.netlink(linkAddress(card, mac));
+  sys.netlink(linkUp(card));
 }
 
 export interface Network { readonly address: string; readonly gateway: string; readonly mac: string }

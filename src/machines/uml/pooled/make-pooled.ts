@@ -45,7 +45,7 @@ export async function makePooled(context: UmlContext, shape: PooledShape, signal
     record = await launch(context, { spec, places, begun, idle: true }, signal);
     failpoint('machines.uml.afterLaunch');
     const line = await sockets.openAgentLine();
-    await rehearse(context, spec, line, signal);
+    await rehearse(context, { ...spec, network: null }, line, signal); // its card takes one MAC only, which is not known yet
     const kernel = await kernelOf(record);
     await standStill(kernel);
     await takeItsPlace(record);
