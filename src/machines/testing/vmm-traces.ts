@@ -9,7 +9,7 @@ export async function vmmTraces(instance: Instance, id: string): Promise<readonl
   const traces: string[] = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    if (commandLine.includes(id)) traces.push(`process ${pid}`);
+    if (commandLine.includes(id)) traces.push(`process ${pid}: ${commandLine.replaceAll('\0', ' ').slice(0, 200)}`);
   }
   for (const path of [['q', 'qemu'], ['u', 'uml']].flatMap(([run = '', state = '']) => [join(instance.runDir, run, id), join(instance.stateDir, state, id)])) if (existsSync(path)) traces.push(path);
   const claims = join(instance.stateDir, 'qemu-uids');

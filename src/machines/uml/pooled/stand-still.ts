@@ -1,7 +1,7 @@
 /**
  * Lets a whole UML stand still and go on. Its kernel is one process, and the processes of its guest run only between two of
- * that one's waits: a signal stops all of it at once, costs no round to the guest, and unlike the console's `stop`, which
- * waits inside the guest's kernel with its timer ticking, no processor time.
+ * that one's waits: a signal stops all of it at once and costs no round to the guest, while the console is reached by
+ * running a program in the jail.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { identifyProcess, runProcess, signalProcess, StrataError, waitUntil, type ProcessIdentity } from '#base';
