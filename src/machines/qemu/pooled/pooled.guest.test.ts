@@ -263,8 +263,9 @@ test('[Q54] it stands still and has the rank of any; while it was made it gave w
 test('[Q53] under pressure all of it is given back, and the reason is told', { timeout: 300_000 }, async () => {
   const spec = specOf();
   await filled(spec);
-  memory = async () => ({ ...await readHostMemory(), availableBytes: 1 });
-  const machine = await start(spec);
+  const { promise: taken, resolve } = Promise.withResolvers<void>(); // the pool looks only when the start has looked
+  memory = async () => { await taken; return { ...await readHostMemory(), availableBytes: 1 }; };
+  const machine = await start(spec).finally(resolve);
   equal(machine.startedBy?.way, 'pool', 'a start still takes what is there');
   await waitUntil(() => shelfOf(spec)?.why === 'the host has little free memory' && shelfOf(spec)?.ready === 0, { what: 'it says why', limitMs: 30_000 });
   await waitUntil(async () => (await pooledIds()).length === 0, { what: 'all are ended', limitMs: 30_000 });

@@ -242,8 +242,9 @@ test('[U16] it takes no processor time, is confined and has the rank of any; whi
 test('[U17] under pressure all of it is given back, and the reason is told', { timeout: 200_000 }, async () => {
   const spec = wish();
   await filled(spec);
-  memory = async () => ({ ...await readHostMemory(), availableBytes: 1 });
-  equal((await start(spec)).startedBy?.way, 'pool', 'a start still takes what is there');
+  const { promise: taken, resolve } = Promise.withResolvers<void>(); // the pool looks only when the start has looked
+  memory = async () => { await taken; return { ...await readHostMemory(), availableBytes: 1 }; };
+  equal((await start(spec).finally(resolve)).startedBy?.way, 'pool', 'a start still takes what is there');
   await waitUntil(() => shelfOf(spec)?.why === 'the host has little free memory' && shelfOf(spec)?.ready === 0, { what: 'it says why', limitMs: 30_000 });
   await waitUntil(async () => (await pooledIds()).length === 0, { what: 'all are ended', limitMs: 30_000 });
 });
