@@ -1,18 +1,17 @@
 /** What a boot and a clone do alike: gather what the VMM needs, launch it, greet its monitor, take all of it back. */
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { failpoint, StrataError } from '#base';
-import { readExitRecord, readKeeperRecord, startVmm, type KeeperRecord, type LaunchDescription } from '../launcher/index.ts';
+import { startVmm, type KeeperRecord, type LaunchDescription } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
 import { allocateUid } from '../vmm/allocate-uid.ts';
 import { makeCgroups } from '../vmm/cgroups.ts';
-import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
-import { removeRunTraces } from '../vmm/erase-vmm.ts';
 import { makeScratchDisk } from '../vmm/scratch-disk.ts';
 import type { VmmFacts } from './command-line.ts';
 import { machineDevices, machineLimits } from './launch-facts.ts';
 import type { MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './open-qemu-engine.ts';
 import { releaseReserve } from '../pooled/release-reserve.ts';
+import { undoLaunched } from '../pooled/undo-launched.ts';
 import { writeStartRecord, type StartRecord } from './start-record.ts';
 
 const greetingLimitMs = 20_000;
@@ -61,16 +60,6 @@ export async function greet(connection: Promise<unknown>, signal: AbortSignal | 
 }
 
 /** Nothing of a failed start is left running; returns the error to be thrown, with QEMU's own words in it. */
-export async function undoLaunch(context: QemuContext, spec: MachineSpec, places: MachinePlaces, known: KeeperRecord | undefined, error: unknown): Promise<unknown> {
-  const held = error instanceof StrataError && error.code === 'machine.alreadyRuns';
-  if (held) return error; // another start was faster; what runs is not ours to end
-  // A launcher that was cut off may have left a VMM whose record we never got.
-  const record = known ?? await readKeeperRecord(places.runFolder);
-  if (record !== undefined) await endVmm(record).then(() => awaitExit(context, places, record));
-  const exit = await readExitRecord(places.runFolder); // none where its keeper could not write one: then the error is all there is to say
-  await releaseReserve(context, places);
-  await removeRunTraces(context, places, spec.id);
-  await rm(places.scratch, { force: true });
-  if (exit === undefined || exit.stderr.trim() === '') return error;
-  return new StrataError(`QEMU ended while machine ${spec.name} started: ${exit.stderr.trim().split('\n').slice(-3).join(' | ')}`, { code: 'machine.vmmFailed', kind: 'unavailable', cause: error, details: { exit } });
+export function undoLaunch(context: QemuContext, spec: MachineSpec, places: MachinePlaces, record: KeeperRecord | undefined, error: unknown): Promise<unknown> {
+  return undoLaunched(context, { spec, places, record, vmm: 'QEMU' }, error);
 }

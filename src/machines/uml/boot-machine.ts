@@ -1,15 +1,14 @@
-/** Boots a machine: its uid, folders, scratch disk, tap and limits, then UML; takes all of it back where a step fails. */
-import { lstat, mkdir, rm } from 'node:fs/promises';
+/** Boots a machine: its uid, folders, scratch disk, tap and limits, then UML. */
+import { lstat, mkdir } from 'node:fs/promises';
 import { failpoint, isAlive, StrataError, waitUntil } from '#base';
 import type { RunningMachine } from '../engine.ts';
-import { readKeeperRecord, startVmm, type KeeperRecord } from '../launcher/index.ts';
+import { startVmm, type KeeperRecord } from '../launcher/index.ts';
 import { sharedFolders } from '../backends/backend-places.ts';
 import type { MachineSpec } from '../machine.ts';
 import { releaseReserve } from '../pooled/release-reserve.ts';
+import { undoLaunched } from '../pooled/undo-launched.ts';
 import { allocateUid } from '../vmm/allocate-uid.ts';
 import { makeCgroups } from '../vmm/cgroups.ts';
-import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
-import { removeRunTraces } from '../vmm/erase-vmm.ts';
 import { makeScratchDisk } from '../vmm/scratch-disk.ts';
 import type { VmmPlaces } from '../vmm/vmm-places.ts';
 import { umlCommand, type UmlFacts } from './command-line.ts';
@@ -49,7 +48,7 @@ export async function bootMachine(context: UmlContext, spec: MachineSpec, { sign
     await awaitMconsole(context, record, signal);
     return openRunningMachine(context, spec, record, begun);
   } catch (error) {
-    throw await undoLaunch(context, spec, places, started.record, error);
+    throw await undoLaunched(context, { spec, places, record: started.record, vmm: 'UML' }, error);
   }
 }
 
@@ -102,17 +101,4 @@ async function awaitMconsole(context: UmlContext, record: KeeperRecord, signal: 
     if (!(await isAlive(record.vmm))) throw new StrataError('UML ended while it started', { code: 'machine.vmmFailed', kind: 'unavailable' });
     return lstat(path).then((status) => status.isSocket(), () => false);
   }, { what: 'UML listens for commands', limitMs: mconsoleLimitMs, everyMs: 5, clock: context.clock });
-}
-
-/** Nothing of a failed start is left running; UML's own words go into the error. */
-export async function undoLaunch(context: UmlContext, spec: MachineSpec, places: VmmPlaces, known: KeeperRecord | undefined, error: unknown): Promise<unknown> {
-  if (error instanceof StrataError && error.code === 'machine.alreadyRuns') return error; // another start was faster; what runs is not ours to end
-  // A launcher that was cut off may have left a VMM whose record we never got.
-  const record = known ?? await readKeeperRecord(places.runFolder);
-  const exit = record === undefined ? null : (await endVmm(record), await awaitExit(context, places, record));
-  await releaseReserve(context, places);
-  await removeRunTraces(context, places, spec.id);
-  await rm(places.scratch, { force: true });
-  if (exit === null || exit.stderr.trim() === '') return error;
-  return new StrataError(`UML ended while machine ${spec.name} started: ${exit.stderr.trim().split('\n').slice(-3).join(' | ')}`, { code: 'machine.vmmFailed', kind: 'unavailable', cause: error, details: { exit } });
 }

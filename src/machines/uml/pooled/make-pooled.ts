@@ -11,10 +11,11 @@ import { pooledSpec } from '../../pooled/pooled-spec.ts';
 import type { PooledMember } from '../../pooled/pool-shelf.ts';
 import { anonymousBytes } from '../../pooled/read-host-memory.ts';
 import { rehearse } from '../../pooled/rehearse.ts';
+import { undoLaunched } from '../../pooled/undo-launched.ts';
 import type { VmmPlaces } from '../../vmm/vmm-places.ts';
 import { vmmSockets, type VmmSockets } from '../../vmm/vmm-sockets.ts';
 import { watchExit } from '../../vmm/watch-exit.ts';
-import { launch, undoLaunch } from '../boot-machine.ts';
+import { launch } from '../boot-machine.ts';
 import { eraseMachine } from '../erase-machine.ts';
 import type { StartRecord } from '../start-record.ts';
 import type { UmlContext } from '../uml-context.ts';
@@ -53,7 +54,7 @@ export async function makePooled(context: UmlContext, shape: PooledShape, signal
     return { id, places, record, begun, kernel, sockets, line, heldBytes: await heldBytes(record), madeMs: Math.round(context.clock.monotonic() - began), watch: watchExit(context, places, record) };
   } catch (thrown) {
     sockets.close();
-    const error = await undoLaunch(context, spec, places, record, thrown);
+    const error = await undoLaunched(context, { spec, places, record, vmm: 'UML' }, thrown);
     await eraseMachine(context, id);
     throw error;
   }

@@ -8,8 +8,9 @@ import type { RunningMachine } from '../../engine.ts';
 import { guestIdentity } from '../../guest-identity.ts';
 import type { MachineSpec } from '../../machine.ts';
 import { pooledAnswerLimitMs, startPooled as takePooled } from '../../pooled/start-pooled.ts';
+import { undoLaunched } from '../../pooled/undo-launched.ts';
 import { vmmSockets } from '../../vmm/vmm-sockets.ts';
-import { refuseDisks, undoLaunch } from '../boot-machine.ts';
+import { refuseDisks } from '../boot-machine.ts';
 import { eraseMachine } from '../erase-machine.ts';
 import { openRunningMachine } from '../running-machine.ts';
 import { writeStartRecord } from '../start-record.ts';
@@ -27,7 +28,7 @@ export async function startPooled(context: UmlContext, spec: MachineSpec, signal
     engine: 'uml', spec, places,
     become: (pooled, tap) => become(context, spec, pooled, tap, signal),
     async giveUp(pooled, thrown) {
-      const error = await undoLaunch(context, spec, places, pooled.record, thrown);
+      const error = await undoLaunched(context, { spec, places, record: pooled.record, vmm: 'UML' }, thrown);
       pooled.sockets.close();
       await eraseMachine(context, pooled.id);
       return error;
