@@ -12,7 +12,8 @@ import type { MachineSpec } from '../../machine.ts';
 import { testMachine } from '../../testing/test-daemon.ts';
 import { runName } from '../../testing/test-taps.ts';
 import { openQemuEngine, type QemuEngine } from '../index.ts';
-import { isPooledId } from '../pooled/pooled-id.ts';
+import { openMachinePool } from '../../pooled/open-machine-pool.ts';
+import { isPooledId } from '../../pooled/pooled-id.ts';
 import { isTemplateMachineId } from './template-places.ts';
 
 const name = runName('f');
@@ -28,7 +29,7 @@ before(async () => {
   await mkdir(instance.runDir, { mode: 0o700 });
   await runProcess(['mount', '-t', 'tmpfs', '-o', 'size=8m,mode=0700', 'strata-test', instance.runDir]);
   engine = openQemuEngine({
-    instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', templates: { delayMs: 3600_000 }, pool: { perShape: 1, delayMs: 0 },
+    instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', templates: { delayMs: 3600_000 }, pool: openMachinePool({ clock: systemClock, log: silentLog, perShape: 1, delayMs: 0 }),
   });
 });
 afterEach(async () => {

@@ -191,6 +191,7 @@ test('[U15] it has card, disks and console, stands still and goes on, and leaves
   equal((await readFile(`/sys/class/net/${tap}/carrier`, 'utf8')).trim(), '1', 'the tap has its UML');
   equal((await readFile(`/sys/class/net/${tap}/ifalias`, 'utf8')).trim(), spec.id);
   const agent = await agentOf(machine);
+  equal(Number(await read(agent, '/sys/class/net/eth0/flags')) & 1, 1, 'the guest\'s card is up');
   await agent.call('awaitDisks', { serials: [disk.serial, 'scratch'], timeoutMs: 20_000 }, { timeoutMs: 30_000 });
   deepEqual((await machine.disks()).toSorted(), ['scratch', disk.serial]);
   equal(existsSync(umlPlaces(own, spec.id).scratch), true);
