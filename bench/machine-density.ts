@@ -2,7 +2,7 @@
  * Many machines on one host under TCG, as clones of 128 MiB without card and disk: fifty from nothing to all answering,
  * against fifty `docker run` in turn; what an idle one holds, and of what; two hundred at once, each asked for a sign of life.
  *
- * BENCH_FIFTY and BENCH_MANY set the numbers; 0 leaves that part out.
+ * BENCH_FIFTY and BENCH_MANY set the numbers, 0 leaves that part out; BENCH_ARCHITECTURE leaves the other out.
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import { freemem } from 'node:os';
@@ -16,6 +16,7 @@ import { importBusybox, openDocker, type Docker } from './harness/open-docker.ts
 import { ownInstance } from './harness/own-instance.ts';
 
 const [fifty, many] = [Number(process.env['BENCH_FIFTY'] ?? 50), Number(process.env['BENCH_MANY'] ?? 200)];
+const chosen = architectures.filter((one) => (process.env['BENCH_ARCHITECTURE'] ?? one) === one);
 const memoryMiB = 128;
 /** As many as a daemon starts at once. */
 const atOnce = 8;
@@ -67,10 +68,14 @@ async function end(machine: RunningMachine): Promise<void> {
 
 const startMany = (architecture: Architecture, number: number): Promise<RunningMachine[]> => forAll(Array.from({ length: number }, () => architecture), startClone);
 
+/** Of the VMMs alone, in each round. */
+const processorOfOne: number[] = [];
+
 async function fiftyClones(architecture: Architecture): Promise<number> {
   const began = performance.now();
   const machines = await startMany(architecture, fifty);
   const took = (performance.now() - began) / 1000;
+  processorOfOne.push(await processorSeconds(machines) / machines.length);
   await forAll(machines, end);
   return took;
 }
@@ -97,6 +102,7 @@ async function measureFifty(architecture: Architecture, docker: Docker | undefin
   report({
     bench: `${fifty} clones from nothing to all answering, ${architecture} (TCG)`, unit: 's', strata: round(ours, 2), p95: round(p95(times.clones), 2), rival: `${fifty} × docker run and exec, busybox`, rivalValue: theirs === null ? null : round(theirs, 2),
     ...(theirs === null ? {} : { ratio: round(ours / theirs) }), rounds: times.clones.length, load, bar: `≤ ${fiftyBar} s`, met: ours <= fiftyBar,
+    note: `each VMM took ${round(median(processorOfOne.splice(0)), 2)} s of processor time`,
   });
 }
 
@@ -143,7 +149,7 @@ try {
   await using docker = await openDocker();
   if (docker === undefined) say('Debian\'s docker.io and docker-compose are not installed: no figure of Docker');
   else await importBusybox(docker);
-  for (const architecture of architectures) {
+  for (const architecture of chosen) {
     await engine.ensureTemplate(specOf(architecture));
     if (fifty > 0) await measureFifty(architecture, docker);
     if (many > 0) await measureMany(architecture);
