@@ -6,6 +6,7 @@
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import { freemem } from 'node:os';
+import type { Duplex } from 'node:stream';
 import { architectures, silentLog, systemClock, type Architecture } from '#base';
 import { ensureGuestOs, type MachineSpec, type RunningMachine } from '#machines';
 import { openQemuEngine } from '#machines/qemu';
@@ -45,28 +46,31 @@ async function forAll<T, R>(items: readonly T[], one: (item: T) => Promise<R>): 
   return results;
 }
 
-async function startClone(architecture: Architecture): Promise<RunningMachine> {
+/** With the agent's line open, as a daemon has it. */
+interface Started { readonly machine: RunningMachine; readonly line: Duplex }
+
+async function startClone(architecture: Architecture): Promise<Started> {
   const machine = await engine.start(specOf(architecture));
   if (machine.startedBy?.way !== 'template') throw new Error(`it was booted: ${machine.startedBy?.why}`);
-  await answer(machine);
-  return machine;
-}
-
-async function answer(machine: RunningMachine): Promise<number> {
-  const began = performance.now();
   const line = await machine.openAgentLine();
   await awaitAgent(line);
-  line.destroy();
+  return { machine, line };
+}
+
+async function answer({ line }: Started): Promise<number> {
+  const began = performance.now();
+  await awaitAgent(line);
   return (performance.now() - began) / 1000;
 }
 
-async function end(machine: RunningMachine): Promise<void> {
+async function end({ machine, line }: Started): Promise<void> {
+  line.destroy();
   await machine.kill();
   await machine.release();
   await engine.erase(machine.id);
 }
 
-const startMany = (architecture: Architecture, number: number): Promise<RunningMachine[]> => forAll(Array.from({ length: number }, () => architecture), startClone);
+const startMany = (architecture: Architecture, number: number): Promise<Started[]> => forAll(Array.from({ length: number }, () => architecture), startClone);
 
 /** Of the VMMs alone, in each round. */
 const processorOfOne: number[] = [];
@@ -107,7 +111,7 @@ async function measureFifty(architecture: Architecture, docker: Docker | undefin
 }
 
 async function measureMany(architecture: Architecture): Promise<void> {
-  const machines: RunningMachine[] = [];
+  const machines: Started[] = [];
   try {
     while (machines.length < many && freemem() > leastFreeBytes) machines.push(...await startMany(architecture, Math.min(atOnce, many - machines.length)));
     await systemClock.wait(settleMs);
@@ -115,7 +119,7 @@ async function measureMany(architecture: Architecture): Promise<void> {
     const before = await processorSeconds(machines);
     await systemClock.wait(settleMs);
     const idlePercent = (await processorSeconds(machines) - before) / (settleMs / 1000) * 100;
-    reportMemory(architecture, await Promise.all(machines.map((machine) => memorySplit(machine.process.pid))), load);
+    reportMemory(architecture, await Promise.all(machines.map(({ machine }) => memorySplit(machine.process.pid))), load);
     const answers: number[] = [];
     for (const machine of machines) answers.push(await answer(machine));
     report({
@@ -127,8 +131,8 @@ async function measureMany(architecture: Architecture): Promise<void> {
   }
 }
 
-async function processorSeconds(machines: readonly RunningMachine[]): Promise<number> {
-  const times = await Promise.all(machines.map(async ({ process: { pid } }) => {
+async function processorSeconds(machines: readonly Started[]): Promise<number> {
+  const times = await Promise.all(machines.map(async ({ machine: { process: { pid } } }) => {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return Number(fields[11]) + Number(fields[12]);
