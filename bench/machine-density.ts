@@ -2,10 +2,11 @@
  * Many machines on one host under TCG, as clones of 128 MiB without card and disk: fifty from nothing to all answering,
  * against fifty `docker run` in turn; what an idle one holds, and of what; two hundred at once, each asked for a sign of life.
  *
- * BENCH_FIFTY and BENCH_MANY set the numbers; 0 leaves that part out.
+ * BENCH_FIFTY and BENCH_MANY set the numbers, 0 leaves that part out; BENCH_ARCHITECTURE leaves the other out.
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import { freemem } from 'node:os';
+import type { Duplex } from 'node:stream';
 import { architectures, silentLog, systemClock, type Architecture } from '#base';
 import { ensureGuestOs, type MachineSpec, type RunningMachine } from '#machines';
 import { openQemuEngine } from '#machines/qemu';
@@ -16,6 +17,7 @@ import { importBusybox, openDocker, type Docker } from './harness/open-docker.ts
 import { ownInstance } from './harness/own-instance.ts';
 
 const [fifty, many] = [Number(process.env['BENCH_FIFTY'] ?? 50), Number(process.env['BENCH_MANY'] ?? 200)];
+const chosen = architectures.filter((one) => (process.env['BENCH_ARCHITECTURE'] ?? one) === one);
 const memoryMiB = 128;
 /** As many as a daemon starts at once. */
 const atOnce = 8;
@@ -44,33 +46,40 @@ async function forAll<T, R>(items: readonly T[], one: (item: T) => Promise<R>): 
   return results;
 }
 
-async function startClone(architecture: Architecture): Promise<RunningMachine> {
+/** With the agent's line open, as a daemon has it. */
+interface Started { readonly machine: RunningMachine; readonly line: Duplex }
+
+async function startClone(architecture: Architecture): Promise<Started> {
   const machine = await engine.start(specOf(architecture));
   if (machine.startedBy?.way !== 'template') throw new Error(`it was booted: ${machine.startedBy?.why}`);
-  await answer(machine);
-  return machine;
-}
-
-async function answer(machine: RunningMachine): Promise<number> {
-  const began = performance.now();
   const line = await machine.openAgentLine();
   await awaitAgent(line);
-  line.destroy();
+  return { machine, line };
+}
+
+async function answer({ line }: Started): Promise<number> {
+  const began = performance.now();
+  await awaitAgent(line);
   return (performance.now() - began) / 1000;
 }
 
-async function end(machine: RunningMachine): Promise<void> {
+async function end({ machine, line }: Started): Promise<void> {
+  line.destroy();
   await machine.kill();
   await machine.release();
   await engine.erase(machine.id);
 }
 
-const startMany = (architecture: Architecture, number: number): Promise<RunningMachine[]> => forAll(Array.from({ length: number }, () => architecture), startClone);
+const startMany = (architecture: Architecture, number: number): Promise<Started[]> => forAll(Array.from({ length: number }, () => architecture), startClone);
+
+/** Of the VMMs alone, in each round. */
+const processorOfOne: number[] = [];
 
 async function fiftyClones(architecture: Architecture): Promise<number> {
   const began = performance.now();
   const machines = await startMany(architecture, fifty);
   const took = (performance.now() - began) / 1000;
+  processorOfOne.push(await processorSeconds(machines) / machines.length);
   await forAll(machines, end);
   return took;
 }
@@ -97,11 +106,12 @@ async function measureFifty(architecture: Architecture, docker: Docker | undefin
   report({
     bench: `${fifty} clones from nothing to all answering, ${architecture} (TCG)`, unit: 's', strata: round(ours, 2), p95: round(p95(times.clones), 2), rival: `${fifty} × docker run and exec, busybox`, rivalValue: theirs === null ? null : round(theirs, 2),
     ...(theirs === null ? {} : { ratio: round(ours / theirs) }), rounds: times.clones.length, load, bar: `≤ ${fiftyBar} s`, met: ours <= fiftyBar,
+    note: `each VMM took ${round(median(processorOfOne.splice(0)), 2)} s of processor time`,
   });
 }
 
 async function measureMany(architecture: Architecture): Promise<void> {
-  const machines: RunningMachine[] = [];
+  const machines: Started[] = [];
   try {
     while (machines.length < many && freemem() > leastFreeBytes) machines.push(...await startMany(architecture, Math.min(atOnce, many - machines.length)));
     await systemClock.wait(settleMs);
@@ -109,7 +119,7 @@ async function measureMany(architecture: Architecture): Promise<void> {
     const before = await processorSeconds(machines);
     await systemClock.wait(settleMs);
     const idlePercent = (await processorSeconds(machines) - before) / (settleMs / 1000) * 100;
-    reportMemory(architecture, await Promise.all(machines.map((machine) => memorySplit(machine.process.pid))), load);
+    reportMemory(architecture, await Promise.all(machines.map(({ machine }) => memorySplit(machine.process.pid))), load);
     const answers: number[] = [];
     for (const machine of machines) answers.push(await answer(machine));
     report({
@@ -121,8 +131,8 @@ async function measureMany(architecture: Architecture): Promise<void> {
   }
 }
 
-async function processorSeconds(machines: readonly RunningMachine[]): Promise<number> {
-  const times = await Promise.all(machines.map(async ({ process: { pid } }) => {
+async function processorSeconds(machines: readonly Started[]): Promise<number> {
+  const times = await Promise.all(machines.map(async ({ machine: { process: { pid } } }) => {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return Number(fields[11]) + Number(fields[12]);
@@ -143,7 +153,7 @@ try {
   await using docker = await openDocker();
   if (docker === undefined) say('Debian\'s docker.io and docker-compose are not installed: no figure of Docker');
   else await importBusybox(docker);
-  for (const architecture of architectures) {
+  for (const architecture of chosen) {
     await engine.ensureTemplate(specOf(architecture));
     if (fifty > 0) await measureFifty(architecture, docker);
     if (many > 0) await measureMany(architecture);

@@ -155,7 +155,9 @@ for (const architecture of architectures) {
       equal(traits['mac'], mac);
       seen.push(traits);
       const agent = await agentOf(machine);
-      ok(Math.abs(Number(String(await output(agent, ['/bin/date', '+%s']))) * 1000 - Date.now()) < 3000, 'the clock is right');
+      const asked = Date.now(); // a busy host takes its time to answer
+      const said = Number(String(await output(agent, ['/bin/date', '+%s']))) * 1000;
+      ok(said > asked - 3000 && said < Date.now() + 3000, `the clock is right: ${said - asked} ms`);
       agent.close();
       await machine.release();
       await machine.kill();
