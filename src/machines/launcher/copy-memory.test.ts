@@ -4,7 +4,7 @@ import { open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { signalProcess } from '#base';
-import { copyMemory, type GuestMemory, type KeeperRecord } from './index.ts';
+import { copyBaseMemory, copyOwnMemory, type GuestMemory, type KeeperRecord } from './index.ts';
 import { openLaunchTest, type LaunchTest } from './testing/stand-in-vmm.ts';
 
 let it: LaunchTest;
@@ -34,13 +34,13 @@ test('[J18] a copy has all of a process\'s own memory, and holes where nothing w
   await signalProcess(record.vmm, 'SIGSTOP');
   for (const [at, memory] of own.entries()) {
     const path = join(it.root, `memory-${at}`);
-    await copyMemory(it.launcher, record, memory, 'base', path);
+    await copyBaseMemory(it.launcher, record, memory, path);
     const { size, blocks, mode } = await stat(path);
     deepEqual([size, blocks, mode & 0o777], [memory.bytes, 0, 0o600], 'nothing of it is a file\'s');
-    await copyMemory(it.launcher, record, memory, 'changed', path);
+    await copyOwnMemory(it.launcher, record, memory, path, Promise.resolve());
     ok((await readFile(path)).equals(await memoryOf(record, memory)), memory.path);
     ok((await stat(path)).blocks * 512 <= memory.bytes);
-    await rejects(copyMemory(it.launcher, record, memory, 'base', path), /cannot make the file/, 'what lies there is somebody\'s');
+    await rejects(copyBaseMemory(it.launcher, record, memory, path), /cannot make the file/, 'what lies there is somebody\'s');
     await rm(path);
   }
 });
@@ -51,11 +51,11 @@ test('[J18] what is not that process\'s memory is refused: another process, no s
   const stack = all.find((one) => one.path === '[stack]') as Mapping;
   const path = join(it.root, 'memory');
   const other = { ...record, vmm: { ...record.vmm, startTicks: record.vmm.startTicks + 1 } };
-  await rejects(copyMemory(it.launcher, other, stack, 'base', path), { code: 'machine.copyFailed', message: /the machine is gone/ });
-  await rejects(copyMemory(it.launcher, record, { address: '1000', bytes: 4096 }, 'base', path), /not where it is said to be/);
+  await rejects(copyBaseMemory(it.launcher, other, stack, path), { code: 'machine.copyFailed', message: /the machine is gone/ });
+  await rejects(copyBaseMemory(it.launcher, record, { address: '1000', bytes: 4096 }, path), /not where it is said to be/);
   await rm(path, { force: true });
-  await rejects(copyMemory(it.launcher, record, { address: stack.address, bytes: stack.bytes + 1 }, 'base', path), /no size of memory/);
+  await rejects(copyBaseMemory(it.launcher, record, { address: stack.address, bytes: stack.bytes + 1 }, path), /no size of memory/);
   const text = all.find((one) => one.path.endsWith('busybox')) as Mapping;
-  await rejects(copyMemory(it.launcher, record, text, 'base', path), /made of something that may change/);
+  await rejects(copyBaseMemory(it.launcher, record, text, path), /made of something that may change/);
   equal((await stat(path)).size, text.bytes);
 });
