@@ -24,6 +24,7 @@
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { page = 4096, at_once = 256, look_at_once = 4096, piece = look_at_once * page, max_parts = 256, all_seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
@@ -209,6 +210,9 @@ int copy_memory(char **arguments)
   return fflush(stdout) == 0 ? 0 : 1;
 }
 
+static pid_t copier;
+
+/* The copy is made by a process of its own, while the VMM starts. */
 int copied_memory(const char *path)
 {
   int in = open_disk(path, false);
@@ -216,8 +220,20 @@ int copied_memory(const char *path)
   if (fstat(in, &status) != 0) fail("fstat");
   int memory = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (memory < 0 || ftruncate(memory, status.st_size) != 0) fail("cannot make the machine's memory");
-  copy_data(in, 0, status.st_size, memory, 0);
   if (fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) fail("cannot seal the size of the machine's memory");
+  copier = fork();
+  if (copier < 0) fail("fork");
+  if (copier == 0) {
+    copy_data(in, 0, status.st_size, memory, 0);
+    _exit(0);
+  }
   close(in);
   return memory;
+}
+
+/* @return whether the VMM has all of its memory; where not, the copier has said why */
+bool has_memory(void)
+{
+  int status = 0;
+  return copier == 0 || (waitpid(copier, &status, 0) == copier && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }

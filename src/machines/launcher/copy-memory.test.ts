@@ -1,5 +1,6 @@
 /** Memory copied from outside, of a stand-in whose mappings are read for comparison. */
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -58,4 +59,27 @@ test('[J18] what is not that process\'s memory is refused: another process, no s
   const text = all.find((one) => one.path.endsWith('busybox')) as Mapping;
   await rejects(copyBaseMemory(it.launcher, record, text, path), /made of something that may change/);
   equal((await stat(path)).size, text.bytes);
+});
+
+test('[J21] a VMM that is told of has all of the memory it begins with, holes are holes, and what it writes is its own', async () => {
+  const [path, bytes, piece] = [join(it.root, 'kept'), 64 * 1024 * 1024, randomBytes(1024 * 1024)];
+  const kept = await open(path, 'wx', 0o600);
+  try {
+    await kept.truncate(bytes);
+    for (let at = 0; at < bytes; at += 2 * piece.length) await kept.write(piece, 0, piece.length, at);
+  } finally {
+    await kept.close();
+  }
+  const { vmm, keeper } = await it.start('printf written >&4; exec /bin/busybox sleep 1000', { descriptors: [{ kind: 'copied-memory', path }] });
+  equal((await readFile(`/proc/${keeper.pid}/task/${keeper.pid}/children`, 'utf8')).trim(), String(vmm.pid), 'who copies has ended');
+  const copy = await open(`/proc/${vmm.pid}/fd/4`, 'r');
+  try {
+    const { size, blocks } = await copy.stat();
+    deepEqual([size, blocks * 512 <= bytes / 2 + 64 * 1024], [bytes, true]);
+    const { buffer } = await copy.read(Buffer.alloc(piece.length), 0, piece.length, bytes - 2 * piece.length);
+    ok(buffer.equals(piece), 'to its end');
+  } finally {
+    await copy.close();
+  }
+  ok((await readFile(path)).subarray(0, piece.length).equals(piece));
 });
