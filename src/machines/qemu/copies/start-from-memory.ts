@@ -129,6 +129,6 @@ async function scratchOnTop(serial: string, places: MachinePlaces, folder: strin
   if (first === undefined) throw new StrataError(`the snapshot has nothing of the disk ${serial}`, { code: 'machine.stateRefused', kind: 'unavailable' });
   const top = join(layersFolder(places), `top-${serial}-going-on`);
   await rm(top, { force: true });
-  await makeOverlay(top, await diskBytes(first));
+  await makeOverlay(top, await diskBytes(first), { lasting: false });
   return diskOnTop(serial, top, below);
 }
