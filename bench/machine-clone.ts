@@ -17,14 +17,14 @@ const [bareBar, wholeBar, timesFaster] = [0.12, 0.35, 15];
 
 await using own = await ownInstance('bmc', 194);
 await mkdir(own.folder, { recursive: true });
-const tap = 'bmc-tap';
 const network = {
-  async ensureTap(): Promise<string> {
-    await runProcess(['ip', 'tuntap', 'add', 'dev', tap, 'mode', 'tap', 'vnet_hdr']);
-    await runProcess(['ip', 'link', 'set', 'dev', tap, 'up']);
+  async ensureTap(machineId: string): Promise<string> {
+    // The template has one of its own, while it is made.
+    const tap = `bmc-${machineId.slice(-7)}`;
+    await runProcess(['ip', '-batch', '-'], { input: `tuntap add dev ${tap} mode tap vnet_hdr\nlink set dev ${tap} up\n` });
     return tap;
   },
-  async removeTap(): Promise<void> { await runProcess(['ip', 'link', 'delete', 'dev', tap], { okCodes: [0, 1] }); },
+  async removeTap(machineId: string): Promise<void> { await runProcess(['ip', 'link', 'delete', 'dev', `bmc-${machineId.slice(-7)}`], { okCodes: [0, 1] }); },
 };
 const deps = { instance: own.instance, log: silentLog, guestOs: (architecture: Architecture) => ensureGuestOs(architecture, own), accelerator: async () => 'tcg' as const, network };
 const [cold, clones] = [openQemuEngine(deps), openQemuEngine({ ...deps, templates: {} })];

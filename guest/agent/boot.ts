@@ -3,6 +3,7 @@
  * that can be pivoted from (containers want to) and the other drivers. Nothing forks here; each fork or dynamic
  * link costs 5–45 ms under emulation.
  */
+import * as os from 'os';
 import * as sys from 'sys';
 import { complain } from './complain.ts';
 import { exists, makeFolder, readText, removeTree, setKernelValue } from './files.ts';
@@ -59,6 +60,7 @@ export function mountRest(): void {
     if (type !== 'cgroup2') makeFolder(target);
     sys.mount(type, target, type, MS_NOSUID | MS_NOEXEC, options);
   }
+  os.symlink('/proc/sys/kernel/hostname', '/etc/hostname');
   for (const folder of ['/run/netns', '/run/containers', '/scratch', '/images', '/volumes']) makeFolder(folder);
   setKernelValue('/proc/sys/vm/overcommit_memory', '1');
   for (const [name, value] of restful) if (exists(`/proc/sys/${name}`)) setKernelValue(`/proc/sys/${name}`, value);

@@ -6,7 +6,7 @@ import { Container } from './containers.ts';
 import { unmountBundle } from './bundle.ts';
 import { awaitDisks, disksBySerial, freezeDisk, mountScratch, releaseDisk, unmountDisks } from './disks.ts';
 import { resizeExec, signalExec, startExec } from './exec.ts';
-import { FileError, readPart, readText, writePart, writeText } from './files.ts';
+import { FileError, overwriteText, readPart, readText, writePart } from './files.ts';
 import type { Line } from './line.ts';
 import { nameCard } from './network.ts';
 import { streamLog } from './logs.ts';
@@ -74,8 +74,7 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
       sys.addEntropy(fromBase64(entropy).buffer as ArrayBuffer);
       sys.setTime(timeMs);
       sys.setHostname(hostname);
-      writeText('/etc/machine-id', `${machineId}\n`);
-      writeText('/etc/hostname', `${hostname}\n`);
+      overwriteText('/etc/machine-id', `${machineId}\n`);
       if (mac !== undefined) nameCard(mac);
       return {};
     },

@@ -60,6 +60,12 @@ export function writeText(path: string, text: string, mode = 0o644): void {
   writeBytes(path, new Uint8Array(sys.encode(text)), mode);
 }
 
+/** Over what a file has, which is as long: a guest that is cloned spends a sixth of the time that making it anew takes. */
+export function overwriteText(path: string, text: string): void {
+  const fd = openFile(path, os.O_WRONLY | os.O_CREAT, 0o644);
+  try { writeAll(fd, new Uint8Array(sys.encode(text))); } finally { os.close(fd); }
+}
+
 /** Writes to a file of the kernel's: no creation, no mode. */
 export function setKernelValue(path: string, value: string): void {
   const fd = openFile(path, os.O_WRONLY);

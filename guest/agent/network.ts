@@ -15,9 +15,10 @@ export const namespacePath = (id: string): string => `/run/netns/${id}`;
 /** UML's card has a name of its own, takes no MAC while it is up, and once down never comes up again: it is up only when its MAC is told. */
 const otherCard = 'vec0';
 
-/** Loopback and, where its MAC is known or can change, the card of the machine itself. */
+/** Loopback and, where its MAC is known or can change, the card of the machine itself; in a template that is nobody's yet and stays down. */
 export function bringUpCard(): void {
   sys.netlink(linkUp(sys.interfaceIndex('lo')));
+  if (isCardLater()) return;
   const other = sys.interfaceIndex(otherCard);
   if (other > 0) {
     sys.netlink(linkRename(other, 'eth0'));
@@ -27,15 +28,15 @@ export function bringUpCard(): void {
   if (card > 0) sys.netlink(linkUp(card));
 }
 
-/** Where the host says on the kernel's command line that the card is plugged in after the boot, it is worth waiting for. */
+/** Where the host says on the kernel's command line that the machine gets its card, or the card its MAC, after the boot, it is worth waiting for. */
 const laterWord = 'strata.card=later';
+const isCardLater = (): boolean => (readText('/proc/cmdline') ?? '').split(/\s+/).includes(laterWord);
 const cardWaitMs = 10_000;
 const lookEveryMs = 10;
 
 /** The machine's card, up. A clone runs before it has one. @throws Error where it does not come */
 async function readyCard(): Promise<number> {
-  const comes = (readText('/proc/cmdline') ?? '').split(/\s+/).includes(laterWord);
-  const end = sys.monotonic() + (comes ? cardWaitMs : 0);
+  const end = sys.monotonic() + (isCardLater() ? cardWaitMs : 0);
   let card = sys.interfaceIndex('eth0');
   for (; card <= 0 && sys.monotonic() < end; card = sys.interfaceIndex('eth0')) await pause(lookEveryMs);
   if (card <= 0) throw new Error('the machine has no network card');

@@ -7,7 +7,8 @@ import { StrataError } from './errors.ts';
 
 export interface RunOptions {
   readonly timeoutMs?: number; // default 60 s
-  readonly input?: string | Uint8Array;
+  /** What comes later lets the program start meanwhile; where it never comes, the program's input ends. */
+  readonly input?: string | Uint8Array | Promise<string>;
   readonly cwd?: string;
   /** Whole environment of the child; default PATH, HOME and LC_ALL=C only. */
   readonly env?: Readonly<Record<string, string>>;
@@ -79,7 +80,8 @@ export function runProcess(argv: readonly [string, ...string[]], options: RunOpt
       resolve({ code, stdout: Buffer.concat(out).toString('utf8'), stderr: err });
     };
     child.on('close', settle);
-    child.stdin.end(options.input);
+    if (options.input instanceof Promise) options.input.then((text) => child.stdin.end(text), () => child.stdin.end());
+    else child.stdin.end(options.input);
   });
 }
 

@@ -4,13 +4,17 @@
  *
  *   launcher copy-memory base <pid> <ticks> <address> <bytes> <file>      makes the file, with what the memory began as:
  *                                          the sealed file it is a private mapping of, which nobody changes
- *   launcher copy-memory changed <pid> <ticks> <address> <bytes> <file>   adds all that is its own
+ *   launcher copy-memory changed <pid> <ticks> <address> <bytes> <file>   adds all that is its own, when a byte on stdin says
+ *                                          that it stands still
  *
  * The address is what that QEMU says: it can name no memory but its own.
  */
 #include "launcher.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,11 +24,12 @@
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { page = 4096, at_once = 256, look_at_once = 65536, all_seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
+enum { page = 4096, at_once = 256, look_at_once = 4096, piece = look_at_once * page, max_parts = 256, all_seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 
-static long long copied;
+static _Atomic long long copied;
 
 static uint64_t number(const char *text, int base, const char *what)
 {
@@ -83,8 +88,8 @@ static bool is_own(uint64_t entry) { return (entry >> 62) != 0 && (entry >> 61 &
 /* Pages of anonymous memory, and those of a private mapping that were written. */
 static void copy_own(const char *pid, const struct part *part, uint64_t address, int out)
 {
-  static uint64_t entries[look_at_once];
-  static char buffer[at_once * page];
+  static __thread uint64_t entries[look_at_once];
+  static __thread char buffer[at_once * page];
   char path[64];
   snprintf(path, sizeof path, "/proc/%s/pagemap", pid);
   int map = open(path, O_RDONLY | O_CLOEXEC);
@@ -107,8 +112,19 @@ static void copy_own(const char *pid, const struct part *part, uint64_t address,
   close(map);
 }
 
-/* What never changes in advance; all else while it stands still. */
-static void copy_parts(const char *pid, uint64_t address, uint64_t bytes, bool base, int out)
+static void copy_part(const char *pid, const struct part *part, uint64_t address, bool base, int out)
+{
+  const bool is_base = part->is_file && !part->is_shared;
+  if (base) { if (is_base) copy_file(pid, part, address, out); }
+  else if (part->is_file && part->is_shared) copy_file(pid, part, address, out);
+  else copy_own(pid, part, address, out);
+}
+
+static struct part parts[max_parts];
+static size_t part_count;
+
+/* What of the process' mappings lies there. Read once: it is some hundred lines. */
+static void find_parts(const char *pid, uint64_t address, uint64_t bytes)
 {
   char path[64], line[1024], rights[8];
   unsigned long long start, end, offset, inode;
@@ -120,14 +136,52 @@ static void copy_parts(const char *pid, uint64_t address, uint64_t bytes, bool b
     if (sscanf(line, "%llx-%llx %7s %llx %*s %llu", &start, &end, rights, &offset, &inode) != 5) continue;
     struct part part = { start, end, start > address ? start : address, end < address + bytes ? end : address + bytes, offset, inode != 0, rights[3] == 's' };
     if (part.first >= part.last) continue;
+    if (part_count == max_parts) fail("the machine's memory lies in too many places");
     seen += part.last - part.first;
-    if (base) { if (part.is_file && !part.is_shared) copy_file(pid, &part, address, out); continue; }
-    if (part.is_file && part.is_shared) copy_file(pid, &part, address, out);
-    else copy_own(pid, &part, address, out);
+    parts[part_count++] = part;
   }
   fclose(maps);
   errno = 0;
   if (seen != bytes) fail("the machine's memory is not where it is said to be");
+}
+
+struct copying { const char *pid, *path; uint64_t address, bytes; bool base; _Atomic uint64_t next; };
+
+/* Piece by piece; another thread takes others meanwhile. */
+static void *copy_pieces(void *argument)
+{
+  struct copying *copying = argument;
+  int out = open(copying->path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC); // with a position of its own
+  if (out < 0) fail("cannot open %s", copying->path);
+  for (uint64_t at; (at = atomic_fetch_add(&copying->next, piece)) < copying->bytes;) {
+    const uint64_t first = copying->address + at, last = at + piece < copying->bytes ? first + piece : copying->address + copying->bytes;
+    for (size_t index = 0; index < part_count; index += 1) {
+      struct part part = parts[index];
+      if (part.first < first) part.first = first;
+      if (part.last > last) part.last = last;
+      if (part.first < part.last) copy_part(copying->pid, &part, copying->address, copying->base, out);
+    }
+  }
+  close(out);
+  return NULL;
+}
+
+/* A machine stands still for it, however busy the host is: so one of two threads comes before all others, and not both, or nobody else would go on. */
+static void copy_at_once(struct copying *copying)
+{
+  pthread_t other;
+  errno = pthread_create(&other, NULL, copy_pieces, copying);
+  if (errno != 0) fail("cannot start a thread");
+  if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ 1 }) != 0) errno = 0; // not every host lets us
+  copy_pieces(copying);
+  pthread_join(other, NULL);
+}
+
+/* Started ahead of that moment, it is ready when it has come. */
+static void await_standstill(void)
+{
+  char byte;
+  if (read(0, &byte, 1) != 1) fail("nobody said that the machine stands still");
 }
 
 /* kind, pid, ticks, address, bytes, file */
@@ -144,11 +198,21 @@ int copy_memory(char **arguments)
   int out = base ? open_state_file(arguments[5]) : open(arguments[5], O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
   if (out < 0) fail("cannot open %s", arguments[5]);
   if (base && ftruncate(out, (off_t)bytes) != 0) fail("cannot make the file %s", arguments[5]);
-  copy_parts(arguments[1], address, bytes, base, out);
-  printf("{\"copiedBytes\":%lld}\n", copied);
+  close(out);
+  find_parts(arguments[1], address, bytes);
+  struct copying copying = { arguments[1], arguments[5], address, bytes, base, 0 };
+  if (base) copy_pieces(&copying);
+  else {
+    await_standstill();
+    copy_at_once(&copying);
+  }
+  printf("{\"copiedBytes\":%lld}\n", (long long)copied);
   return fflush(stdout) == 0 ? 0 : 1;
 }
 
+static pid_t copier;
+
+/* The copy is made by a process of its own, while the VMM starts. */
 int copied_memory(const char *path)
 {
   int in = open_disk(path, false);
@@ -156,8 +220,20 @@ int copied_memory(const char *path)
   if (fstat(in, &status) != 0) fail("fstat");
   int memory = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (memory < 0 || ftruncate(memory, status.st_size) != 0) fail("cannot make the machine's memory");
-  copy_data(in, 0, status.st_size, memory, 0);
   if (fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) fail("cannot seal the size of the machine's memory");
+  copier = fork();
+  if (copier < 0) fail("fork");
+  if (copier == 0) {
+    copy_data(in, 0, status.st_size, memory, 0);
+    _exit(0);
+  }
   close(in);
   return memory;
+}
+
+/* @return whether the VMM has all of its memory; where not, the copier has said why */
+bool has_memory(void)
+{
+  int status = 0;
+  return copier == 0 || (waitpid(copier, &status, 0) == copier && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }

@@ -1,10 +1,11 @@
 /** Memory copied from outside, of a stand-in whose mappings are read for comparison. */
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { signalProcess } from '#base';
-import { copyMemory, type GuestMemory, type KeeperRecord } from './index.ts';
+import { copyBaseMemory, copyOwnMemory, type GuestMemory, type KeeperRecord } from './index.ts';
 import { openLaunchTest, type LaunchTest } from './testing/stand-in-vmm.ts';
 
 let it: LaunchTest;
@@ -34,13 +35,13 @@ test('[J18] a copy has all of a process\'s own memory, and holes where nothing w
   await signalProcess(record.vmm, 'SIGSTOP');
   for (const [at, memory] of own.entries()) {
     const path = join(it.root, `memory-${at}`);
-    await copyMemory(it.launcher, record, memory, 'base', path);
+    await copyBaseMemory(it.launcher, record, memory, path);
     const { size, blocks, mode } = await stat(path);
     deepEqual([size, blocks, mode & 0o777], [memory.bytes, 0, 0o600], 'nothing of it is a file\'s');
-    await copyMemory(it.launcher, record, memory, 'changed', path);
+    await copyOwnMemory(it.launcher, record, memory, path, Promise.resolve());
     ok((await readFile(path)).equals(await memoryOf(record, memory)), memory.path);
     ok((await stat(path)).blocks * 512 <= memory.bytes);
-    await rejects(copyMemory(it.launcher, record, memory, 'base', path), /cannot make the file/, 'what lies there is somebody\'s');
+    await rejects(copyBaseMemory(it.launcher, record, memory, path), /cannot make the file/, 'what lies there is somebody\'s');
     await rm(path);
   }
 });
@@ -51,11 +52,34 @@ test('[J18] what is not that process\'s memory is refused: another process, no s
   const stack = all.find((one) => one.path === '[stack]') as Mapping;
   const path = join(it.root, 'memory');
   const other = { ...record, vmm: { ...record.vmm, startTicks: record.vmm.startTicks + 1 } };
-  await rejects(copyMemory(it.launcher, other, stack, 'base', path), { code: 'machine.copyFailed', message: /the machine is gone/ });
-  await rejects(copyMemory(it.launcher, record, { address: '1000', bytes: 4096 }, 'base', path), /not where it is said to be/);
+  await rejects(copyBaseMemory(it.launcher, other, stack, path), { code: 'machine.copyFailed', message: /the machine is gone/ });
+  await rejects(copyBaseMemory(it.launcher, record, { address: '1000', bytes: 4096 }, path), /not where it is said to be/);
   await rm(path, { force: true });
-  await rejects(copyMemory(it.launcher, record, { address: stack.address, bytes: stack.bytes + 1 }, 'base', path), /no size of memory/);
+  await rejects(copyBaseMemory(it.launcher, record, { address: stack.address, bytes: stack.bytes + 1 }, path), /no size of memory/);
   const text = all.find((one) => one.path.endsWith('busybox')) as Mapping;
-  await rejects(copyMemory(it.launcher, record, text, 'base', path), /made of something that may change/);
+  await rejects(copyBaseMemory(it.launcher, record, text, path), /made of something that may change/);
   equal((await stat(path)).size, text.bytes);
+});
+
+test('[J21] a VMM that is told of has all of the memory it begins with, holes are holes, and what it writes is its own', async () => {
+  const [path, bytes, piece] = [join(it.root, 'kept'), 64 * 1024 * 1024, randomBytes(1024 * 1024)];
+  const kept = await open(path, 'wx', 0o600);
+  try {
+    await kept.truncate(bytes);
+    for (let at = 0; at < bytes; at += 2 * piece.length) await kept.write(piece, 0, piece.length, at);
+  } finally {
+    await kept.close();
+  }
+  const { vmm, keeper } = await it.start('printf written >&4; exec /bin/busybox sleep 1000', { descriptors: [{ kind: 'copied-memory', path }] });
+  equal((await readFile(`/proc/${keeper.pid}/task/${keeper.pid}/children`, 'utf8')).trim(), String(vmm.pid), 'who copies has ended');
+  const copy = await open(`/proc/${vmm.pid}/fd/4`, 'r');
+  try {
+    const { size, blocks } = await copy.stat();
+    deepEqual([size, blocks * 512 <= bytes / 2 + 64 * 1024], [bytes, true]);
+    const { buffer } = await copy.read(Buffer.alloc(piece.length), 0, piece.length, bytes - 2 * piece.length);
+    ok(buffer.equals(piece), 'to its end');
+  } finally {
+    await copy.close();
+  }
+  ok((await readFile(path)).subarray(0, piece.length).equals(piece));
 });

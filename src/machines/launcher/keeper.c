@@ -201,6 +201,13 @@ static void detach(int lock)
   for (size_t at = 0; at < max_watchers; at += 1) watchers[at] = -1;
 }
 
+static _Noreturn void end_unstarted(pid_t vmm)
+{
+  kill(vmm, SIGKILL);
+  waitpid(vmm, NULL, 0);
+  _exit(1);
+}
+
 /* Waits until the VMM's program runs; its own word on failure, as the jail reported it, goes on to our starter. */
 static void await_exec(int from, pid_t vmm, int report)
 {
@@ -209,9 +216,7 @@ static void await_exec(int from, pid_t vmm, int report)
   close(from);
   if (count <= 0) return;
   if (write(report, text, (size_t)count) < 0) errno = 0;
-  kill(vmm, SIGKILL);
-  waitpid(vmm, NULL, 0);
-  _exit(1);
+  end_unstarted(vmm);
 }
 
 static void tell_started(pid_t vmm, uid_t uid, int report)
@@ -258,6 +263,7 @@ void keep(const struct description *description, int report, int lock)
   join_cgroups(description, vmm);
   if (write(go[1], "g", 1) != 1) fail("cannot start the VMM");
   await_exec(failed[0], vmm, report);
+  if (!has_memory()) end_unstarted(vmm);
   tell_started(vmm, description->uid, report);
   // The kernel asks a dying keeper for the right to end its VMM, which has another uid.
   drop_privileges(1u << CAP_KILL);

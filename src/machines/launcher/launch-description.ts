@@ -23,7 +23,7 @@ export interface LaunchDescription {
   readonly idle?: boolean;
   /**
    * What it allocates in large pieces lies in huge pages where the host gives them to those who ask. QEMU copies a kernel several
-   * times while it starts, and a page that is touched first costs microseconds. For VMMs that boot a kernel: elsewhere it costs memory.
+   * times while it starts, and even without one two thousand pages less are touched first, of which each costs microseconds.
    */
   readonly hugeHeap?: boolean;
   /** A console's ring that the machine's own begins with: a clone's past is its template's. */

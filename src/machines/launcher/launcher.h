@@ -98,6 +98,7 @@ int open_state_file(const char *path);
 /* copy-memory.c: copies of a machine's memory; one of a file, for one VMM to begin with */
 int copy_memory(char **arguments);
 int copied_memory(const char *path);
+bool has_memory(void);
 
 /* hold.c: what a template's holder holds, and its verbs. `hold` never returns. */
 enum held { held_memory, held_state, held_count };

@@ -70,13 +70,20 @@ export async function passNewFile(launcher: string, monitor: string, set: number
 /** Memory of a running QEMU as that QEMU says where it lies: in hex, and how long. */
 export interface GuestMemory { readonly address: string; readonly bytes: number }
 
-/**
- * Copies a guest's memory into a file. 'base' makes the file and needs no pause; 'changed' adds what is the guest's own, for
- * which it must stand still. @throws StrataError `machine.copyFailed`
- */
-export async function copyMemory(launcher: string, record: KeeperRecord, memory: GuestMemory, what: 'base' | 'changed', path: string): Promise<void> {
-  await copying([launcher, 'copy-memory', what, ...identity(record), memory.address, String(memory.bytes), path]);
+/** Makes a file with what a guest's memory began as, which never changes; the guest may run. @throws StrataError `machine.copyFailed` */
+export async function copyBaseMemory(launcher: string, record: KeeperRecord, memory: GuestMemory, path: string): Promise<void> {
+  await copying(copyArguments(launcher, record, memory, 'base', path));
 }
+
+/**
+ * Adds what is the guest's own to that file, from when it stands still. May be called before: a program that is started
+ * by then costs the guest no time. @throws StrataError `machine.copyFailed`, also where `standsStill` is rejected
+ */
+export async function copyOwnMemory(launcher: string, record: KeeperRecord, memory: GuestMemory, path: string, standsStill: Promise<unknown>): Promise<void> {
+  await copying(copyArguments(launcher, record, memory, 'changed', path), standsStill.then(() => 'g'));
+}
+
+const copyArguments = (launcher: string, record: KeeperRecord, { address, bytes }: GuestMemory, what: 'base' | 'changed', path: string): [string, ...string[]] => [launcher, 'copy-memory', what, ...identity(record), address, String(bytes), path];
 
 /** How fast the host's time-stamp counter runs, in kHz, as clocks see it; takes 20 ms. Of x86_64 hosts only. */
 export async function measureTsc(launcher: string): Promise<number> {
@@ -84,9 +91,9 @@ export async function measureTsc(launcher: string): Promise<number> {
   return z.coerce.number().int().min(100_000).max(20_000_000).parse(stdout.trim());
 }
 
-async function copying(argv: readonly [string, ...string[]]): Promise<void> {
+async function copying(argv: readonly [string, ...string[]], input: Promise<string> | string = ''): Promise<void> {
   try {
-    await runProcess(argv, { timeoutMs: 120_000 });
+    await runProcess(argv, { timeoutMs: 120_000, input });
   } catch (cause) {
     throw new StrataError(`the machine could not be copied: ${wordsOf(cause)}`, { code: 'machine.copyFailed', kind: 'unavailable', cause, advice: 'see that the host\'s disk has room for its memory' });
   }

@@ -1,6 +1,6 @@
 /**
  * A VMM that goes on from a template: the template's memory, copied where it is written, and its device state. The guest
- * gets random numbers, name, id and time of its own before anything else happens in it; then its card and disks. Who
+ * gets random numbers, name, id, MAC and time of its own before anything else happens in it; then further disks. Who
  * asked for it takes the parts; where it throws, the VMM is still to be ended.
  */
 import type { Duplex } from 'node:stream';
@@ -51,12 +51,12 @@ export interface CloneWish {
 }
 
 export async function cloneTemplate(context: QemuContext, { spec, places, template, as, limitMs = usualLimitMs }: CloneWish, started: CloneStarted, signal: AbortSignal | undefined): Promise<Clone> {
-  const [facts, lying] = await Promise.all([gatherFacts(context, spec, places), withDisksNow(places, spec)]);
+  const [facts, lying] = await Promise.all([gatherFacts(context, spec, places, template.scratch), withDisksNow(places, spec)]);
   signal?.throwIfAborted();
   const command = cloneCommand(lying, facts, template.record.shape, holderOf(template.folder));
   const startedBy = { way: as === 'pooled' ? 'pool' as const : 'template' as const, why: '' };
   const pooled = as === 'pooled' ? { pooled: spec.id } : {};
-  const description = { ...jailContents(spec.architecture, null), ownDescriptors: jailDescriptors, consoleBefore: template.console, idle: as === 'pooled', ...command };
+  const description = { ...jailContents(spec.architecture, null), ownDescriptors: jailDescriptors, consoleBefore: template.console, idle: as === 'pooled', hugeHeap: true, ...command };
   const record = await launch(context, { spec, places, facts, startedBy, ...pooled, description }, signal);
   started.record = record;
   failpoint('machines.qemu.afterLaunch');
@@ -68,9 +68,9 @@ export async function cloneTemplate(context: QemuContext, { spec, places, templa
     // Before the state is taken: the template's guest was frozen with the line open, and goes on with an open one.
     const line = await sockets.openAgentLine();
     await restoreState(await monitor.connection(), { state: command.state, limitMs, of: 'the template\'s state' }, signal);
-    await monitor.execute('cont');
     failpoint('machines.qemu.beforeIdentity');
-    await identify(context, spec, line, signal, { limitMs });
+    // Said before it goes on, so that it is the first that it hears; its template's guest had answered all it was asked.
+    await Promise.all([identify(context, spec, line, signal, { inStep: true, limitMs }), monitor.execute('cont')]);
     started.restoring = false;
     for (const plug of command.plugs) await monitor.execute(plug.command, plug.parameters);
     return { record, begun: { accelerator: facts.accelerator, uid: record.uid, startedBy, ...pooled, layout: 'template-copy', ready: false }, monitor, sockets, line };

@@ -62,14 +62,8 @@ export function vmmCommand(spec: MachineSpec, facts: VmmFacts): VmmCommand {
     ...commonDevices(add),
     ...served.flatMap(backendArguments),
   ];
-  if (facts.tap !== null && spec.network !== null) {
-    argv.push('-netdev', `tap,id=net,fd=${add({ kind: 'tap', name: facts.tap })},vhost=off`);
-    argv.push('-device', `virtio-net-pci,netdev=net,mac=${checkedMac(spec.network.mac)},romfile=`);
-  }
-  disksAtStart(spec, facts).forEach((disk, index) => {
-    const { node, sets } = addDisk(disk, add);
-    argv.push(...sets, '-blockdev', JSON.stringify(node), '-device', JSON.stringify(deviceArguments(disk, facts.kernel === null ? index : undefined)));
-  });
+  if (facts.tap !== null && spec.network !== null) argv.push(...cardArguments(add, facts.tap, spec.network.mac));
+  disksAtStart(spec, facts).forEach((disk, index) => argv.push(...diskArguments(add, disk, facts.kernel === null ? { bootindex: index } : {})));
   return { program: qemuProgram(spec.architecture), argv, descriptors };
 }
 
@@ -105,6 +99,17 @@ export function commonDevices(add: AddDescriptor): string[] {
   ];
 }
 
+/** @param port where it is plugged in; without it where it fits */
+export function cardArguments(add: AddDescriptor, tap: string, mac: string, port?: string): string[] {
+  return ['-netdev', `tap,id=net,fd=${add({ kind: 'tap', name: tap })},vhost=off`, '-device', `virtio-net-pci,${port === undefined ? '' : `id=card,bus=${port},`}netdev=net,mac=${checkedMac(mac)},romfile=`];
+}
+
+/** A disk that is there from the start. */
+export function diskArguments(add: AddDescriptor, disk: MachineDisk, place: Readonly<Record<string, unknown>> = {}): string[] {
+  const { node, sets } = addDisk(disk, add);
+  return [...sets, '-blockdev', JSON.stringify(node), '-device', JSON.stringify({ ...deviceArguments(disk), ...place })];
+}
+
 /** Descriptors of a disk and of all that lies below it, the arguments that make them sets, and the node that names these. */
 export function addDisk(disk: MachineDisk, add: AddDescriptor): { readonly node: Readonly<Record<string, unknown>>; readonly sets: readonly string[] } {
   const top = add({ kind: disk.readOnly ? 'disk-ro' : 'disk-rw', path: disk.path });
@@ -112,10 +117,12 @@ export function addDisk(disk: MachineDisk, add: AddDescriptor): { readonly node:
   return { node: driveNode(disk, top, below), sets: [top, ...below].flatMap((fd) => ['-add-fd', `fd=${fd},set=${fd}`]) };
 }
 
-export function disksAtStart(spec: MachineSpec, facts: VmmFacts): readonly MachineDisk[] {
-  const scratch: MachineDisk[] = facts.scratch === null ? [] : [{ serial: 'scratch', path: facts.scratch, format: 'raw', readOnly: false }];
+function disksAtStart(spec: MachineSpec, facts: VmmFacts): readonly MachineDisk[] {
+  const scratch = facts.scratch === null ? [] : [scratchDisk(facts.scratch)];
   return [...spec.disks.filter((disk) => disk.backend === undefined), ...scratch, ...(facts.seed === null ? [] : [facts.seed])];
 }
+
+export const scratchDisk = (path: string): MachineDisk => ({ serial: 'scratch', path, format: 'raw', readOnly: false });
 
 export function platform(architecture: Architecture, accelerator: 'kvm' | 'tcg', memory = ''): string[] {
   const accel = accelerator === 'kvm' ? ['-accel', 'kvm'] : ['-accel', `tcg,tb-size=${translationCacheMiB}`];
@@ -130,7 +137,7 @@ function monitor(id: string, fd: number): string[] {
 }
 
 /** A comma in it would start another option. */
-export function checkedMac(mac: string): string {
+function checkedMac(mac: string): string {
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac)) throw new RangeError(`'${mac}' is no MAC`);
   return mac;
 }

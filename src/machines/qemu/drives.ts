@@ -50,6 +50,6 @@ export function layerNode(format: MachineDisk['format'], readOnly: boolean, name
 }
 
 /** For `-device` and `device_add`. A SCSI disk is plugged in 2 ms and tells its serial in VPD page 0x80, where the guest looks. */
-export function deviceArguments(disk: MachineDisk, bootIndex?: number): Readonly<Record<string, unknown>> {
-  return { driver: 'scsi-hd', id: serialId(disk.serial), bus: 'scsi.0', drive: nodeName(disk.serial), serial: disk.serial, ...(bootIndex === undefined ? {} : { bootindex: bootIndex }) };
+export function deviceArguments(disk: MachineDisk): Readonly<Record<string, unknown>> {
+  return { driver: 'scsi-hd', id: serialId(disk.serial), bus: 'scsi.0', drive: nodeName(disk.serial), serial: disk.serial };
 }

@@ -5,7 +5,7 @@ import { startVmm, type KeeperRecord, type LaunchDescription } from '../launcher
 import type { MachineSpec } from '../machine.ts';
 import { allocateUid } from '../vmm/allocate-uid.ts';
 import { makeCgroups } from '../vmm/cgroups.ts';
-import { makeScratchDisk } from '../vmm/scratch-disk.ts';
+import { copyScratchDisk, makeScratchDisk } from '../vmm/scratch-disk.ts';
 import type { VmmFacts } from './command-line.ts';
 import { machineDevices, machineLimits } from './launch-facts.ts';
 import type { MachinePlaces } from './machine-places.ts';
@@ -26,13 +26,14 @@ export interface Launch {
   readonly description: Omit<LaunchDescription, 'uid' | 'cgroups' | 'devices'>;
 }
 
-export async function gatherFacts(context: QemuContext, spec: MachineSpec, places: MachinePlaces): Promise<VmmFacts> {
+/** @param scratchFrom a scratch disk that it is to begin with; without it it is empty */
+export async function gatherFacts(context: QemuContext, spec: MachineSpec, places: MachinePlaces, scratchFrom?: string): Promise<VmmFacts> {
   const [accelerator, kernel, tap, tscKhz] = await Promise.all([
     context.accelerator(spec.architecture),
     spec.boot.kind === 'guest-os' ? context.guestOs(spec.architecture) : null,
     spec.network === null || context.network === undefined ? null : context.network.ensureTap(spec.id),
     context.tscKhz(),
-    spec.scratchMiB === 0 ? undefined : makeScratchDisk(places.scratch, spec.scratchMiB),
+    spec.scratchMiB === 0 ? undefined : scratchFrom === undefined ? makeScratchDisk(places.scratch, spec.scratchMiB) : copyScratchDisk(scratchFrom, places.scratch),
   ]);
   return { accelerator, kernel, tap, tscKhz, scratch: spec.scratchMiB === 0 ? null : places.scratch, seed: null };
 }

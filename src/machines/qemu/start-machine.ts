@@ -86,7 +86,7 @@ function whyNoClone(served: readonly MachineDisk[]): string {
 /** What a template must have in common with it. */
 export async function shapeOfMachine(context: QemuContext, spec: MachineSpec): Promise<TemplateShape> {
   const [accelerator, guestOs, version] = await Promise.all([context.accelerator(spec.architecture), context.guestOs(spec.architecture), context.qemuVersion()]);
-  return shapeOf(spec, accelerator, version, guestOs.version);
+  return shapeOf(context.network === undefined ? { ...spec, network: null } : spec, accelerator, version, guestOs.version);
 }
 
 async function boot(context: QemuContext, spec: MachineSpec, places: MachinePlaces, why: string, signal: AbortSignal | undefined): Promise<RunningMachine> {

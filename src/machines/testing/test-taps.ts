@@ -1,4 +1,5 @@
 /** For tests with real VMMs: names and taps that no other run of the same test has, be it cut off or still under way. */
+import { existsSync } from 'node:fs';
 import { runProcess } from '#base';
 
 /** An instance's name of this run alone: what a run that was cut off left behind is in nobody's way. */
@@ -18,10 +19,10 @@ export function testTaps(prefix: string): TestTaps {
     nameOf,
     removeTap,
     async ensureTap(machineId) {
-      await removeTap(machineId);
-      await runProcess(['ip', 'tuntap', 'add', 'dev', nameOf(machineId), 'mode', 'tap', 'vnet_hdr']);
-      await runProcess(['ip', 'link', 'set', 'dev', nameOf(machineId), 'up']);
-      return nameOf(machineId);
+      const name = nameOf(machineId);
+      const lines = [...(existsSync(`/sys/class/net/${name}`) ? [`link delete dev ${name}`] : []), `tuntap add dev ${name} mode tap vnet_hdr`, `link set dev ${name} up`];
+      await runProcess(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
+      return name;
     },
   };
 }

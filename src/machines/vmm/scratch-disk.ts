@@ -6,6 +6,13 @@ import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { runProcess } from '#base';
 
+/** One with the same content: of a template, whose guest may have read it already. */
+export async function copyScratchDisk(from: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+  await rm(to, { force: true });
+  await runProcess(['cp', '--sparse=auto', '--', from, to], { timeoutMs: 60_000 });
+}
+
 export async function makeScratchDisk(path: string, sizeMiB: number): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await rm(path, { force: true });

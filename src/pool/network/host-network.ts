@@ -14,7 +14,7 @@ import { allowForwarding, forgetForwarding } from './foreign-firewalls.ts';
 import { tapName, tapPrefix } from './interface-names.ts';
 import { macOfAddress } from './mac-of-address.ts';
 import type { HostNetwork, HostNetworkState } from './network.ts';
-import { observeEntries, observeLinks, observeTables, routeProtocol } from './observe-host-network.ts';
+import { listLinks, observeEntries, observeLink, observeTables, routeProtocol } from './observe-host-network.ts';
 import { planEntries, type EntriesPlan } from './plan-entries.ts';
 import { listNftElements, type NftElements } from './list-nft-elements.ts';
 import { renderNftRules } from './render-nft-rules.ts';
@@ -74,7 +74,7 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
     }),
     removeTap: (machineId) => inTurn(async () => {
       const name = tapName(instance, machineId);
-      if ((await observeLinks(name)).length > 0) await runProcess(['ip', 'link', 'delete', 'dev', name]);
+      if (await observeLink(name) !== undefined) await runProcess(['ip', 'link', 'delete', 'dev', name]);
     }),
     apply: (state) => inTurn(async () => {
       listNftElements(instance, state); // refuses bad input before anything changes
@@ -94,8 +94,7 @@ const stampOf = (value: unknown): string => createHash('sha256').update(JSON.str
 async function ensureGatewayLink(instance: Instance): Promise<void> {
   const name = bridgeName(instance);
   const gateway = gatewayAddress(instance);
-  const [link] = await observeLinks(name);
-  if (link === undefined) await runProcess(['ip', 'link', 'add', 'name', name, 'address', macOfAddress(gateway), 'type', 'bridge', 'stp_state', '0']);
+  if (await observeLink(name) === undefined) await runProcess(['ip', 'link', 'add', 'name', name, 'address', macOfAddress(gateway), 'type', 'bridge', 'stp_state', '0']);
   await writeIfDifferent(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, '1');
   await runProcess(['ip', 'address', 'replace', `${gateway}/16`, 'dev', name]);
   await runProcess(['ip', 'link', 'set', 'dev', name, 'up']);
@@ -105,24 +104,22 @@ async function ensureGatewayLink(instance: Instance): Promise<void> {
 /** Another machine's tap under the same name is never taken over: the alias holds the whole id. */
 async function ensureTapLink(instance: Instance, machineId: string, ownerUid: number | undefined): Promise<string> {
   const name = tapName(instance, machineId);
-  const [link] = await observeLinks(name);
-  if (link !== undefined && (link.ifalias ?? machineId) !== machineId) {
-    throw taken(name, link.ifalias ?? '');
-  }
-  if (link === undefined) {
-    const owner = ownerUid === undefined ? [] : ['user', String(ownerUid)];
-    await runProcess(['ip', 'tuntap', 'add', 'dev', name, 'mode', 'tap', 'vnet_hdr', ...owner]);
-  }
+  const link = await observeLink(name);
+  if (link !== undefined && link.alias !== '' && link.alias !== machineId) throw taken(name, link.alias);
+  // One MAC for the gateway on every tap: a clone keeps its template's neighbour entry and it is right.
+  const mac = macOfAddress(gatewayAddress(instance));
+  const owner = ownerUid === undefined ? '' : ` user ${ownerUid}`;
+  const lines = [
+    ...(link === undefined ? [`tuntap add dev ${name} mode tap vnet_hdr${owner}`] : []),
+    ...(link?.address === mac && link.alias === machineId ? [] : [`link set dev ${name} address ${mac} alias ${machineId}`]),
+  ];
+  if (lines.length > 0) await runProcess(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
   const conf = `/proc/sys/net/ipv4/conf/${name}`;
   await writeIfDifferent(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, '1');
   await writeIfDifferent(`${conf}/rp_filter`, '0'); // the guard checks more than this does
   await writeIfDifferent(`${conf}/accept_redirects`, '0');
   await writeIfDifferent(`${conf}/send_redirects`, '0');
-  // One MAC for the gateway on every tap: a clone keeps its template's neighbour entry and it is right.
-  if (link?.address !== macOfAddress(gatewayAddress(instance)) || link.ifalias !== machineId) {
-    await runProcess(['ip', 'link', 'set', 'dev', name, 'address', macOfAddress(gatewayAddress(instance)), 'alias', machineId]);
-  }
-  if (!(link?.flags ?? []).includes('UP')) await runProcess(['ip', 'link', 'set', 'dev', name, 'up']);
+  if (link?.up !== true) await runProcess(['ip', 'link', 'set', 'dev', name, 'up']);
   return name;
 }
 
@@ -156,7 +153,7 @@ async function performEntries(instance: Instance, plan: EntriesPlan): Promise<vo
 }
 
 async function eraseAll(instance: Instance): Promise<void> {
-  const ours = async () => (await observeLinks()).map(({ ifname }) => ifname).filter((name) => name === bridgeName(instance) || name.startsWith(tapPrefix(instance)));
+  const ours = async () => (await listLinks()).filter((name) => name === bridgeName(instance) || name.startsWith(tapPrefix(instance)));
   // One that vanishes by itself meanwhile is as good.
   for (const name of await ours()) await runProcess(['ip', 'link', 'delete', 'dev', name], { okCodes: [0, 1] });
   const left = await ours();

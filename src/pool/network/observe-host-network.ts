@@ -9,19 +9,30 @@ import type { NftStamps } from './render-nft-transaction.ts';
 /** Number our routes carry in the kernel (RTPROT, free for users), so that only ours are ever removed. */
 export const routeProtocol = 160;
 
-const linkSchema = z.object({ ifname: z.string(), ifalias: z.string().optional(), address: z.string().optional(), flags: z.array(z.string()) });
-export type ObservedLink = z.infer<typeof linkSchema>;
 const tablesSchema = z.object({ nftables: z.array(z.object({
   counter: z.object({ table: z.string(), name: z.string() }).optional(),
   chain: z.object({ family: z.string(), table: z.string(), name: z.string(), policy: z.string().optional() }).optional(),
 })) });
 
-/** All links of the host, or the one of that name; empty where there is none. */
-export async function observeLinks(name?: string): Promise<readonly ObservedLink[]> {
-  const which = name === undefined ? [] : ['dev', name];
-  const { code, stdout } = await runProcess(['ip', '-json', 'link', 'show', ...which], { okCodes: name === undefined ? [0] : [0, 1] });
-  return code === 0 ? parse(z.array(linkSchema), stdout) : [];
+/** Names of all links of the host. */
+export const listLinks = (): Promise<readonly string[]> => readdir('/sys/class/net');
+
+export interface ObservedLink { readonly address: string; /** '' where it has none. */ readonly alias: string; readonly up: boolean }
+
+/** Read from the kernel's own files, since a machine's start waits for it; undefined where there is no such link. */
+export async function observeLink(name: string): Promise<ObservedLink | undefined> {
+  const folder = `/sys/class/net/${name}`;
+  try {
+    const [address, alias, flags] = await Promise.all(['address', 'ifalias', 'flags'].map(async (file) => (await readFile(`${folder}/${file}`, 'utf8')).trim()));
+    return { address: address ?? '', alias: alias ?? '', up: (Number(flags) & upFlag) !== 0 };
+  } catch (error) {
+    if (['ENOENT', 'ENODEV', 'EINVAL'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined; // it went meanwhile
+    throw error;
+  }
 }
+
+/** IFF_UP of <linux/if.h>. */
+const upFlag = 1;
 
 /**
  * Routes and permanent neighbours on this instance's taps, read where the kernel tells them as text (proc(5), net/route

@@ -102,8 +102,8 @@ test('[Q61] a snapshot is whole or not there; its twin under another name shares
   await writeSnapshot(at, record);
   deepEqual(await listSnapshots(places), [record]);
   const twin = join(places.stateFolder, 'going-on');
-  await linkSnapshot(at, twin);
-  await linkSnapshot(at, twin);
+  await linkSnapshot(at, twin, false);
+  await linkSnapshot(at, twin, false);
   await rm(at, { recursive: true });
   deepEqual([await readSnapshot(twin), await readFile(join(twin, 'memory'), 'utf8'), existsSync(`${twin}.new`)], [record, 'memory', false]);
   await writeFile(join(twin, 'snapshot.json'), '{');

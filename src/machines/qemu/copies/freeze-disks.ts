@@ -38,7 +38,7 @@ export async function prepareFreeze(parts: { readonly places: MachinePlaces; rea
     for (const { disk, nodes } of disks.filter((one) => !one.disk.readOnly)) {
       const layers = checkedChain(spec, disk.serial, chainOfDisk(disk));
       const path = newTop(places, disk.serial, suffix);
-      await makeOverlay(path, await diskBytes(layers[0] as Layer));
+      await makeOverlay(path, await diskBytes(layers[0] as Layer), { lasting: disk.serial !== 'scratch' });
       const set = await freeSet(monitor);
       await passDisk(launcher, places.passing, set, { path, readOnly: false });
       const node = `o${highest(nodes) + 1}-${disk.serial}`;

@@ -27,13 +27,13 @@ export async function diskBytes({ path, format }: Layer): Promise<number> {
   }
 }
 
-/** Replaces what lies there. On the disk before it returns. */
-export async function makeOverlay(path: string, bytes: number): Promise<void> {
+/** Replaces what lies there. On the disk before it returns, unless it is of a disk that is new at every boot. */
+export async function makeOverlay(path: string, bytes: number, { lasting = true } = {}): Promise<void> {
   await rm(path, { force: true });
   const file = await open(path, 'wx', 0o600);
   try {
     await file.write(emptyQcow2(bytes));
-    await file.sync();
+    if (lasting) await file.sync();
   } finally {
     await file.close();
   }

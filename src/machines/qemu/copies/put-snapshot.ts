@@ -31,7 +31,7 @@ export async function restoreSnapshot(kept: KeptSnapshot, places: MachinePlaces,
   }
   if (Object.keys(moved).length > 0) await writeMovedDisks(places, moved);
   failpoint('machines.qemu.disksPut');
-  if (kept.record.memory !== null) await linkSnapshot(kept.folder, goingOnFolder(places));
+  if (kept.record.memory !== null) await linkSnapshot(kept.folder, goingOnFolder(places), kept.record.passing);
 }
 
 /** Onto a machine that is new. Its disks, as its wish is to name them. */
@@ -39,7 +39,7 @@ export async function cloneSnapshot(kept: KeptSnapshot, places: MachinePlaces, {
   await clear(places);
   const laid = await layDisks(kept, places, (serial) => top(places, serial, 'first'), full);
   failpoint('machines.qemu.disksPut');
-  if (memory) await linkSnapshot(kept.folder, goingOnFolder(places));
+  if (memory) await linkSnapshot(kept.folder, goingOnFolder(places), kept.record.passing);
   return kept.record.spec.disks.map((disk) => laid.get(disk.serial) ?? disk);
 }
 

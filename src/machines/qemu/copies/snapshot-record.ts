@@ -2,7 +2,7 @@
  * A snapshot on the disk: a folder with names for the layers of its disks, the memory and devices where it has them, and a
  * record, which is written last and removed first: what has none is not whole.
  */
-import { link, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { architectures, atomicWrite, StrataError } from '#base';
@@ -52,9 +52,16 @@ export async function readSnapshot(folder: string): Promise<SnapshotRecord | 'no
   try { return snapshotRecordSchema.parse(JSON.parse(text)); } catch { return 'damaged'; }
 }
 
+/** One in passing is used at once, or taken again: nothing waits for a disk. */
 export async function writeSnapshot(folder: string, record: SnapshotRecord): Promise<void> {
+  const path = join(folder, recordName);
+  if (record.passing) {
+    await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+    await rename(`${path}.new`, path);
+    return;
+  }
   await flushFolder(folder);
-  await atomicWrite(join(folder, recordName), JSON.stringify(record));
+  await atomicWrite(path, JSON.stringify(record));
 }
 
 /** The whole ones, the oldest first. */
@@ -71,13 +78,13 @@ export async function dropSnapshot(folder: string): Promise<void> {
 }
 
 /** The snapshot under another folder's name, whole or not at all; the files are the same. */
-export async function linkSnapshot(from: string, to: string): Promise<void> {
+export async function linkSnapshot(from: string, to: string, passing: boolean): Promise<void> {
   const making = `${to}.new`;
   await rm(making, { recursive: true, force: true });
   await mkdir(making, { recursive: true, mode: 0o700 });
   for (const name of await readdir(from)) if (name !== recordName) await link(join(from, name), join(making, name));
   await link(join(from, recordName), join(making, basename(recordName)));
-  await flushFolder(making);
+  if (!passing) await flushFolder(making);
   await dropSnapshot(to);
   await rename(making, to);
 }

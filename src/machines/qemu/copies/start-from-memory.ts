@@ -85,7 +85,7 @@ async function start(context: QemuContext, spec: MachineSpec, places: MachinePla
   const command = suspendedCommand(devices, spec.id, { state: devicesFile(folder), memory: memoryFile(folder), tap });
   const startedBy = { way: 'snapshot', why: '' } as const;
   const facts = { accelerator: memory.accelerator, kernel: null, tap, scratch: null, seed: null };
-  const keeper = await launch(context, { spec, places, facts, startedBy, description: { ...jailContents(spec.architecture, null), ownDescriptors: jailDescriptors, ...command } }, signal);
+  const keeper = await launch(context, { spec, places, facts, startedBy, description: { ...jailContents(spec.architecture, null), ownDescriptors: jailDescriptors, hugeHeap: true, ...command } }, signal);
   started.record = keeper;
   failpoint('machines.qemu.afterLaunch');
   const monitor = openMonitor(places.monitor);
@@ -129,6 +129,6 @@ async function scratchOnTop(serial: string, places: MachinePlaces, folder: strin
   if (first === undefined) throw new StrataError(`the snapshot has nothing of the disk ${serial}`, { code: 'machine.stateRefused', kind: 'unavailable' });
   const top = join(layersFolder(places), `top-${serial}-going-on`);
   await rm(top, { force: true });
-  await makeOverlay(top, await diskBytes(first));
+  await makeOverlay(top, await diskBytes(first), { lasting: false });
   return diskOnTop(serial, top, below);
 }

@@ -1,11 +1,11 @@
 /**
  * Takes a snapshot of a machine. One that runs stands still only while its disks are switched, its devices are written and
- * the pages that are its own are copied; it goes on whatever became of that. Taken again under the same id it is the same.
+ * the pages that are its own are copied, all at once; it goes on whatever became of that. Taken again under the same id it is the same.
  */
 import { mkdir, open, readdir, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { failpoint, hostBootId, StrataError } from '#base';
-import { copyMemory, passNewFile, type GuestMemory, type KeeperRecord } from '../../launcher/index.ts';
+import { copyBaseMemory, copyOwnMemory, passNewFile, type GuestMemory, type KeeperRecord } from '../../launcher/index.ts';
 import type { MachineSpec } from '../../machine.ts';
 import type { SnapshotWish } from '../../snapshots.ts';
 import type { MachinePlaces } from '../machine-places.ts';
@@ -15,7 +15,7 @@ import type { Monitor } from '../qmp/open-monitor.ts';
 import type { StartRecord } from '../start-record.ts';
 import { listDisks, type RunningDisk } from '../suspended/list-disks.ts';
 import { layoutOf } from '../suspended/suspend-machine.ts';
-import { freezeStopped, prepareFreeze, type FrozenDisk } from './freeze-disks.ts';
+import { freezeStopped, prepareFreeze, type Freezing, type FrozenDisk } from './freeze-disks.ts';
 import { linkLayer, type Layer } from './layers.ts';
 import { devicesFile, dropSnapshot, memoryFile, readSnapshot, snapshotFolder, writeSnapshot, type SnapshotRecord } from './snapshot-record.ts';
 
@@ -43,33 +43,38 @@ export async function takeRunning(it: Taking, wish: SnapshotWish): Promise<void>
   refuseNothing(spec, wish, disks.some((one) => !one.disk.readOnly && one.disk.serial !== 'scratch'));
   const suffix = await freshSuffix(places, wish.id);
   const memory = wish.memory ? await findMemory(monitor, spec) : undefined;
-  let devicesSet = 0;
-  if (memory !== undefined) {
-    await copyMemory(launcher, vmm, memory, 'base', memoryFile(folder));
-    devicesSet = await freeSet(monitor);
-    await passNewFile(launcher, places.passing, devicesSet, devicesFile(folder));
-  }
-  const freezing = await prepareFreeze({ places, spec, monitor, launcher }, disks, suffix);
-  const stood = z.looseObject({ running: z.boolean() }).parse(await monitor.execute('query-status')).running === false;
+  const standsStill = Promise.withResolvers<void>();
+  standsStill.promise.catch(() => undefined); // where nobody waits for it yet
   let frozen: readonly FrozenDisk[];
-  const began = context.clock.monotonic();
+  let copied: Promise<void> | undefined;
+  const prepared = prepare(it, launcher, folder, disks, suffix, memory !== undefined);
+  const copyBegins = async (of: GuestMemory) => {
+    await copyBaseMemory(launcher, vmm, of, memoryFile(folder));
+    copied = copyOwnMemory(launcher, vmm, of, memoryFile(folder), standsStill.promise);
+    copied.catch(() => undefined); // told where it is awaited
+  };
   try {
-    await monitor.execute('stop');
-    [frozen] = await Promise.all([
-      freezing.freeze(),
-      ...(memory === undefined ? [] : [
-        copyMemory(launcher, vmm, memory, 'changed', memoryFile(folder)),
-        monitor.execute('xen-save-devices-state', { filename: `/dev/fdset/${devicesSet}`, live: true }, { timeoutMs: devicesLimitMs }),
-      ]),
-    ]);
+    const [{ devicesSet, freezing }] = await Promise.all([prepared, memory === undefined ? undefined : copyBegins(memory)]);
+    const stood = z.looseObject({ running: z.boolean() }).parse(await monitor.execute('query-status')).running === false;
+    const began = context.clock.monotonic();
+    try {
+      await monitor.execute('stop');
+      standsStill.resolve();
+      [frozen] = await Promise.all([
+        freezing.freeze(), copied,
+        memory === undefined ? undefined : monitor.execute('xen-save-devices-state', { filename: `/dev/fdset/${devicesSet}`, live: true }, { timeoutMs: devicesLimitMs }),
+      ]);
+    } finally {
+      if (!stood) await monitor.execute('cont');
+      context.log.info({ machineId: spec.id, snapshotId: wish.id, stoodStillMs: Math.round(context.clock.monotonic() - began) }, 'a machine was copied');
+      if (memory !== undefined) await monitor.execute('remove-fd', { 'fdset-id': devicesSet }).catch(() => undefined); // QEMU removes a set with its last use
+    }
   } catch (thrown) {
-    await freezing.undo(); // an overlay that is in use is not removed
+    standsStill.reject(thrown);
+    await Promise.allSettled([copied]);
+    await prepared.then(({ freezing }) => freezing.undo(), () => undefined); // an overlay that is in use is not removed
     await dropSnapshot(folder);
     throw thrown;
-  } finally {
-    if (!stood) await monitor.execute('cont');
-    context.log.info({ machineId: spec.id, snapshotId: wish.id, stoodStillMs: Math.round(context.clock.monotonic() - began) }, 'a machine was copied');
-    if (memory !== undefined) await monitor.execute('remove-fd', { 'fdset-id': devicesSet }).catch(() => undefined); // QEMU removes a set with its last use
   }
   failpoint('machines.qemu.beforeSnapshotRecord');
   const stateBytes = memory === undefined ? 0 : await settle(folder, wish.passing);
@@ -80,6 +85,13 @@ export async function takeRunning(it: Taking, wish: SnapshotWish): Promise<void>
       layout: layoutOf(start), mac: spec.network?.mac ?? null, stateBytes, hostBootId: wish.passing ? hostBootId() : null,
     },
   });
+}
+
+/** All that can be done while it runs: what QEMU is to write into is handed in, 0 where that is nothing. */
+async function prepare({ spec, places, monitor }: Taking, launcher: string, folder: string, disks: readonly RunningDisk[], suffix: string, memory: boolean): Promise<{ readonly devicesSet: number; readonly freezing: Freezing }> {
+  const devicesSet = memory ? await freeSet(monitor) : 0;
+  if (memory) await passNewFile(launcher, places.passing, devicesSet, devicesFile(folder));
+  return { devicesSet, freezing: await prepareFreeze({ places, spec, monitor, launcher }, disks, suffix) };
 }
 
 export async function takeStopped(context: QemuContext, spec: MachineSpec, places: MachinePlaces, wish: SnapshotWish): Promise<void> {

@@ -47,7 +47,7 @@ async function start(context: QemuContext, spec: MachineSpec, places: MachinePla
   const command = suspendedCommand(kept, spec.id, { state: suspendedState(places), tap });
   const startedBy = { way: 'suspended', why: '' } as const;
   const facts = { accelerator: kept.accelerator, kernel: null, tap, scratch: null, seed: null };
-  const record = await launch(context, { spec, places, facts, startedBy, description: { ...jailContents(spec.architecture, null), ...command } }, signal);
+  const record = await launch(context, { spec, places, facts, startedBy, description: { ...jailContents(spec.architecture, null), hugeHeap: true, ...command } }, signal);
   started.record = record;
   failpoint('machines.qemu.afterLaunch');
   const monitor = openMonitor(places.monitor);

@@ -1,7 +1,6 @@
 /** QEMU's command line for a machine that goes on from its suspended state: the devices it had, in the places they had. Pure. */
 import { createHash } from 'node:crypto';
-import { addDisk, checkedMac, commonDevices, descriptorList, devicesAlone, opening, platform, qemuProgram, size, type VmmCommand } from '../command-line.ts';
-import { deviceArguments } from '../drives.ts';
+import { cardArguments, commonDevices, descriptorList, devicesAlone, diskArguments, opening, platform, qemuProgram, size, type VmmCommand } from '../command-line.ts';
 import { cardPort, memoryObject, shapeArguments, type TemplateShape } from '../templates/template-shape.ts';
 import type { Layout, SuspendedRecord } from './suspended-record.ts';
 
@@ -34,7 +33,7 @@ export function suspendedCommand(record: SuspendedDevices, name: string, from: S
   const state = add({ kind: 'disk-ro', path: from.state });
   const memory = from.memory === undefined ? 'own' : { descriptor: add({ kind: 'copied-memory', path: from.memory }), share: true };
   const devices = commonDevices(add);
-  const shape = { ...record, scratch: false, guestOsVersion: '' };
+  const shape = { ...record, scratchMiB: 0, card: false, guestOsVersion: '' };
   const argv = [
     ...opening(record.architecture, name),
     ...layoutArguments(record, shape, memory, devices),
@@ -42,14 +41,8 @@ export function suspendedCommand(record: SuspendedDevices, name: string, from: S
     ...(isCopy(record.layout) ? [...devicesAlone, '-S'] : []),
     '-no-reboot', '-incoming', 'defer',
   ];
-  if (from.tap !== null && record.mac !== null) {
-    argv.push('-netdev', `tap,id=net,fd=${add({ kind: 'tap', name: from.tap })},vhost=off`);
-    argv.push('-device', `virtio-net-pci,${isOfTemplate(record.layout) ? `id=card,bus=${cardPort},` : ''}netdev=net,mac=${checkedMac(record.mac)},romfile=`);
-  }
-  for (const { disk, scsiId } of record.disks) {
-    const { node, sets } = addDisk(disk, add);
-    argv.push(...sets, '-blockdev', JSON.stringify(node), '-device', JSON.stringify({ ...deviceArguments(disk), 'scsi-id': scsiId }));
-  }
+  if (from.tap !== null && record.mac !== null) argv.push(...cardArguments(add, from.tap, record.mac, isOfTemplate(record.layout) ? cardPort : undefined));
+  for (const { disk, scsiId } of record.disks) argv.push(...diskArguments(add, disk, { 'scsi-id': scsiId }));
   return { program: qemuProgram(record.architecture), argv, descriptors, state };
 }
 

@@ -9,35 +9,39 @@ import { clocksAgree } from './measure-clock.ts';
 import { cloneCommand, templateCommand } from './template-command.ts';
 import { shapeOf, templateKey, type TemplateShape } from './template-shape.ts';
 
-const shape: TemplateShape = { architecture: 'x86_64', accelerator: 'tcg', processors: 1, memoryMiB: 256, scratch: true, qemuVersion: '7.2.22', guestOsVersion: 'aa' };
+const shape: TemplateShape = { architecture: 'x86_64', accelerator: 'tcg', processors: 1, memoryMiB: 256, scratchMiB: 64, card: true, qemuVersion: '7.2.22', guestOsVersion: 'aa' };
 const gibibyte = 1024 ** 3;
 
 test('[Q35] whatever changes the guest or its devices changes the key; what a clone gets afterwards does not', () => {
   const others: TemplateShape[] = [
-    { ...shape, architecture: 'aarch64' }, { ...shape, accelerator: 'kvm' }, { ...shape, processors: 2 }, { ...shape, memoryMiB: 257 }, { ...shape, scratch: false }, { ...shape, qemuVersion: '7.2.23' }, { ...shape, guestOsVersion: 'ab' },
+    { ...shape, architecture: 'aarch64' }, { ...shape, accelerator: 'kvm' }, { ...shape, processors: 2 }, { ...shape, memoryMiB: 257 }, { ...shape, scratchMiB: 65 }, { ...shape, card: false }, { ...shape, qemuVersion: '7.2.23' }, { ...shape, guestOsVersion: 'ab' },
   ];
   const keys = [shape, ...others].map(templateKey);
   equal(new Set(keys).size, keys.length);
   for (const key of keys) match(key, /^[0-9a-f]{12}$/);
   const plain = testMachine({ scratchMiB: 64 });
-  const dressed = { ...plain, name: 'other', disks: [{ serial: 'v-a', path: '/d/a', format: 'raw', readOnly: false }], network: null } as const;
+  const dressed = { ...plain, name: 'other', disks: [{ serial: 'v-a', path: '/d/a', format: 'raw', readOnly: false }], network: { mac: '02:00:00:00:00:77', address: '10.0.0.77' } } as const;
   equal(templateKey(shapeOf(plain, 'tcg', '1', 'a')), templateKey(shapeOf(dressed, 'tcg', '1', 'a')));
 });
 
-test('[Q35] template and clone have the same devices in the same order; no card and no disk is among them', () => {
+test('[Q35] template and clone have the same devices in the same order; disks are plugged in afterwards', () => {
   const facts: VmmFacts = { accelerator: 'tcg', kernel: { kernel: '/k', initramfs: '/i' }, tap: 'tap0', scratch: '/s', seed: null };
   const spec = testMachine({ disks: [{ serial: 'v-a', path: '/d/a', format: 'raw', readOnly: true }] });
-  const devicesOf = (argv: readonly string[]) => argv.flatMap((one, at) => (one === '-device' || one === '-machine' || one === '-smp' || one === '-m' || one === '-cpu' ? [argv[at + 1] ?? ''] : []));
-  const [template, clone] = [templateCommand(shape, 'mt1', '/h'), cloneCommand(spec, facts, shape, '/h')];
+  const devicesOf = (argv: readonly string[]) => argv.flatMap((one, at) => (one === '-device' || one === '-machine' || one === '-smp' || one === '-m' || one === '-cpu' ? [(argv[at + 1] ?? '').replace(/mac=[0-9a-f:]+/, 'mac=')] : []));
+  const own = { tap: 'tap1', scratch: '/t', tscKhz: undefined };
+  const [template, clone] = [templateCommand(shape, 'mt1', '/h', own), cloneCommand(spec, facts, shape, '/h')];
   deepEqual(devicesOf(template.argv), devicesOf(clone.argv));
-  equal(devicesOf(template.argv).some((one) => /virtio-net|scsi-hd/.test(one)), false);
+  equal(devicesOf(clone.argv).filter((one) => /virtio-net|scsi-hd/.test(one)).length, 2);
+  deepEqual(template.argv.concat(clone.argv).flatMap((one) => /mac=([0-9a-f:]+)/.exec(one)?.[1] ?? []), ['02:00:00:00:00:02', spec.network?.mac]);
+  const bare = { ...shape, card: false, scratchMiB: 0 };
+  equal([...templateCommand(bare, 'mt1', '/h', { ...own, tap: null, scratch: null }).argv, ...cloneCommand({ ...spec, network: null }, { ...facts, tap: null, scratch: null }, bare, '/h').argv].some((one) => /virtio-net|scsi-hd/.test(one)), false);
   deepEqual(devicesOf(vmmCommand(spec, facts).argv).filter((one) => /virtio-(serial|rng|scsi)/.test(one)), devicesOf(clone.argv).filter((one) => /virtio-(serial|rng|scsi)/.test(one)));
-  deepEqual(clone.plugs.map((plug) => plug.command), ['netdev_add', 'device_add', 'blockdev-add', 'device_add', 'blockdev-add', 'device_add']);
-  const named = [...clone.argv.flatMap((one) => [...one.matchAll(/(?:\bfd=|\/fd\/)(\d+)/g)].map((found) => Number(found[1]))), clone.state, Number(clone.plugs[0]?.parameters['fd'])];
+  deepEqual(clone.plugs.map((plug) => plug.command), ['blockdev-add', 'device_add']);
+  const named = [...clone.argv.flatMap((one) => [...one.matchAll(/(?:\bfd=|\/fd\/)(\d+)/g)].map((found) => Number(found[1]))), clone.state];
   deepEqual(named.sort((one, other) => one - other), clone.descriptors.map((_, at) => at + firstDescriptor));
   equal(clone.argv.some((one) => one.includes('/d/') || one.includes('/s') && !one.includes('/fd/')), false, 'no path of the host');
   ok(!clone.argv.includes('-kernel') && template.argv.includes('-kernel'));
-  ok(templateCommand(shape, 'mt1', '/h', 2_096_060).argv.some((one) => one.includes(' tsc_early_khz=2096060')));
+  ok(templateCommand(shape, 'mt1', '/h', { ...own, tscKhz: 2_096_060 }).argv.some((one) => one.includes(' tsc_early_khz=2096060')));
 });
 
 test('[Q45] a clock is right where what it passed lies between the shortest and the longest that ours can have passed', () => {

@@ -8,13 +8,15 @@ export interface TemplatePlaces {
   readonly recordFile: string;
   /** What the console printed until it was frozen; clones begin with it. */
   readonly console: string;
+  /** Its scratch disk as it was when it was frozen; each clone begins with a copy. */
+  readonly scratch: string;
 }
 
 export const templatesFolder = (instance: Instance): string => join(instance.runDir, 't');
 
 export function templatePlaces(instance: Instance, key: string): TemplatePlaces {
   const folder = join(templatesFolder(instance), key);
-  return { folder, recordFile: join(folder, 'template.json'), console: join(folder, 'console') };
+  return { folder, recordFile: join(folder, 'template.json'), console: join(folder, 'console'), scratch: join(folder, 'scratch.raw') };
 }
 
 /** The machine that becomes the template has no record; its id tells what it is when a daemon died. */

@@ -6,7 +6,7 @@ import { readHolder } from '../../launcher/index.ts';
 import type { TemplatePlaces } from './template-places.ts';
 
 const shapeSchema = z.strictObject({
-  architecture: z.enum(architectures), accelerator: z.enum(['kvm', 'tcg']), processors: z.int(), memoryMiB: z.int(), scratch: z.boolean(), qemuVersion: z.string(), guestOsVersion: z.string(),
+  architecture: z.enum(architectures), accelerator: z.enum(['kvm', 'tcg']), processors: z.int(), memoryMiB: z.int(), scratchMiB: z.int(), card: z.boolean(), qemuVersion: z.string(), guestOsVersion: z.string(),
 });
 const templateRecordSchema = z.strictObject({
   shape: shapeSchema,

@@ -12,13 +12,14 @@ export interface TemplateShape {
   readonly accelerator: 'kvm' | 'tcg';
   readonly processors: number;
   readonly memoryMiB: number;
-  /** The guest is told of its scratch disk when it boots. */
-  readonly scratch: boolean;
+  /** 0: none. */
+  readonly scratchMiB: number;
+  readonly card: boolean;
   readonly qemuVersion: string;
   readonly guestOsVersion: string;
 }
 
-/** Port for the card: a card of the template's own would keep its MAC in every clone, so it is plugged in afterwards. */
+/** Port for the card: one that is plugged in and one that was there from the start lie in the same place. */
 export const cardPort = 'port-card';
 /** Where a jailed VMM sees its own descriptors. */
 export const jailDescriptors = '/fd';
@@ -38,21 +39,19 @@ export function shapeArguments(shape: TemplateShape, memory: { readonly descript
     '-object', memoryObject(shape.memoryMiB, memory),
     ...kernelArguments, ...devices,
     '-device', `pcie-root-port,id=${cardPort},chassis=1,slot=1`,
-    // The guest's kernel draws a new key when the id changes; aarch64 has no such device, there the agent alone does it.
-    ...(shape.architecture === 'x86_64' ? ['-device', 'vmgenid,id=generation,guid=auto'] : []),
   ];
 }
 
-export function shapeOf(spec: Pick<MachineSpec, 'architecture' | 'processors' | 'memoryMiB' | 'scratchMiB'>, accelerator: 'kvm' | 'tcg', qemuVersion: string, guestOsVersion: string): TemplateShape {
-  return { architecture: spec.architecture, accelerator, processors: spec.processors, memoryMiB: spec.memoryMiB, scratch: spec.scratchMiB > 0, qemuVersion, guestOsVersion };
+export function shapeOf(spec: Pick<MachineSpec, 'architecture' | 'processors' | 'memoryMiB' | 'scratchMiB' | 'network'>, accelerator: 'kvm' | 'tcg', qemuVersion: string, guestOsVersion: string): TemplateShape {
+  return { architecture: spec.architecture, accelerator, processors: spec.processors, memoryMiB: spec.memoryMiB, scratchMiB: spec.scratchMiB, card: spec.network !== null, qemuVersion, guestOsVersion };
 }
 
 /** The counter's speed is no part of the shape: measured anew it differs by a little, and a template lives no longer than its host runs. */
-export const bootWords = (shape: TemplateShape, tscKhz?: number): string[] => bootArguments(shape.architecture, shape.accelerator, { scratch: shape.scratch, disks: 0, cardLater: true, ...tscWord(tscKhz) });
+export const bootWords = (shape: TemplateShape, tscKhz?: number): string[] => bootArguments(shape.architecture, shape.accelerator, { scratch: shape.scratchMiB > 0, disks: shape.scratchMiB > 0 ? 1 : 0, cardLater: true, ...tscWord(tscKhz) });
 
 /** Twelve hex digits: part of a folder, of an id, of a socket's path. */
 export function templateKey(shape: TemplateShape): string {
-  const words = [shape.qemuVersion, shape.guestOsVersion, shape.architecture, ...shapeArguments(shape, { descriptor: 0, share: true }, commonDevices(descriptorList().add), bootWords(shape)), ...devicesAlone];
+  const words = [shape.qemuVersion, shape.guestOsVersion, shape.architecture, shape.card, shape.scratchMiB, ...shapeArguments(shape, { descriptor: 0, share: true }, commonDevices(descriptorList().add), bootWords(shape)), ...devicesAlone];
   return createHash('sha256').update(JSON.stringify(words)).digest('hex').slice(0, 12);
 }
 
