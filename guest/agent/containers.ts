@@ -4,6 +4,8 @@
  *
  *   created ─► running ─► exited ─► waiting (back-off) ─► running …
  *                 └─► stopping ─► exited          (asked to stop: no restart follows)
+ *
+ * One that came with the memory of another guest goes on as another; what the guest has of it stays in its place.
  */
 import * as os from 'os';
 import * as sys from 'sys';
@@ -12,22 +14,24 @@ import { backOffMs, goodRunMs, shouldRestart } from './back-off.ts';
 import { prepareBundle, removeBundle, unmountBundle, type Bundle } from './bundle.ts';
 import { runToEnd } from './children.ts';
 import { spawnInside, type Inside } from './enter.ts';
-import { openFile } from './files.ts';
 import { ContainerLog } from './logs.ts';
-import { after, cancel, onReadable, type Timer } from './loop.ts';
+import { becomeAnother } from './go-on.ts';
+import { after, cancel, pause, type Timer } from './loop.ts';
 import { makeNamespace, removeNamespace } from './network.ts';
-import { probe } from './probes.ts';
+import { probe, type ProbeResult } from './probes.ts';
 import { afterProbe, newProbeState, nextProbeMs, type ProbeState } from './probe-state.ts';
-import { removeCgroup } from './container-cgroup.ts';
+import { freezeCgroup, removeCgroup, thawCgroup } from './container-cgroup.ts';
+import { ContainerOutput } from './container-output.ts';
 import { containerStats, oomKills, type ContainerStats } from './container-stats.ts';
 import { launchContainer, type Launched } from './launch-container.ts';
 import { signalNumber } from './signals.ts';
-import { openTerminal } from './terminal.ts';
 
-const spoolBytes = 16_384;
+const askAgainMs = 200;
 
 export class Container {
   #spec: GuestContainerSpec;
+  /** The id under which the guest has its files, its cgroup and its namespace. */
+  readonly #place: string;
   #phase: GuestContainerState['phase'] = 'created';
   #pid = 0;
   #startedAtMs = 0;
@@ -44,19 +48,27 @@ export class Container {
   #probeTimer: Timer | undefined;
   #launching: Promise<void> = Promise.resolve();
   #startedMonotonic = 0;
-  /** Descriptors that still bring what the container printed, with 1 for stdout and 2 for stderr. */
-  #spools = new Map<number, number>();
   #onGone: (() => void)[] = [];
+  /** Nothing of it runs; who wants to run something in it waits. */
+  #standstill: Standstill | undefined;
+  #cloned = false;
+  /** It goes on as another one, and is not ready to be told as running. */
+  #settling = false;
   readonly log: ContainerLog;
+  readonly #output: ContainerOutput;
   readonly #changed: (state: GuestContainerState) => void;
 
   constructor(spec: GuestContainerSpec, changed: (state: GuestContainerState) => void) {
     this.#spec = spec;
+    this.#place = spec.id;
     this.#changed = changed;
     this.log = new ContainerLog(spec.id, spec.logBytes);
+    this.#output = new ContainerOutput(this.log);
   }
 
   get spec(): GuestContainerSpec { return this.#spec; }
+  /** Its specification, under the id that the guest knows its places by. */
+  get placed(): GuestContainerSpec { return { ...this.#spec, id: this.#place }; }
   get isRunning(): boolean { return this.#phase === 'running' || this.#phase === 'stopping'; }
 
   /** Whether its files are mounted from this disk, or will be when it starts again by itself. */
@@ -66,15 +78,15 @@ export class Container {
 
   state(): GuestContainerState {
     return {
-      id: this.#spec.id, digest: this.#spec.digest, phase: this.#phase, pid: this.#pid, startedAtMs: this.#startedAtMs, finishedAtMs: this.#finishedAtMs,
+      id: this.#spec.id, digest: this.#spec.digest, phase: this.#settling ? 'created' : this.#phase, pid: this.#pid, startedAtMs: this.#startedAtMs, finishedAtMs: this.#finishedAtMs,
       exitCode: this.#exitCode, oomKilled: this.#oomKilled, restarts: this.#restarts,
-      health: this.#probe === undefined ? 'none' : this.#probe.health, lastProbe: this.#lastProbe, error: this.#error,
+      health: this.#probe === undefined ? 'none' : this.#probe.health, lastProbe: this.#lastProbe, error: this.#error, cloned: this.#cloned,
     };
   }
 
   inside(): Inside {
     if (!this.isRunning || this.#pid <= 1) throw new Error('the container does not run');
-    return { pid: this.#pid, cgroup: `/strata/${this.#spec.id}`, env: this.#spec.env, cwd: this.#spec.cwd, user: this.#spec.user, extraGroups: this.#spec.extraGroups };
+    return { pid: this.#pid, cgroup: `/strata/${this.#place}`, env: this.#spec.env, cwd: this.#spec.cwd, user: this.#spec.user, extraGroups: this.#spec.extraGroups };
   }
 
   /** Makes it run, as a new wish: counters start over. Returns when its process runs or could not be started. */
@@ -96,8 +108,8 @@ export class Container {
     this.#error = '';
     this.#oomKilled = false;
     try {
-      const bundle = prepareBundle(this.#spec);
-      await makeNamespace(this.#spec.id, this.#spec.network);
+      const bundle = prepareBundle(this.placed);
+      await makeNamespace(this.#place, this.#spec.network);
       await this.#create(bundle);
     } catch (error) {
       this.#couldNotStart((error as Error).message);
@@ -105,47 +117,12 @@ export class Container {
   }
 
   async #create(bundle: Bundle): Promise<void> {
-    const { child, ours } = this.#spec.tty ? terminal() : pipes();
-    ours.forEach((fd, at) => this.#spool(fd, at + 1));
+    const child = this.#output.open(this.#spec.tty);
     try {
-      this.#runs(await launchContainer(this.#spec, bundle, child));
+      this.#runs(await launchContainer(this.placed, bundle, child));
     } finally {
       for (const fd of new Set(child)) os.close(fd);
     }
-  }
-
-  #spool(fd: number, stream: number): void {
-    sys.nonblocking(fd);
-    this.#spools.set(fd, stream);
-    const buffer = new ArrayBuffer(spoolBytes);
-    const read = (): void => {
-      const began = sys.monotonic();
-      const count = sys.read(fd, buffer);
-      if (count === 0) return this.#endSpool(fd);
-      if (count < 0) return;
-      this.log.write(stream, new Uint8Array(buffer.slice(0, count)));
-      if (count < spoolBytes) return;
-      // One that floods us waits as long as its lines took, or the agent would do nothing else.
-      onReadable(fd, null);
-      after(sys.monotonic() - began, () => { if (this.#spools.get(fd) === stream) onReadable(fd, read); });
-    };
-    onReadable(fd, read);
-  }
-
-  #endSpool(fd: number): void {
-    if (!this.#spools.delete(fd)) return;
-    onReadable(fd, null);
-    os.close(fd);
-  }
-
-  /** All processes are gone: what is still in the pipes is all there will be. */
-  #endSpools(): void {
-    const buffer = new ArrayBuffer(spoolBytes);
-    for (const [fd, stream] of [...this.#spools]) {
-      for (let count = sys.read(fd, buffer); count > 0; count = sys.read(fd, buffer)) this.log.write(stream, new Uint8Array(buffer.slice(0, count)));
-      this.#endSpool(fd);
-    }
-    this.log.finish();
   }
 
   #runs({ pid, ended }: Launched): void {
@@ -163,23 +140,25 @@ export class Container {
 
   async #ended(code: number): Promise<void> {
     this.#clearTimers();
+    this.#endStandstill();
+    this.#cloned = false;
     const ranMs = sys.monotonic() - this.#startedMonotonic;
-    this.#oomKilled = code === 137 && oomKills(this.#spec.id) > 0;
+    this.#oomKilled = code === 137 && oomKills(this.#place) > 0;
     this.#finishedAtMs = Date.now();
     this.#exitCode = code;
     this.#pid = 0;
-    await removeCgroup(this.#spec.id);
-    this.#endSpools();
-    removeNamespace(this.#spec.id);
-    unmountBundle(this.#spec);
+    await removeCgroup(this.#place);
+    this.#output.end();
+    removeNamespace(this.#place);
+    unmountBundle(this.placed);
     this.#failures = ranMs >= goodRunMs ? 1 : this.#failures + 1;
     this.#afterEnd();
   }
 
   #couldNotStart(why: string): void {
-    this.#endSpools();
-    removeNamespace(this.#spec.id);
-    unmountBundle(this.#spec);
+    this.#output.end();
+    removeNamespace(this.#place);
+    unmountBundle(this.placed);
     this.#error = why;
     this.#exitCode = 125;
     this.#pid = 0;
@@ -206,6 +185,7 @@ export class Container {
   async stop(signal: string | undefined, graceMs: number): Promise<void> {
     const number = signalNumber(signal ?? this.#spec.stopSignal);
     this.#stopAsked = true;
+    this.thaw();
     if (this.#timer === undefined) await this.#launching;
     if (this.#phase === 'waiting') {
       this.#clearTimers();
@@ -231,26 +211,38 @@ export class Container {
   /** Stops it and forgets its files and logs. */
   async remove(): Promise<void> {
     await this.stop(undefined, this.#spec.stopGraceMs);
+    this.#forget();
+  }
+
+  /** At once: it did nothing yet that would have to be ended well. */
+  async drop(): Promise<void> {
+    if (this.#pid > 1) sys.kill(this.#pid, 9); // before it is thawed
+    await this.stop('SIGKILL', 0);
+    this.#forget();
+  }
+
+  #forget(): void {
     this.#clearTimers();
-    removeBundle(this.#spec);
+    removeBundle(this.placed);
     this.log.remove();
   }
 
   #probeLater(): void {
     const test = this.#spec.health;
     const state = this.#probe;
-    if (test === null || state === undefined || this.#phase !== 'running') return;
+    if (test === null || state === undefined || this.#phase !== 'running' || this.#settling || this.#standstill !== undefined) return;
+    cancel(this.#probeTimer);
     this.#probeTimer = after(nextProbeMs(state, test, sys.monotonic()), () => { void this.#probeNow(); });
   }
 
   async #probeNow(): Promise<void> {
     const test = this.#spec.health;
-    const pid = this.#pid;
+    const [pid, asked] = [this.#pid, this.#probe];
     if (test === null || this.#phase !== 'running') return;
-    const result = await probe(this.#spec.id, this.#spec.network?.address ?? '127.0.0.1', test.test, test.timeoutMs, (argv, limitMs) => this.run(argv, limitMs));
-    if (this.#pid !== pid || this.#phase !== 'running' || this.#probe === undefined) return;
-    const before = this.#probe.health;
-    this.#probe = afterProbe(this.#probe, test, result.ok, sys.monotonic());
+    const result = await this.#ask(test);
+    if (this.#pid !== pid || this.#phase !== 'running' || this.#probe !== asked || asked === undefined || this.#standstill !== undefined) return; // another one by now, or it stood still
+    const before = asked.health;
+    this.#probe = afterProbe(asked, test, result.ok, sys.monotonic());
     this.#lastProbe = { atMs: Date.now(), ok: result.ok, output: result.output };
     if (this.#probe.health !== before || (!result.ok && before === 'starting')) this.#changed(this.state());
     this.#probeLater();
@@ -258,13 +250,90 @@ export class Container {
 
   /** Runs a program inside to its end; for probes. */
   async run(argv: readonly string[], limitMs: number): Promise<{ readonly code: number; readonly output: string }> {
+    await this.thawed();
     const inside = this.inside();
     const { code, output, late } = await runToEnd(limitMs, (stdio, tell) => spawnInside(inside, { argv, env: [], cwd: '', user: '', stdio, terminal: false }, tell));
     return late ? { code: 124, output: `${output}\nthe probe did not end within ${limitMs} ms` } : { code, output };
   }
 
+  #ask(test: NonNullable<GuestContainerSpec['health']>): Promise<ProbeResult> {
+    return probe(this.#place, this.#spec.network?.address ?? '127.0.0.1', test.test, test.timeoutMs, (argv, limitMs) => this.run(argv, limitMs));
+  }
+
+  /** Nothing of it runs until it is thawed; whoever froze it may never come back. */
+  async freeze(limitMs: number): Promise<void> {
+    if (this.#phase !== 'running' || this.#settling) throw new Error('the container does not run');
+    cancel(this.#standstill?.timer);
+    this.#standstill ??= new Standstill();
+    this.#standstill.timer = after(limitMs, () => this.thaw());
+    cancel(this.#probeTimer);
+    try { await freezeCgroup(this.#place); } catch (error) {
+      this.thaw();
+      throw error;
+    }
+  }
+
+  thaw(): void {
+    if (this.#standstill === undefined) return;
+    thawCgroup(this.#place);
+    this.#endStandstill();
+    this.#probeLater();
+  }
+
+  #endStandstill(): void {
+    this.#standstill?.end();
+    this.#standstill = undefined;
+  }
+
+  /** A program that is started in it while it stands still would keep the agent waiting. */
+  async thawed(): Promise<void> {
+    while (this.#standstill !== undefined) await this.#standstill.over;
+  }
+
+  /** Goes on as another one, in a guest that has it from the memory of another. @throws Error where it does not; then it is to be dropped */
+  async goOnAs(spec: GuestContainerSpec, command: readonly string[] | null, limitMs: number): Promise<void> {
+    if (this.#phase !== 'running') throw new Error('it does not run any more');
+    const [before, pid] = [this.#spec, this.#pid];
+    this.#clearTimers();
+    [this.#spec, this.#settling, this.#cloned, this.#restarts, this.#failures] = [spec, true, true, 0, 0];
+    [this.#startedAtMs, this.#startedMonotonic, this.#lastProbe] = [Date.now(), sys.monotonic(), null];
+    this.#probe = spec.health === null ? undefined : newProbeState(this.#startedMonotonic);
+    cancel(this.#standstill?.timer);
+    this.#standstill ??= new Standstill(); // it may have been thawed meanwhile
+    await freezeCgroup(this.#place);
+    await becomeAnother(this.#place, pid, before, spec);
+    this.log.restart();
+    this.thaw();
+    const end = sys.monotonic() + limitMs;
+    if (command !== null) await this.#runHook(command, limitMs);
+    await this.#untilHealthy(end);
+    if (this.#pid !== pid || this.#phase !== 'running') throw new Error(`it ended with exit code ${this.#exitCode}`);
+    this.#settling = false;
+    this.#changed(this.state());
+    this.#probeLater();
+  }
+
+  async #runHook(command: readonly string[], limitMs: number): Promise<void> {
+    const { code, output } = await this.run(command, limitMs);
+    if (code !== 0) throw new Error(`${command[0] ?? ''} ended with exit code ${code}: ${output.trim().slice(-500)}`);
+  }
+
+  /** It was healthy where it comes from: it answers at once, or not at all. */
+  async #untilHealthy(end: number): Promise<void> {
+    const test = this.#spec.health;
+    if (test === null) return;
+    for (let tried = 1; ; tried += 1) {
+      const result = await this.#ask(test);
+      this.#lastProbe = { atMs: Date.now(), ok: result.ok, output: result.output };
+      if (result.ok) break;
+      if (tried >= test.retries || sys.monotonic() > end || this.#phase !== 'running') throw new Error(`its health check fails: ${result.output.trim().slice(-500)}`);
+      await pause(askAgainMs);
+    }
+    this.#probe = { ...newProbeState(sys.monotonic()), health: 'healthy' };
+  }
+
   stats(): ContainerStats {
-    return containerStats(this.#spec.id);
+    return containerStats(this.#place);
   }
 
   #clearTimers(): void {
@@ -275,16 +344,16 @@ export class Container {
   }
 }
 
-interface Ends { readonly child: readonly [number, number, number]; readonly ours: readonly number[] }
+/** From its freezing until it is thawed or has ended; the timer thaws what nobody comes back for. */
+class Standstill {
+  timer: Timer | undefined;
+  readonly over: Promise<void>;
+  #tell: () => void = () => undefined;
 
-function pipes(): Ends {
-  const [outRead, outWrite] = sys.pipe();
-  const [errRead, errWrite] = sys.pipe();
-  return { child: [openFile('/dev/null', os.O_RDONLY), outWrite, errWrite], ours: [outRead, errRead] };
-}
+  constructor() { this.over = new Promise((resolve) => { this.#tell = resolve; }); }
 
-/** `tty: true`: what it prints is one stream, as a terminal shows it. */
-function terminal(): Ends {
-  const { master, slave } = openTerminal('/', { rows: 24, columns: 80 });
-  return { child: [slave, slave, slave], ours: [master] };
+  end(): void {
+    cancel(this.timer);
+    this.#tell();
+  }
 }
