@@ -49,6 +49,7 @@ export const containerSchema = z.strictObject({
   restarts: z.int(),
   exitCode: z.int().nullable(),
   oomKilled: z.boolean(),
+  startedBy: z.strictObject({ way: z.enum(['start', 'clone']), why: z.string().describe('why it was started, of a service whose replicas may be clones') }).nullable().describe('how its process came to run: started, or gone on with from a copy of another replica; null where it did not run yet'),
   startedAt: timeField.nullable(),
   finishedAt: timeField.nullable(),
   image: z.string(),

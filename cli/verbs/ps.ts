@@ -34,6 +34,7 @@ const form = (now: number): ListForm<Container> => ({
     { head: 'IMAGE', wide: true, value: (one) => one.image },
     { head: 'ENGINE', wide: true, value: (one) => one.engine ?? '' },
     { head: 'ISOLATION', wide: true, value: (one) => one.isolation ?? '' },
+    { head: 'STARTED BY', wide: true, value: (one) => (one.startedBy === null ? '' : `${one.startedBy.way}${one.startedBy.why === '' ? '' : `: ${one.startedBy.why}`}`) },
     { head: 'RESTARTS', wide: true, value: (one) => String(one.restarts) },
     { head: 'PORTS', value: (one) => one.ports.join(', ') },
   ],

@@ -73,6 +73,11 @@ function writeMountedFile(bundle: string, number: number, mount: FileMount): str
   return path;
 }
 
+/** The same files with other contents, as the container sees them at once. */
+export function rewriteFiles(spec: GuestContainerSpec): void {
+  spec.mounts.filter((mount) => mount.kind === 'file').forEach((mount, number) => writeMountedFile(bundlePath(spec.id), number, mount));
+}
+
 const freshMark = 'lost+found';
 
 /** As Docker: a fresh volume takes contents, owner and mode of the folder it is mounted over. */

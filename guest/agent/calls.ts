@@ -99,6 +99,26 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
         known();
       }
     },
+    containerFreeze: async ({ id, limitMs }) => {
+      if (limitMs > 0) await find(id).freeze(limitMs);
+      else find(id).thaw();
+      return {};
+    },
+    containerGoOn: ({ from, spec, command, limitMs }) => serially(spec.id, () => serially(from, async () => {
+      const there = containers.get(spec.id);
+      if (there !== undefined && there.spec.digest === spec.digest && there.isRunning) return there.state();
+      const container = find(from);
+      containers.delete(from);
+      containers.set(spec.id, container);
+      try {
+        await container.goOnAs(spec, command, limitMs);
+      } catch (error) {
+        await container.drop();
+        containers.delete(spec.id);
+        throw new FileError('cannotGoOn', (error as Error).message);
+      }
+      return container.state();
+    })),
     containerStop: async ({ id, signal, graceMs }) => {
       await announced.get(id); // a start that came just before is not known yet
       const container = find(id);
@@ -160,7 +180,7 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
     powerOff: async ({ graceMs }) => {
       const stops = [...containers.values()].map((container) => container.stop(undefined, Math.min(graceMs, container.spec.stopGraceMs)));
       await Promise.race([Promise.allSettled(stops), pause(graceMs + killMs)]);
-      for (const container of containers.values()) unmountBundle(container.spec);
+      for (const container of containers.values()) unmountBundle(container.placed);
       unmountDisks();
       after(answerLeavesMs, () => sys.power(0));
       return {};

@@ -1,5 +1,5 @@
 /** What the kernel counts for a container's cgroup (cgroup v2). */
-import { cgroupPath as folder } from './container-cgroup.ts';
+import { cgroupPath as folder, processesOf } from './container-cgroup.ts';
 import { readText } from './files.ts';
 
 export interface ContainerStats { readonly cpuNanos: number; readonly userNanos: number; readonly systemNanos: number; readonly calls?: number; readonly memoryBytes: number; readonly memoryPeakBytes: number; readonly pids: number; readonly oomKills: number }
@@ -23,7 +23,7 @@ export function containerStats(id: string): ContainerStats {
 
 /** Reads and writes, the greater part of what servers ask of a kernel; no cgroup counts all calls. A process that ended is counted with the one that waited for it. */
 function countCalls(id: string): { readonly calls?: number } {
-  const pids = (readText(`${folder(id)}/cgroup.procs`) ?? '').split('\n').filter((one) => one !== '');
+  const pids = processesOf(id);
   const texts = pids.map((pid) => readText(`/proc/${pid}/io`)).filter((text) => text !== undefined && text !== '');
   if (texts.length === 0) return {};
   return { calls: texts.reduce((sum, text) => sum + [...(text ?? '').matchAll(/^sysc[rw]: (\d+)/gm)].reduce((own, match) => own + Number(match[1]), 0), 0) };

@@ -4,6 +4,8 @@
  *
  *   created ─► running ─► exited ─► waiting (back-off) ─► running …
  *                 └─► stopping ─► exited          (asked to stop: no restart follows)
+ *
+ * One that came with the memory of another guest goes on as another; what the guest has of it stays in its place.
  */
 import * as os from 'os';
 import * as sys from 'sys';
@@ -14,20 +16,24 @@ import { runToEnd } from './children.ts';
 import { spawnInside, type Inside } from './enter.ts';
 import { openFile } from './files.ts';
 import { ContainerLog } from './logs.ts';
-import { after, cancel, onReadable, type Timer } from './loop.ts';
+import { becomeAnother } from './go-on.ts';
+import { after, cancel, onReadable, pause, type Timer } from './loop.ts';
 import { makeNamespace, removeNamespace } from './network.ts';
-import { probe } from './probes.ts';
+import { probe, type ProbeResult } from './probes.ts';
 import { afterProbe, newProbeState, nextProbeMs, type ProbeState } from './probe-state.ts';
-import { removeCgroup } from './container-cgroup.ts';
+import { freezeCgroup, removeCgroup, thawCgroup } from './container-cgroup.ts';
 import { containerStats, oomKills, type ContainerStats } from './container-stats.ts';
 import { launchContainer, type Launched } from './launch-container.ts';
 import { signalNumber } from './signals.ts';
 import { openTerminal } from './terminal.ts';
 
 const spoolBytes = 16_384;
+const askAgainMs = 200;
 
 export class Container {
   #spec: GuestContainerSpec;
+  /** The id under which the guest has its files, its cgroup and its namespace. */
+  readonly #place: string;
   #phase: GuestContainerState['phase'] = 'created';
   #pid = 0;
   #startedAtMs = 0;
@@ -47,16 +53,23 @@ export class Container {
   /** Descriptors that still bring what the container printed, with 1 for stdout and 2 for stderr. */
   #spools = new Map<number, number>();
   #onGone: (() => void)[] = [];
+  #thawTimer: Timer | undefined;
+  #cloned = false;
+  /** It goes on as another one, and is not ready to be told as running. */
+  #settling = false;
   readonly log: ContainerLog;
   readonly #changed: (state: GuestContainerState) => void;
 
   constructor(spec: GuestContainerSpec, changed: (state: GuestContainerState) => void) {
     this.#spec = spec;
+    this.#place = spec.id;
     this.#changed = changed;
     this.log = new ContainerLog(spec.id, spec.logBytes);
   }
 
   get spec(): GuestContainerSpec { return this.#spec; }
+  /** Its specification, under the id that the guest knows its places by. */
+  get placed(): GuestContainerSpec { return { ...this.#spec, id: this.#place }; }
   get isRunning(): boolean { return this.#phase === 'running' || this.#phase === 'stopping'; }
 
   /** Whether its files are mounted from this disk, or will be when it starts again by itself. */
@@ -66,15 +79,15 @@ export class Container {
 
   state(): GuestContainerState {
     return {
-      id: this.#spec.id, digest: this.#spec.digest, phase: this.#phase, pid: this.#pid, startedAtMs: this.#startedAtMs, finishedAtMs: this.#finishedAtMs,
+      id: this.#spec.id, digest: this.#spec.digest, phase: this.#settling ? 'created' : this.#phase, pid: this.#pid, startedAtMs: this.#startedAtMs, finishedAtMs: this.#finishedAtMs,
       exitCode: this.#exitCode, oomKilled: this.#oomKilled, restarts: this.#restarts,
-      health: this.#probe === undefined ? 'none' : this.#probe.health, lastProbe: this.#lastProbe, error: this.#error,
+      health: this.#probe === undefined ? 'none' : this.#probe.health, lastProbe: this.#lastProbe, error: this.#error, cloned: this.#cloned,
     };
   }
 
   inside(): Inside {
     if (!this.isRunning || this.#pid <= 1) throw new Error('the container does not run');
-    return { pid: this.#pid, cgroup: `/strata/${this.#spec.id}`, env: this.#spec.env, cwd: this.#spec.cwd, user: this.#spec.user, extraGroups: this.#spec.extraGroups };
+    return { pid: this.#pid, cgroup: `/strata/${this.#place}`, env: this.#spec.env, cwd: this.#spec.cwd, user: this.#spec.user, extraGroups: this.#spec.extraGroups };
   }
 
   /** Makes it run, as a new wish: counters start over. Returns when its process runs or could not be started. */
@@ -96,8 +109,8 @@ export class Container {
     this.#error = '';
     this.#oomKilled = false;
     try {
-      const bundle = prepareBundle(this.#spec);
-      await makeNamespace(this.#spec.id, this.#spec.network);
+      const bundle = prepareBundle(this.placed);
+      await makeNamespace(this.#place, this.#spec.network);
       await this.#create(bundle);
     } catch (error) {
       this.#couldNotStart((error as Error).message);
@@ -108,7 +121,7 @@ export class Container {
     const { child, ours } = this.#spec.tty ? terminal() : pipes();
     ours.forEach((fd, at) => this.#spool(fd, at + 1));
     try {
-      this.#runs(await launchContainer(this.#spec, bundle, child));
+      this.#runs(await launchContainer(this.placed, bundle, child));
     } finally {
       for (const fd of new Set(child)) os.close(fd);
     }
@@ -163,23 +176,24 @@ export class Container {
 
   async #ended(code: number): Promise<void> {
     this.#clearTimers();
+    this.#cloned = false;
     const ranMs = sys.monotonic() - this.#startedMonotonic;
-    this.#oomKilled = code === 137 && oomKills(this.#spec.id) > 0;
+    this.#oomKilled = code === 137 && oomKills(this.#place) > 0;
     this.#finishedAtMs = Date.now();
     this.#exitCode = code;
     this.#pid = 0;
-    await removeCgroup(this.#spec.id);
+    await removeCgroup(this.#place);
     this.#endSpools();
-    removeNamespace(this.#spec.id);
-    unmountBundle(this.#spec);
+    removeNamespace(this.#place);
+    unmountBundle(this.placed);
     this.#failures = ranMs >= goodRunMs ? 1 : this.#failures + 1;
     this.#afterEnd();
   }
 
   #couldNotStart(why: string): void {
     this.#endSpools();
-    removeNamespace(this.#spec.id);
-    unmountBundle(this.#spec);
+    removeNamespace(this.#place);
+    unmountBundle(this.placed);
     this.#error = why;
     this.#exitCode = 125;
     this.#pid = 0;
@@ -206,6 +220,7 @@ export class Container {
   async stop(signal: string | undefined, graceMs: number): Promise<void> {
     const number = signalNumber(signal ?? this.#spec.stopSignal);
     this.#stopAsked = true;
+    this.thaw();
     if (this.#timer === undefined) await this.#launching;
     if (this.#phase === 'waiting') {
       this.#clearTimers();
@@ -231,26 +246,37 @@ export class Container {
   /** Stops it and forgets its files and logs. */
   async remove(): Promise<void> {
     await this.stop(undefined, this.#spec.stopGraceMs);
+    this.#forget();
+  }
+
+  /** At once: it did nothing yet that would have to be ended well. */
+  async drop(): Promise<void> {
+    await this.stop('SIGKILL', 0);
+    this.#forget();
+  }
+
+  #forget(): void {
     this.#clearTimers();
-    removeBundle(this.#spec);
+    removeBundle(this.placed);
     this.log.remove();
   }
 
   #probeLater(): void {
     const test = this.#spec.health;
     const state = this.#probe;
-    if (test === null || state === undefined || this.#phase !== 'running') return;
+    if (test === null || state === undefined || this.#phase !== 'running' || this.#settling || this.#thawTimer !== undefined) return;
+    cancel(this.#probeTimer);
     this.#probeTimer = after(nextProbeMs(state, test, sys.monotonic()), () => { void this.#probeNow(); });
   }
 
   async #probeNow(): Promise<void> {
     const test = this.#spec.health;
-    const pid = this.#pid;
+    const [pid, asked] = [this.#pid, this.#probe];
     if (test === null || this.#phase !== 'running') return;
-    const result = await probe(this.#spec.id, this.#spec.network?.address ?? '127.0.0.1', test.test, test.timeoutMs, (argv, limitMs) => this.run(argv, limitMs));
-    if (this.#pid !== pid || this.#phase !== 'running' || this.#probe === undefined) return;
-    const before = this.#probe.health;
-    this.#probe = afterProbe(this.#probe, test, result.ok, sys.monotonic());
+    const result = await this.#ask(test);
+    if (this.#pid !== pid || this.#phase !== 'running' || this.#probe !== asked || asked === undefined || this.#thawTimer !== undefined) return; // another one by now, or it stood still
+    const before = asked.health;
+    this.#probe = afterProbe(asked, test, result.ok, sys.monotonic());
     this.#lastProbe = { atMs: Date.now(), ok: result.ok, output: result.output };
     if (this.#probe.health !== before || (!result.ok && before === 'starting')) this.#changed(this.state());
     this.#probeLater();
@@ -263,15 +289,81 @@ export class Container {
     return late ? { code: 124, output: `${output}\nthe probe did not end within ${limitMs} ms` } : { code, output };
   }
 
+  #ask(test: NonNullable<GuestContainerSpec['health']>): Promise<ProbeResult> {
+    return probe(this.#place, this.#spec.network?.address ?? '127.0.0.1', test.test, test.timeoutMs, (argv, limitMs) => this.run(argv, limitMs));
+  }
+
+  /** Nothing of it runs until it is thawed; whoever froze it may never come back. */
+  async freeze(limitMs: number): Promise<void> {
+    if (this.#phase !== 'running' || this.#settling) throw new Error('the container does not run');
+    cancel(this.#thawTimer);
+    this.#thawTimer = after(limitMs, () => this.thaw());
+    cancel(this.#probeTimer);
+    try { await freezeCgroup(this.#place); } catch (error) {
+      this.thaw();
+      throw error;
+    }
+  }
+
+  thaw(): void {
+    if (this.#thawTimer === undefined) return;
+    cancel(this.#thawTimer);
+    this.#thawTimer = undefined;
+    thawCgroup(this.#place);
+    this.#probeLater();
+  }
+
+  /** Goes on as another one, in a guest that has it from the memory of another. @throws Error where it does not; then it is to be dropped */
+  async goOnAs(spec: GuestContainerSpec, command: readonly string[] | null, limitMs: number): Promise<void> {
+    if (!this.isRunning || this.#phase !== 'running') throw new Error('it does not run any more');
+    const [before, pid] = [this.#spec, this.#pid];
+    this.#clearTimers();
+    [this.#spec, this.#settling, this.#cloned, this.#restarts, this.#failures] = [spec, true, true, 0, 0];
+    [this.#startedAtMs, this.#startedMonotonic, this.#lastProbe] = [Date.now(), sys.monotonic(), null];
+    this.#probe = spec.health === null ? undefined : newProbeState(this.#startedMonotonic);
+    await freezeCgroup(this.#place); // it may have been thawed meanwhile
+    await becomeAnother(this.#place, pid, before, spec);
+    this.log.restart();
+    thawCgroup(this.#place);
+    const end = sys.monotonic() + limitMs;
+    if (command !== null) await this.#runHook(command, limitMs);
+    await this.#untilHealthy(end);
+    if (this.#pid !== pid || this.#phase !== 'running') throw new Error(`it ended with exit code ${this.#exitCode}`);
+    this.#settling = false;
+    this.#changed(this.state());
+    this.#probeLater();
+  }
+
+  async #runHook(command: readonly string[], limitMs: number): Promise<void> {
+    const { code, output } = await this.run(command, limitMs);
+    if (code !== 0) throw new Error(`${command[0] ?? ''} ended with exit code ${code}: ${output.trim().slice(-500)}`);
+  }
+
+  /** It was healthy where it comes from: it answers at once, or not at all. */
+  async #untilHealthy(end: number): Promise<void> {
+    const test = this.#spec.health;
+    if (test === null) return;
+    for (let tried = 1; ; tried += 1) {
+      const result = await this.#ask(test);
+      this.#lastProbe = { atMs: Date.now(), ok: result.ok, output: result.output };
+      if (result.ok) break;
+      if (tried >= test.retries || sys.monotonic() > end || this.#phase !== 'running') throw new Error(`its health check fails: ${result.output.trim().slice(-500)}`);
+      await pause(askAgainMs);
+    }
+    this.#probe = { ...newProbeState(sys.monotonic()), health: 'healthy' };
+  }
+
   stats(): ContainerStats {
-    return containerStats(this.#spec.id);
+    return containerStats(this.#place);
   }
 
   #clearTimers(): void {
     cancel(this.#timer);
     cancel(this.#probeTimer);
+    cancel(this.#thawTimer);
     this.#timer = undefined;
     this.#probeTimer = undefined;
+    this.#thawTimer = undefined;
   }
 }
 

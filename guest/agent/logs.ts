@@ -81,6 +81,13 @@ export class ContainerLog {
     return () => { this.#readers.delete(tell); };
   }
 
+  /** Without what was written until now; its readers go on with what comes. */
+  restart(): void {
+    this.#cutters.clear();
+    this.#turnOver();
+    os.remove(this.pathOf(this.#number - 1));
+  }
+
   remove(): void {
     if (this.#fd >= 0) os.close(this.#fd);
     this.#fd = -1;

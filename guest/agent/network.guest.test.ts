@@ -1,6 +1,7 @@
 /** Containers' addresses behind one card of one machine, against the host's real routed taps and policy. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,8 @@ import { after, before, describe, test } from 'node:test';
 import { gatewayAddress, newId, silentLog, systemDice, waitUntil, type Instance } from '#base';
 import { macOfAddress, openHostNetwork, type HostNetwork } from '#pool';
 import { openBench, type Bench } from '../testing/open-bench.ts';
-import { shell } from '../testing/specs.ts';
+import type { GuestContainerSpec } from '#guest-protocol';
+import { shell, specOf } from '../testing/specs.ts';
 
 const subnet = 223;
 const machineId = newId('machine', systemDice);
@@ -96,6 +98,75 @@ describe('containers in the network', () => {
     const open = await bench.start({ argv: shell('httpd -f -p 8080'), ...wish });
     await bench.awaitState(open.id, (state) => state.health === 'healthy');
     await bench.guest.line.call('containerRemove', { id: open.id });
+  });
+
+  test('[G75] a container goes on as another: address, name, files, health and hook are that one\'s, and what it was connected to is cut off', async () => {
+    const gateway = gatewayAddress(instance(folder));
+    const hosts = (text: string) => [{ kind: 'file' as const, target: '/etc/hosts', content: Buffer.from(text).toString('base64'), mode: 0o644, uid: 0, gid: 0 }];
+    const wish = (last: number) => specOf({
+      argv: shell('mkdir /w; echo $HOSTNAME-$$ > /w/who; touch /w/ticks; (while true; do echo >> /w/ticks; usleep 10000; done) & httpd -f -p 8080 -h /w'), hostname: `c${last}`, env: ['PATH=/bin', `HOSTNAME=c${last}`], mounts: hosts(`own ${last}\n`),
+      network: { address: addressOf(last), gateway, mac: macOfAddress(addressOf(last)) },
+      health: { test: { kind: 'tcp', port: 8080 }, intervalMs: 60_000, timeoutMs: 2000, retries: 3, startPeriodMs: 0, startIntervalMs: 100 },
+    });
+    const [first, second] = [wish(2), wish(3)];
+    await bench.guest.line.call('containerStart', { spec: first });
+    await bench.awaitState(first.id, (state) => state.health === 'healthy');
+    const held = connect(8080, addressOf(2));
+    held.on('error', () => undefined);
+    await once(held, 'connect');
+    const ticks = async (id: string) => Number((await bench.exec(id, shell('wc -l < /w/ticks'))).out);
+
+    await bench.guest.line.call('containerFreeze', { id: first.id, limitMs: 20_000 });
+    const file = await bench.guest.line.call('fileRead', { container: first.id, path: '/w/ticks', offset: 0, length: 1_000_000 });
+    const later = await bench.guest.line.call('fileRead', { container: first.id, path: '/w/ticks', offset: 0, length: 1_000_000 });
+    assert.equal(later.content, file.content);
+    const waiting = connect(8080, addressOf(2)); // accepted by the kernel alone
+    waiting.on('error', () => undefined);
+    await once(waiting, 'connect');
+
+    const state = await bench.guest.line.call('containerGoOn', { from: first.id, spec: second, command: shell('hostname > /w/hook; cat /etc/hosts >> /w/hook'), limitMs: 20_000 });
+    assert.deepEqual([state.id, state.phase, state.health, state.cloned, state.digest], [second.id, 'running', 'healthy', true, second.digest]);
+    assert.equal((await bench.exec(second.id, shell('hostname; cat /etc/hosts /w/hook'))).out, 'c3\nown 3\nc3\nown 3\n');
+    assert.match(await get(addressOf(3)), /^c2-/); // of a process that runs, no word changes
+    assert.equal(await get(addressOf(2)), '');
+    const peers = (await bench.exec(second.id, shell('cat /proc/net/tcp /proc/net/tcp6'))).out;
+    assert.ok(!peers.split('\n').some((line) => / 01 [0-9A-F]{8}:/.test(line)), peers);
+    const before = await ticks(second.id);
+    await waitUntil(async () => (await ticks(second.id)) > before, { what: 'its processes run', limitMs: 20_000 });
+    assert.deepEqual(await bench.logs(second.id), []);
+    await assert.rejects(bench.state(first.id));
+    for (const one of [held, waiting]) one.destroy();
+
+    // Stopped and started it is an ordinary one, in the same places.
+    await bench.guest.line.call('containerStop', { id: second.id });
+    assert.equal((await bench.guest.line.call('containerStart', { spec: second })).cloned, false);
+    await waitUntil(async () => (await get(addressOf(3))).startsWith('c3-'), { what: 'it answers as itself', limitMs: 20_000 });
+    await bench.guest.line.call('containerRemove', { id: second.id });
+    assert.equal((await bench.exec('', shell('ls -d /scratch/layers/* /scratch/logs/* /run/netns/* /sys/fs/cgroup/strata/*'))).out, '');
+  });
+
+  test('[G76] where it cannot go on, by its hook, its health or what it was started with, nothing is left of it; one that nobody thaws runs again', async () => {
+    const gateway = gatewayAddress(instance(folder));
+    const health = { test: { kind: 'tcp' as const, port: 8080 }, intervalMs: 60_000, timeoutMs: 500, retries: 2, startPeriodMs: 0, startIntervalMs: 100 };
+    const wish = (last: number, script = 'httpd -f -p 8080') => specOf({ argv: shell(script), network: { address: addressOf(last), gateway, mac: macOfAddress(addressOf(last)) }, health });
+    const goOn = async (from: GuestContainerSpec, to: GuestContainerSpec, command: readonly string[] | null) => {
+      await bench.guest.line.call('containerStart', { spec: from });
+      await bench.awaitState(from.id, (state) => state.health === 'healthy');
+      await bench.guest.line.call('containerFreeze', { id: from.id, limitMs: 20_000 });
+      await assert.rejects(bench.guest.line.call('containerGoOn', { from: from.id, spec: to, command, limitMs: 5000 }), (error: Error & { code?: string }) => { assert.match(`${error.code} ${error.message}`, /cannotGoOn/); return true; });
+      for (const id of [from.id, to.id]) await assert.rejects(bench.state(id));
+    };
+    await goOn(wish(2), wish(3), shell('echo no >&2; exit 3'));
+    const bound = `httpd -f -p ${addressOf(2)}:8080`; // hears nothing under another address
+    await goOn(wish(2, bound), wish(3, bound), null);
+    await goOn(wish(2), { ...wish(3), user: '1000' }, null);
+    assert.equal((await bench.exec('', shell('ls -d /scratch/layers/* /scratch/logs/* /run/netns/* /sys/fs/cgroup/strata/*'))).out, '');
+    const alone = wish(2);
+    await bench.guest.line.call('containerStart', { spec: alone });
+    await bench.awaitState(alone.id, (state) => state.health === 'healthy');
+    await bench.guest.line.call('containerFreeze', { id: alone.id, limitMs: 300 });
+    await waitUntil(async () => (await bench.exec(alone.id, ['true'])).code === 0, { what: 'it runs again', limitMs: 20_000 });
+    await bench.guest.line.call('containerRemove', { id: alone.id });
   });
 
   test('[G74] without a card a container with an address is refused with the reason', async () => {

@@ -74,6 +74,23 @@ export async function makeNamespace(id: string, network: Network | null): Promis
   }
 }
 
+/** Gives a namespace that is in use another link, with another MAC and address. */
+export async function renewLink(id: string, network: Network): Promise<void> {
+  const card = await readyCard();
+  const home = openFile('/proc/self/ns/net', os.O_RDONLY);
+  const inside = openFile(namespacePath(id), os.O_RDONLY);
+  try {
+    insideNamespace(id, () => {
+      const link = sys.interfaceIndex('eth0');
+      if (link > 0) sys.netlink(linkDelete(link));
+    });
+    connect(card, network, home, inside);
+  } finally {
+    os.close(inside);
+    os.close(home);
+  }
+}
+
 let madeLinks = 0;
 
 function connect(card: number, network: Network, home: number, inside: number): void {

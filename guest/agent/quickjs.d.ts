@@ -21,6 +21,7 @@ declare module 'sys' {
   export function switchRoot(path: string): void;
   export function loadModule(path: string, parameters: string): void;
   export function setHostname(name: string): void;
+  export function setHostnameIn(utsFd: number, name: string): void;
   export function hardware(): string;
   export function setTime(milliseconds: number): void;
   export function monotonic(): number;
@@ -36,6 +37,7 @@ declare module 'sys' {
   export function interfaceIndex(name: string): number;
   export function connect(address: string, port: number): number;
   export function socketError(fd: number): string;
+  export function cutConnection(pid: number, fd: number): boolean;
   export function nonblocking(fd: number): void;
   export function read(fd: number, into: ArrayBuffer): number;
   export function write(fd: number, from: ArrayBuffer, offset: number, length: number): number;

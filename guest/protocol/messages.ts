@@ -76,6 +76,8 @@ export interface GuestContainerState {
   readonly lastProbe: { readonly atMs: number; readonly ok: boolean; readonly output: string } | null;
   /** Why it could not be started. */
   readonly error: string;
+  /** Its process came to this guest with the memory of another; left out by earlier agents. */
+  readonly cloned?: boolean | undefined;
 }
 
 /** Requests of the host: name → parameters and result. */
@@ -91,6 +93,14 @@ export interface AgentCalls {
   containerKill: { params: { readonly id: string; readonly signal: string }; result: Record<string, never> };
   /** Stops and forgets it with its scratch files and logs. Fine for an unknown id. */
   containerRemove: { params: { readonly id: string }; result: Record<string, never> };
+  /** Nothing of it runs until it is thawed, goes on under another id, or the limit is over. Freezing again begins the limit anew; thawing one that is not frozen is fine. */
+  containerFreeze: { params: { readonly id: string; readonly limitMs: number /* 0: thaw */ }; result: Record<string, never> };
+  /**
+   * The container that came with the memory of another guest goes on as this one: under its id, host name and address, without
+   * the connections it had. `command` is run in it before it is told as running, and its health is asked. Where any of that
+   * fails, nothing is left of it (`cannotGoOn`). Fine where it did already.
+   */
+  containerGoOn: { params: { readonly from: string; readonly spec: GuestContainerSpec; readonly command: readonly string[] | null; readonly limitMs: number }; result: GuestContainerState };
   containerList: { params: Record<string, never>; result: { readonly containers: readonly GuestContainerState[] } };
   /** `calls`: reads and writes of the processes that live and those they waited for; left out where the guest's kernel does not count. Earlier agents left out the two times as well. */
   containerStats: { params: { readonly id: string }; result: { readonly cpuNanos: number; readonly userNanos?: number | undefined; readonly systemNanos?: number | undefined; readonly calls?: number | undefined; readonly memoryBytes: number; readonly memoryPeakBytes: number; readonly pids: number; readonly oomKills: number } };

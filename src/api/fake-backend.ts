@@ -30,7 +30,7 @@ export const fakeApp: App = {
 
 export const fakeContainer = (service: string, index: number, more: Partial<Container> = {}): Container => ({
   id: `c${service}${index}`.padEnd(11, 'a'), name: `shop-${service}-${index}`, app: 'shop', service, index, machine: 'shop-x86', host: 'here', address: '10.88.0.5', phase: 'running', why: '',
-  health: 'healthy', lastProbe: null, restarts: 0, exitCode: null, oomKilled: false, startedAt: at, finishedAt: null, image: `shop/${service}`, imageDigest: `sha256:${'0'.repeat(64)}`,
+  health: 'healthy', lastProbe: null, restarts: 0, exitCode: null, oomKilled: false, startedBy: { way: 'start', why: '' }, startedAt: at, finishedAt: null, image: `shop/${service}`, imageDigest: `sha256:${'0'.repeat(64)}`,
   command: ['serve'], ports: service === 'web' ? ['8080->80/tcp'] : [], architecture: 'x86_64', engine: 'qemu', engineWhy: 'the file asks for it', isolation: 'emulated', ...more,
 });
 

@@ -61,7 +61,7 @@ export async function openDaemon(instance: Instance, log: Log, { poolSize }: Dae
   closing.defer(() => edge.release());
   const hostsPort = await takeHostsPort(ports, instance);
   const services = openServices({
-    instance, store, containers, images, addresses, ports, network, gateway, edge, hostsPort, clock, dice, log,
+    instance, store, containers, images, copies: machines.copies, addresses, ports, network, gateway, edge, hostsPort, clock, dice, log,
     upstreamDns: await readNameServers(), host: { processors: availableParallelism(), maxDisks: await maxDisksOf(engines) },
     async engineOffers(prove) {
       if (prove.length > 0) await machines.proofs(prove);

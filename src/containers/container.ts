@@ -24,6 +24,11 @@ export const containerSpecSchema = z.strictObject({
   /** What the service asked for when the container was made; one whose service asks for something else is replaced. */
   configDigest: z.string(),
   guest: guestSpecSchema,
+  /** How it is to start where it may be a clone: from the container `from`, which its machine has with the memory of another, after `command` ran in it; or as ever, and why. */
+  origin: z.discriminatedUnion('way', [
+    z.strictObject({ way: z.literal('clone'), from: z.string(), command: z.array(z.string()).nullable() }),
+    z.strictObject({ way: z.literal('start'), why: z.string() }),
+  ]).optional(),
   wanted: z.enum(['running', 'stopped']),
   /** Out of every balancer; new connections go elsewhere while open ones end. */
   draining: z.boolean(),
@@ -51,6 +56,7 @@ export const containerStatusSchema = z.strictObject({
   stopped: z.boolean().default(false).describe('it ended because that was wished, so a wish to run starts it again'),
   restarts: z.int(),
   lastProbe: z.strictObject({ at: z.int(), ok: z.boolean(), output: z.string() }).nullable(),
+  startedBy: z.strictObject({ way: z.enum(['start', 'clone']), why: z.string().describe('why it was started although it was to be a clone') }).optional().describe('how its process came to run'),
   /** Boot of the guest in which this was seen; after another boot it says nothing of what runs. */
   guestBootId: z.string(),
 });

@@ -34,6 +34,8 @@ export interface Containers {
   logs(id: string, options: { readonly follow: boolean; readonly tail?: number; readonly sinceMs?: number }): Promise<AgentStream>;
   /** Stops it with its own signal and grace, then starts it again. */
   restart(id: string): Promise<void>;
+  /** Nothing of it runs while `work` does; at most for the limit, also where this daemon dies. */
+  whileFrozen(id: string, limitMs: number, work: () => Promise<void>): Promise<void>;
   stats(id: string): Promise<AgentCalls['containerStats']['result']>;
   close(): void;
 }
@@ -124,6 +126,13 @@ export function openContainers(deps: ContainersDeps): Containers {
         session.learn(await session.connection.call('containerStart', { spec: spec.guest }, { timeoutMs: 120_000 }));
       });
       await believe(spec.machineId, session.guestBootId, session.state(id));
+    },
+    async whileFrozen(id, limitMs, work) {
+      const { session, spec } = await sessionOf(id);
+      await session.connection.call('containerFreeze', { id, limitMs });
+      try { await work(); } finally {
+        await session.connection.call('containerFreeze', { id, limitMs: 0 }).catch(failed(spec.machineId, 'letting a container go on'));
+      }
     },
     async stats(id) {
       const { session } = await sessionOf(id);

@@ -2,7 +2,7 @@
  * Carries out one operation of a container's plan. Each is idempotent: run twice it does nothing the second
  * time, so a crash between any two steps is mended by the next round.
  */
-import { failpoint, StrataError, waitUntil, type Clock, type Instance } from '#base';
+import { asStrataError, failpoint, StrataError, waitUntil, type Clock, type Instance } from '#base';
 import type { Machines } from '#machines';
 import type { Records } from '#store';
 import type { ContainerSpec } from './container.ts';
@@ -15,6 +15,8 @@ import { imageSerial, volumeDisk, type Volume } from './volume.ts';
 
 /** From the plugging of a disk to its being seen by a busy guest. */
 const diskLimitMs = 20_000;
+/** For the command in a clone, and as long again until its health check passes. */
+const goOnLimitMs = 30_000;
 /** How often a guest is asked if a disk has gone; unplugging takes a busy one some tens of milliseconds. */
 const goneEveryMs = 20;
 
@@ -37,11 +39,15 @@ export interface PerformContext {
   readonly machineId: string;
   readonly spec: ContainerSpec | undefined;
   readonly session: GuestSession | undefined;
+  /** Told before it is started in the ordinary way although it was to be a clone. */
+  startsInstead(why: string): Promise<void>;
 }
 
 export async function performContainerOperation(deps: ContainerPerformer, operation: ContainerOperation, context: PerformContext): Promise<void> {
   failpoint(`${operation.kind}.before`);
   if (operation.kind === 'container.start') await start(deps, context);
+  else if (operation.kind === 'container.goOn') await goOn(deps, context);
+  else if (operation.kind === 'container.removeStray') await removeStray(operation.stray, context);
   else if (operation.kind === 'container.stop') await stop(context);
   else if (operation.kind === 'container.remove') await remove(context);
   else if (operation.kind === 'container.releaseDisks') await releaseDisks(deps, context);
@@ -68,6 +74,31 @@ async function start(deps: ContainerPerformer, context: PerformContext): Promise
   await session.connection.call('awaitDisks', { serials: disks.map((disk) => disk.serial), timeoutMs: diskLimitMs }, { timeoutMs: diskLimitMs + 10_000 });
   const state = await session.connection.call('containerStart', { spec: spec.guest }, { timeoutMs: 120_000 });
   session.learn(state);
+}
+
+/** Whatever it fails of, the guest has nothing of it then, and it is started. */
+async function goOn(deps: ContainerPerformer, context: PerformContext): Promise<void> {
+  const { origin, guest } = required(context.spec, context.id);
+  const session = required(context.session, context.id);
+  if (origin?.way !== 'clone') return start(deps, context);
+  try {
+    session.learn(await session.connection.call('containerGoOn', { from: origin.from, spec: guest, command: origin.command, limitMs: goOnLimitMs }, { timeoutMs: 3 * goOnLimitMs }));
+    session.forget(origin.from);
+  } catch (thrown) {
+    const error = asStrataError(thrown, 'going on as a clone');
+    if (error.code !== 'agent.refused') throw error;
+    session.forget(origin.from);
+    await context.startsInstead(error.message);
+    failpoint('container.goOn.refused');
+    await start(deps, context);
+  }
+}
+
+async function removeStray(stray: string, context: PerformContext): Promise<void> {
+  const session = required(context.session, context.id);
+  await session.connection.call('containerKill', { id: stray, signal: 'SIGKILL' }).catch(() => undefined); // it did nothing here that would have to be ended well
+  await session.connection.call('containerRemove', { id: stray }, { timeoutMs: 60_000 });
+  session.forget(stray);
 }
 
 async function stop(context: PerformContext): Promise<void> {

@@ -5,6 +5,7 @@
  *   no record, something there      ─► remove (guest) ─► release disks ─► forget
  *   wished running, machine not up  ─► wait (the reason is data)
  *   wished running, absent/changed  ─► attach disks ─► start
+ *   the same, to be a clone         ─► go on from what came with the machine's memory; where that is not there, start
  *   wished stopped, runs            ─► stop
  *
  * The guest's agent restarts a container by itself, so an exit alone is never a reason to act here; one that was stopped
@@ -15,13 +16,17 @@ import type { ContainerSpec, ContainerStatus } from './container.ts';
 
 export interface ContainerObserved {
   /** The machine the container belongs to, as last seen. */
-  readonly machine: { readonly phase: string; readonly why: string; readonly guestBootId: string | null } | undefined;
+  readonly machine: { readonly phase: string; readonly why: string; readonly guestBootId: string | null; readonly startedWhy?: string } | undefined;
   /** The agent's word: a state, 'absent', or 'unreachable'. */
   readonly guest: GuestContainerState | 'absent' | 'unreachable';
+  /** What came into the guest with the memory of another, and is nobody's here. */
+  readonly strays?: readonly string[];
 }
 
 export type ContainerOperation =
-  | { readonly kind: 'container.start'; readonly subject: string; readonly summary: string }
+  | { readonly kind: 'container.start'; readonly subject: string; readonly summary: string; readonly insteadOfClone?: string }
+  | { readonly kind: 'container.goOn'; readonly subject: string; readonly summary: string }
+  | { readonly kind: 'container.removeStray'; readonly subject: string; readonly summary: string; readonly stray: string }
   | { readonly kind: 'container.stop'; readonly subject: string; readonly summary: string }
   | { readonly kind: 'container.remove'; readonly subject: string; readonly summary: string }
   | { readonly kind: 'container.releaseDisks'; readonly subject: string; readonly summary: string }
@@ -44,8 +49,17 @@ export function planContainer(id: string, spec: ContainerSpec | undefined, statu
   }
   const runs = observed.guest !== 'absent' && ['running', 'waiting', 'stopping'].includes(observed.guest.phase);
   if (spec.wanted === 'stopped') return runs ? one('container.stop', id, `stop container ${spec.name}`) : nothing;
-  return needsStart(spec, status, observed.guest) ? one('container.start', id, `start container ${spec.name}`) : nothing;
+  return needsStart(spec, status, observed.guest) ? { operations: planStart(spec, observed), waitingOn: [] } : nothing;
 }
+
+function planStart(spec: ContainerSpec, { guest, strays = [], machine }: ContainerObserved): ContainerOperation[] {
+  const { id, name, origin } = spec;
+  if (guest === 'absent' && origin?.way === 'clone' && strays.includes(origin.from)) return [operation('container.goOn', id, `let container ${name} go on as a clone of ${origin.from}`)];
+  const why = guest === 'absent' && origin?.way === 'clone' ? { insteadOfClone: machine?.startedWhy || 'its machine did not come up with what it was to go on from' } : {};
+  return [...removeStrays(id, strays), { ...operation('container.start', id, `start container ${name}`), ...why }];
+}
+
+const removeStrays = (id: string, strays: readonly string[]): ContainerOperation[] => strays.map((stray) => ({ ...operation('container.removeStray', id, `remove container ${stray}, which came with the memory of another machine`), stray }));
 
 const silentAgent = 'the agent of its machine does not answer';
 
@@ -78,7 +92,7 @@ function planRemoval(id: string, status: ContainerStatus | undefined, observed: 
   const operations: ContainerOperation[] = [];
   if (observed.machine?.phase === 'running') {
     if (observed.guest === 'unreachable') return { operations: [], waitingOn: [{ kind: 'machine', subject: status.machineId, why: silentAgent }] };
-    operations.push(operation('container.remove', id, `remove container ${id}`));
+    operations.push(...removeStrays(id, observed.strays ?? []), operation('container.remove', id, `remove container ${id}`));
     operations.push(operation('container.releaseDisks', id, `unplug disks that only ${id} used`));
   } else if (observed.machine !== undefined && !['stopped', 'failed', 'defined'].includes(observed.machine.phase)) {
     return { operations: [], waitingOn: [{ kind: 'machine', subject: status.machineId, why: machineWhy(observed.machine) }] };
@@ -87,10 +101,10 @@ function planRemoval(id: string, status: ContainerStatus | undefined, observed: 
   return { operations, waitingOn: [] };
 }
 
-function operation(kind: ContainerOperation['kind'], id: string, summary: string): ContainerOperation {
+function operation<K extends ContainerOperation['kind']>(kind: K, id: string, summary: string): { readonly kind: K; readonly subject: string; readonly summary: string } {
   return { kind, subject: `container/${id}`, summary };
 }
 
-function one(kind: ContainerOperation['kind'], id: string, summary: string): ContainerPlan {
+function one(kind: Exclude<ContainerOperation['kind'], 'container.removeStray'>, id: string, summary: string): ContainerPlan {
   return { operations: [operation(kind, id, summary)], waitingOn: [] };
 }

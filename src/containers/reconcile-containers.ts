@@ -54,7 +54,8 @@ async function reconcileContainer(deps: ContainerControllerDeps, id: string, sig
   if (plan.operations.length === 0) await noteWaiting(deps, id, spec, status, observed, plan.waitingOn[0]?.why, session);
   for (const operation of plan.operations) {
     signal.throwIfAborted();
-    await carryOut(deps, operation, { id, machineId, spec, session }, observed);
+    const startsInstead = async (why: string) => { if (spec !== undefined) await deps.recorder.startsInstead(spec, why); };
+    await carryOut(deps, operation, { id, machineId, spec, session, startsInstead }, observed);
   }
   if (session !== undefined && spec !== undefined && plan.operations.length > 0) {
     const state = session.state(id);
@@ -65,7 +66,8 @@ async function reconcileContainer(deps: ContainerControllerDeps, id: string, sig
 
 async function carryOut(deps: ContainerControllerDeps, operation: Parameters<typeof performContainerOperation>[1], context: Parameters<typeof performContainerOperation>[2], observed: ContainerObserved): Promise<void> {
   if (operation.kind === 'container.forget') return deps.recorder.forget(context.id);
-  if (operation.kind === 'container.start' && context.spec !== undefined) await deps.recorder.starting(context.spec, observed.machine?.guestBootId ?? '');
+  if ((operation.kind === 'container.start' || operation.kind === 'container.goOn') && context.spec !== undefined) await deps.recorder.starting(context.spec, observed.machine?.guestBootId ?? '');
+  if (operation.kind === 'container.start' && operation.insteadOfClone !== undefined) await context.startsInstead(operation.insteadOfClone);
   await perform(deps, operation, context);
 }
 
@@ -86,14 +88,21 @@ async function observe(deps: ContainerControllerDeps, id: string, machineId: str
     const phase = machine?.phase ?? (wished === undefined ? undefined : 'defined');
     return { observed: { machine: phase === undefined ? undefined : { phase, why: machine?.why ?? '', guestBootId: null }, guest: 'unreachable' }, session: undefined };
   }
-  const seen = { phase: machine.phase, why: machine.why, guestBootId: machine.guest.bootId };
+  const seen = { phase: machine.phase, why: machine.why, guestBootId: machine.guest.bootId, startedWhy: machine.startedBy?.why ?? '' };
   try {
     const session = await deps.sessions.ensure(machineId, machine.guest.bootId);
-    return { observed: { machine: seen, guest: session.state(id) ?? 'absent' }, session };
+    const strays = wished?.value.from === undefined ? [] : await straysIn(deps, session, machineId);
+    return { observed: { machine: seen, guest: session.state(id) ?? 'absent', strays }, session };
   } catch (thrown) {
     deps.log.debug({ machineId, key: machineKey(machineId), error: asStrataError(thrown, 'agent').message }, 'no line to the guest');
     return { observed: { machine: seen, guest: 'unreachable' }, session: undefined };
   }
+}
+
+/** What the guest has and was never given here: it came with the memory of another machine. */
+async function straysIn(deps: ContainerControllerDeps, session: GuestSession, machineId: string): Promise<readonly string[]> {
+  const own = new Set(await idsOnMachine(deps, machineId));
+  return session.states().map((state) => state.id).filter((one) => !own.has(one));
 }
 
 /** With nothing to do, the status still has to tell the truth: what the guest says, or why nothing is known. */

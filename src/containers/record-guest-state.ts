@@ -12,6 +12,8 @@ export interface StatusRecorder {
   /** `stopped`: it is wished stopped now. */
   record(machineId: string, guestBootId: string, state: GuestContainerState, stopped: boolean): Promise<void>;
   starting(spec: ContainerSpec, guestBootId: string): Promise<void>;
+  /** It was to go on as a clone, and is started as ever. */
+  startsInstead(spec: ContainerSpec, why: string): Promise<void>;
   /** Whatever ends `work`, also this daemon's death: if the container has been stopped in it, it is known as stopped by wish, and a wish to run starts it. */
   whileRestarting(id: string, work: () => Promise<void>): Promise<void>;
   /** Not handed to a guest: its machine is not up. */
@@ -45,13 +47,14 @@ export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecord
   return {
     record: (machineId, guestBootId, state, stopped) => write(state.id, (before) => {
       const status = statusOfGuestState(state, machineId, guestBootId);
-      return { ...status, stopped: endsByWish(before, status, stopped, state.error !== '') || (restarting.has(state.id) && restarting.get(state.id) === status.startedAt) };
+      return { ...status, ...startedBy(before, status), stopped: endsByWish(before, status, stopped, state.error !== '') || (restarting.has(state.id) && restarting.get(state.id) === status.startedAt) };
     }),
     // That it was stopped by wish is forgotten only once the guest says it runs: a start that breaks off is begun again.
     starting: (spec, guestBootId) => write(spec.id, (before) => {
       const wished = before?.stopped === true && before.digest === spec.guest.digest ? { stopped: true, startedAt: before.startedAt } : {};
-      return { ...blank(spec), restarts: before?.restarts ?? 0, phase: 'starting', guestBootId, ...wished };
+      return { ...blank(spec), restarts: before?.restarts ?? 0, phase: 'starting', guestBootId, ...wished, startedBy: { way: 'start', why: before?.digest === spec.guest.digest ? before.startedBy?.why ?? whyOf(spec) : whyOf(spec) } };
     }),
+    startsInstead: (spec, why) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), startedBy: { way: 'start', why: why.slice(0, 1000) } })),
     async whileRestarting(id, work) {
       try {
         // Before it is stopped: a later daemon that finds it ended reads this.
@@ -76,6 +79,14 @@ export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecord
 function endsByWish(before: ContainerStatus | undefined, status: ContainerStatus, stopped: boolean, couldNotStart: boolean): boolean {
   if (status.phase !== 'exited') return false;
   return stopped || (before?.stopped === true && before.digest === status.digest && before.startedAt === status.startedAt && !couldNotStart);
+}
+
+const whyOf = ({ origin }: ContainerSpec): string => (origin?.way === 'start' ? origin.why : '');
+
+/** The guest does not know why it was asked to start it. */
+function startedBy(before: ContainerStatus | undefined, status: ContainerStatus): Pick<ContainerStatus, 'startedBy'> {
+  if (status.startedBy?.way === 'clone' || before?.startedBy?.way !== 'start' || before.digest !== status.digest) return {};
+  return { startedBy: before.startedBy };
 }
 
 function blank(spec: ContainerSpec): ContainerStatus {

@@ -23,6 +23,7 @@ export function statusOfGuestState(state: GuestContainerState, machineId: string
     stopped: false,
     restarts: state.restarts,
     lastProbe: state.lastProbe === null ? null : { at: Math.round(state.lastProbe.atMs), ok: state.lastProbe.ok, output: state.lastProbe.output.slice(0, 4096) },
+    ...(state.phase === 'created' ? {} : { startedBy: { way: state.cloned === true ? 'clone' : 'start', why: '' } }),
     guestBootId,
   };
 }

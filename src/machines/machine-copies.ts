@@ -17,6 +17,8 @@ export interface MachineCopies {
   list(machineId: string): Promise<readonly Snapshot[]>;
   /** @throws `machine.engineCannot`, `machine.unreachable`, `machine.noMemory`, `machine.nothingToKeep` */
   take(machineId: string, wish: SnapshotWish): Promise<void>;
+  /** Why no machine like this one can go on from its snapshot's memory; undefined where one can. */
+  misfit(machineId: string, snapshotId: string): Promise<string | undefined>;
   /** Ends the machine where it runs. With memory it is wished running after that, and goes on from the snapshot. */
   restore(machineId: string, snapshotId: string): Promise<void>;
   remove(machineId: string, snapshotId: string): Promise<void>;
@@ -85,6 +87,10 @@ export function machineCopies({ engines, recorder, sessions, turns, choose }: Ma
       if (session === undefined || snapshot === undefined) throw new StrataError(`the engine ${found.engine.name} cannot copy a machine that runs`, { code: 'machine.engineCannot', kind: 'refused', advice: 'stop it first' });
       return session.copy(() => snapshot(wish));
     }),
+    async misfit(machineId, snapshotId) {
+      const { spec, copies } = await find(machineId);
+      return copies.misfit(spec, snapshotId);
+    },
     restore: (machineId, snapshotId) => turns(machineId, async () => {
       const { spec, copies } = await find(machineId);
       const snapshot = (await copies.list(machineId)).find((one) => one.id === snapshotId);

@@ -43,7 +43,16 @@ export function found(before: MachineRecords, machine: Pick<RunningMachine, 'pro
   const phase: MachinePhase = status.phase === 'starting' && noAgent ? 'running' : ['starting', 'running', 'paused', 'stopping', 'unknown'].includes(status.phase) ? status.phase : 'starting';
   // Found alive after its start seemed to have failed: it goes on as if it had not.
   const run = before.run === undefined ? undefined : { ...before.run, endedAt: null, end: null };
-  return { run, status: { ...status, phase, process: { bootId, pid, startTicks }, accelerator: machine.accelerator, isolation: machine.isolation, startedBy: machine.startedBy ?? { way: 'cold', why: '' } } };
+  const startedBy = machine.startedBy ?? { way: 'cold' as const, why: '' };
+  return { run, status: { ...status, phase, process: { bootId, pid, startTicks }, accelerator: machine.accelerator, isolation: machine.isolation, startedBy: isSame(status.process, machine.process) ? status.startedBy ?? startedBy : startedBy } };
+}
+
+const isSame = (one: MachineStatus['process'], { pid, startTicks }: RunningMachine['process']): boolean => one !== null && one.pid === pid && one.startTicks === startTicks;
+
+/** Another way than was wished, and why. */
+export function startedOtherwise(before: MachineRecords, why: string): MachineRecords {
+  const { status } = before;
+  return status === undefined ? before : { ...before, status: { ...status, startedBy: { way: status.startedBy?.way ?? 'cold', why: why.slice(0, 1000) } } };
 }
 
 /** The guest's agent answered, has its identity, and can be used. */

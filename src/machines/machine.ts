@@ -36,6 +36,7 @@ export const machineSpecSchema = z.strictObject({
   scratchMiB: z.int().min(0).describe('size of the disk for containers\' writable layers; 0 for none'),
   disks: z.array(machineDiskSchema).describe('disks plugged in from the start; more come by attachDisk'),
   network: z.strictObject({ mac: z.string(), address: z.string() }).nullable(),
+  from: z.strictObject({ machineId: z.string(), snapshotId: z.string() }).optional().describe('a snapshot with memory, of another machine, from which its first start goes on; where that cannot be it boots, and says why'),
   wanted: z.enum(['running', 'paused', 'suspended', 'stopped']),
   owner: z.string().nullable().describe('record key of what made it (`app/<id>`), null for one made by hand'),
   createdAt: z.int(),

@@ -142,7 +142,8 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
   }
 
   const turns = machineTurns();
-  const controller = machinesController({ engines, network: deps.network, backends, removeDisks: (id) => removeOwnDisks(deps.instance, id), recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose });
+  const copies = machineCopies({ engines, recorder, sessions, turns, choose });
+  const controller = machinesController({ engines, network: deps.network, backends, removeDisks: (id) => removeOwnDisks(deps.instance, id), copies, recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose });
   const machines: Machines = {
     async agent(machineId, options = {}) {
       const until = clock.monotonic() + (options.timeoutMs ?? defaultAgentWaitMs);
@@ -178,7 +179,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     },
     measureEngines: () => figures.takeLacking(),
     measureInBackground() { measuring ??= figures.takeInBackground(); },
-    copies: machineCopies({ engines, recorder, sessions, turns, choose }),
+    copies,
     // What is being copied is neither started nor ended meanwhile.
     controller: { ...controller, reconcile: (id, signal) => turns(id, () => controller.reconcile(id, signal)) },
     async promised() {

@@ -8,8 +8,10 @@ import type { GenerationGuard, OperationPerformer } from '#reconcile';
 import type { Backends } from './backends/open-backends.ts';
 import { backendDisks } from './backends/backend-places.ts';
 import type { Engine, RunningMachine } from './engine.ts';
-import type { EngineName } from './machine.ts';
+import type { EngineName, MachineSpec } from './machine.ts';
+import type { MachineCopies } from './machine-copies.ts';
 import { makeOwnDisks } from './machine-disks.ts';
+import type { MachineRun } from './machine-run.ts';
 import type { MachineRecorder } from './machine-recorder.ts';
 import type { MachineSessions } from './machine-sessions.ts';
 import * as states from './machine-states.ts';
@@ -23,6 +25,7 @@ export interface MachinePerformerDeps {
   readonly recorder: MachineRecorder;
   readonly sessions: MachineSessions;
   readonly guard: GenerationGuard;
+  readonly copies: Pick<MachineCopies, 'clone'>;
   endProcess(identity: ProcessIdentity): Promise<boolean>;
   readonly clock: Clock;
   readonly log: Log;
@@ -56,8 +59,10 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
         await recorder.change(id, (before) => states.starting(before, spec, { engine: engine.name, why: choice.why }, clock.now()));
         try {
           await deps.backends?.ensure(spec);
+          const whyNot = await putFrom(deps, spec, run, engine);
           started = await engine.start(spec, signal);
           await sessions.begin(spec, started);
+          if (whyNot !== undefined) await recorder.change(id, (before) => states.startedOtherwise(before, whyNot));
         } catch (thrown) {
           const error = asStrataError(thrown, `starting machine ${spec.name}`);
           await recorder.change(id, (before) => states.failedToStart(before, error.message, clock.now()));
@@ -130,4 +135,25 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
       },
     },
   };
+}
+
+/**
+ * Puts there what the machine's first start goes on from. Undefined where it is there or none is wished, else why it boots:
+ * only one start may fail for a snapshot.
+ */
+async function putFrom({ copies, log }: MachinePerformerDeps, spec: MachineSpec, run: MachineRun | undefined, engine: Engine): Promise<string | undefined> {
+  if (spec.from === undefined || run?.end === 'wished' || run?.end === 'restart' || (run !== undefined && run.answeredAt !== null)) return undefined;
+  if (run !== undefined) {
+    await engine.erase(spec.id);
+    return 'it did not go on from its snapshot, and boots';
+  }
+  try {
+    await copies.clone(spec.from.machineId, spec.from.snapshotId, spec, { memory: true, full: false });
+    return undefined;
+  } catch (thrown) {
+    const { message } = asStrataError(thrown, `going on from snapshot ${spec.from.snapshotId}`);
+    log.warn({ machineId: spec.id, error: message }, 'a machine cannot go on from another one\'s snapshot, and boots');
+    await engine.erase(spec.id); // what of it lies there already
+    return message;
+  }
 }

@@ -31,6 +31,8 @@ export interface EngineCopies {
   restore(spec: MachineSpec, snapshotId: string): Promise<void>;
   /** Twice is as once; clones go on. */
   remove(machineId: string, snapshotId: string): Promise<void>;
+  /** Why no machine like the one it was taken of can go on from its memory; undefined where one can. */
+  misfit(spec: MachineSpec, snapshotId: string): Promise<string | undefined>;
   /** Makes a new machine's disks, shared or (`full`) its own, and with memory what its first start goes on from. The disks as its wish is to name them. */
   clone(fromId: string, snapshotId: string, spec: MachineSpec, wish: { readonly memory: boolean; readonly full: boolean }): Promise<readonly MachineDisk[]>;
 }

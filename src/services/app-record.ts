@@ -55,5 +55,20 @@ export const serviceRecordSchema = z.strictObject({
 });
 export type ServiceRecord = z.infer<typeof serviceRecordSchema>;
 
+/** A copy of the machine of a service's replica that was ready, from which others go on. */
+export const serviceTemplateSchema = z.strictObject({
+  appId: z.string(),
+  service: z.string(),
+  configDigest: z.string(),
+  /** The replica, as it was. */
+  containerId: z.string(),
+  machineId: z.string(),
+  snapshotId: z.string(),
+  state: z.enum(['taking', 'ready', 'failed']),
+  why: z.string().describe('why it could not be made'),
+  triedAt: z.int(),
+});
+export type ServiceTemplate = z.infer<typeof serviceTemplateSchema>;
+
 export const appKey = (id: string): string => `app/${id}`;
 export const serviceKey = (appId: string, name: string): string => `service/${appId}.${name}`;

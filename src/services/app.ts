@@ -92,6 +92,10 @@ export interface ServiceSpec {
   readonly aliases: readonly string[]; // network aliases
   readonly engine: AppEngine;
   readonly isolation: 'shared' | 'dedicated';
+  /** Further replicas go on from a copy of one that is ready; undefined: each starts. */
+  readonly start?: 'clone';
+  /** Run in each clone before it is ready. */
+  readonly afterClone?: readonly string[];
   /** How far at least its guest is kept from others; undefined: `emulated`, or what an engine that is named gives. */
   readonly leastIsolation?: 'process' | 'emulated' | 'hardware';
   /** What it mostly does; undefined: as it is seen to do. */

@@ -6,6 +6,7 @@
  * `isolation: dedicated` gives each replica a machine of its own.
  */
 import type { Architecture } from '#base';
+import type { MachineSpec } from '#machines';
 import type { AppEngine } from './app.ts';
 
 /** What the guest OS and the agent need for themselves, MiB. */
@@ -23,6 +24,8 @@ export interface ReplicaNeed {
   readonly dedicated: boolean;
   readonly memoryMiB: number;
   readonly cpus: number;
+  /** What the machine that is made for it goes on from. */
+  readonly from?: MachineSpec['from'];
   /** Names of the disks it is run from: its image's, which others may share, and its volumes'. */
   readonly disks: readonly string[];
 }
@@ -58,6 +61,7 @@ export interface MachineWish {
   readonly engine: AppEngine;
   readonly processors: number;
   readonly memoryMiB: number;
+  readonly from?: MachineSpec['from'];
 }
 
 export interface Assignment {
@@ -139,6 +143,7 @@ function wish(name: string, group: readonly [ReplicaNeed, ...ReplicaNeed[]], hos
     // UML has one processor, whatever is asked for.
     processors: first.engine === 'uml' ? 1 : Math.max(1, Math.min(host.processors, Math.max(cpus, group.length > 1 ? 2 : 1))),
     memoryMiB: Math.max(floor, roundUp(needed, 64)),
+    ...(first.from === undefined ? {} : { from: first.from }),
   };
 }
 

@@ -49,10 +49,10 @@ function mountOf(mount: ServiceSpec['mounts'][number], place: ContainerPlace): G
 
 /**
  * What makes a container of this service the same or another: everything it is run with, nothing of how
- * many there are, how they are published or what they wait for.
+ * many there are, how they come to run, how they are published or what they wait for.
  */
 export function configDigestOf(app: AppRecord, service: ServiceSpec, digestOf: (text: string) => string): string {
-  const { replicas: _replicas, ports: _ports, expose: _expose, dependsOn: _dependsOn, aliases: _aliases, image: _image, reservations: _reservations, ...run } = service;
+  const { replicas: _replicas, ports: _ports, expose: _expose, dependsOn: _dependsOn, aliases: _aliases, image: _image, reservations: _reservations, start: _start, afterClone: _afterClone, ...run } = service;
   const asked = app.recreateServices.length === 0 || app.recreateServices.includes(service.name);
   return digestOf(canonicalJson({ run, image: imageSerial(app.images[service.name]?.digest ?? ''), token: asked ? app.recreateToken : '' }));
 }

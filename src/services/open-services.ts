@@ -8,7 +8,7 @@ import { machineSpecSchema, machineStatusSchema } from '#machines';
 import type { Addresses, HostNetwork, Ports } from '#pool';
 import type { Controller } from '#reconcile';
 import { recordsOf, type Records, type Store } from '#store';
-import { appRecordSchema, appStatusSchema, serviceRecordSchema, type AppRecord, type AppStatus, type ServiceRecord } from './app-record.ts';
+import { appRecordSchema, appStatusSchema, serviceRecordSchema, serviceTemplateSchema, type AppRecord, type AppStatus, type ServiceRecord } from './app-record.ts';
 import { runEngine, type AppHost, type MachineWish, type RunEngine } from './assign-machines.ts';
 import { checkServices, endContainers, restartContainers, reviveContainers, startContainers, stopContainers } from './change-containers.ts';
 import type { AppEngine, AppSpec } from './app.ts';
@@ -24,6 +24,7 @@ import type { EngineOffer } from './engines/choose-service-engine.ts';
 import { countContainers } from './engines/count-containers.ts';
 import type { Edge } from './edge/index.ts';
 import type { Gateway } from './gateway/gateway.ts';
+import type { TemplateDeps } from './make-template.ts';
 import { appsController, observeApp, type AppControllerDeps } from './reconcile-apps.ts';
 import { openTraffic } from './traffic/reconcile-traffic.ts';
 
@@ -32,6 +33,8 @@ export interface ServicesDeps {
   readonly store: Store;
   readonly containers: Containers;
   readonly images: Images;
+  /** Of machines, for templates of services. */
+  readonly copies: TemplateDeps['copies'];
   readonly addresses: Addresses;
   readonly ports: Ports;
   readonly network: HostNetwork;
@@ -80,6 +83,7 @@ export function openServices(deps: ServicesDeps): Services {
   const places = recordsOf(deps.store, 'service', serviceRecordSchema);
   const machineSpecs = recordsOf(deps.store, 'machine', machineSpecSchema);
   const machineStatuses = recordsOf(deps.store, 'machine-status', machineStatusSchema);
+  const templates = recordsOf(deps.store, 'service-template', serviceTemplateSchema);
   const traffic = openTraffic({ observe: () => observeTraffic(), network: deps.network, gateway: deps.gateway, edge: deps.edge, log: deps.log });
 
   async function observeTraffic() {
@@ -102,7 +106,7 @@ export function openServices(deps: ServicesDeps): Services {
   const controllerDeps: AppControllerDeps = {
     store: deps.store, sessions, host: deps.host, clock: deps.clock, log: deps.log,
     performer: {
-      instance: deps.instance, apps, appStatuses: statuses, services: places, machineSpecs, containers: deps.containers, images: deps.images,
+      instance: deps.instance, apps, appStatuses: statuses, services: places, machineSpecs, containers: deps.containers, images: deps.images, templates, copies: deps.copies,
       addresses: deps.addresses, syncTraffic: traffic.sync, ports: deps.ports, admit: (machine: MachineWish) => deps.admitMachines([machine]), gateway: gatewayAddress(deps.instance), clock: deps.clock, dice: deps.dice,
     },
   };

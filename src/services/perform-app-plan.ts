@@ -12,7 +12,9 @@ import { appKey, serviceKey, type AppRecord, type AppStatus, type ServiceRecord 
 import type { ServiceSpec } from './app.ts';
 import type { MachineWish } from './assign-machines.ts';
 import { configDigestOf, containerWish } from './container-wish.ts';
+import { dropTemplate, makeTemplate, type TemplateDeps } from './make-template.ts';
 import type { AppOperation } from './plan-app.ts';
+import type { ReplicaOrigin } from './rollout/plan-clones.ts';
 import { portsOf } from './traffic/compute-traffic.ts';
 
 export interface AppPerformer {
@@ -23,6 +25,8 @@ export interface AppPerformer {
   readonly machineSpecs: Records<MachineSpec>;
   readonly containers: Containers;
   readonly images: Images;
+  readonly templates: TemplateDeps['templates'];
+  readonly copies: TemplateDeps['copies'];
   readonly addresses: Addresses;
   readonly ports: Ports;
   /** Makes the balancers follow the records now, before the next step. */
@@ -45,6 +49,8 @@ export async function performAppOperation(deps: AppPerformer, app: AppRecord, op
     case 'volume.delete': await deleteVolume(deps.instance, deps.containers.volumes, operation.id); break;
     case 'machine.create': await createMachine(deps, app, operation.machine); break;
     case 'machine.delete': await deleteMachine(deps, operation.id); break;
+    case 'template.take': await makeTemplate(deps, app, { service: operation.service, containerId: operation.containerId, machineId: operation.machineId, configDigest: configDigestOf(app, serviceOf(app, operation.service), sha256) }); break;
+    case 'template.drop': await dropTemplate(deps, app.id, operation.service, operation); break;
     case 'container.create': await createContainer(deps, app, operation); break;
     case 'container.drain': await drainContainer(deps, operation.id); break;
     case 'container.delete': await deleteContainer(deps, operation.id); break;
@@ -88,7 +94,7 @@ async function createMachine(deps: AppPerformer, app: AppRecord, wish: MachineWi
   const id = newId('machine', deps.dice);
   await deps.addresses.allocate('endpoint', `machine/${id}`, (address) => [deps.machineSpecs.putWrite(id, {
     id, name: wish.name, architecture: wish.architecture, engine: wish.engine, processors: wish.processors, memoryMiB: wish.memoryMiB,
-    boot: { kind: 'guest-os' }, scratchMiB: 16 * 1024, disks: [], network: { mac: macOfAddress(address), address },
+    boot: { kind: 'guest-os' }, scratchMiB: 16 * 1024, disks: [], network: { mac: macOfAddress(address), address }, ...(wish.from === undefined ? {} : { from: wish.from }),
     wanted: 'running', owner: appKey(app.id), createdAt: deps.clock.now(), generation: 1,
   })]);
 }
@@ -116,10 +122,16 @@ async function createContainer(deps: AppPerformer, app: AppRecord, operation: Ex
     machineId: operation.machineId,
     image: { digest: image.digest, architecture: image.architecture, reference: chosen.reference },
     volumeIds: [...new Set(service.mounts.flatMap((mount) => (mount.kind === 'volume' ? [volumes.get(mount.volume) ?? ''] : [])))].filter((one) => one !== ''),
-    address, configDigest, guest: buildGuestSpec(wishAt(address), image.config, sha256),
+    address, configDigest, guest: buildGuestSpec(wishAt(address), image.config, sha256), ...originOf(operation.origin, service),
     wanted: 'running', draining: false, drainingSince: null, createdAt: deps.clock.now(), generation: 1,
   });
   await deps.addresses.allocate('endpoint', `container/${id}`, (address) => [deps.containers.specs.putWrite(id, recordAt(address))]);
+}
+
+/** How it is to come to run, as the containers layer is told. */
+function originOf(origin: ReplicaOrigin | undefined, { afterClone }: ServiceSpec): Pick<ContainerSpec, 'origin'> {
+  if (origin === undefined) return {};
+  return { origin: origin.way === 'start' ? origin : { way: 'clone', from: origin.containerId, command: afterClone === undefined ? null : [...afterClone] } };
 }
 
 /** Out of every balancer before anything else happens to it. */

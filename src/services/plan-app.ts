@@ -7,10 +7,11 @@
  */
 import type { ContainerSpec } from '#containers';
 import type { AppObserved } from './app-observed.ts';
-import type { AppRecord, AppStatus } from './app-record.ts';
+import type { AppRecord, AppStatus, ServiceTemplate } from './app-record.ts';
 import type { ServiceSpec } from './app.ts';
-import { assignMachines, dedicatedTo, defaultContainerMiB, replicaKey, type AppMachine, type MachineWish, type ReplicaNeed, type RunEngine } from './assign-machines.ts';
+import { assignMachines, dedicatedMachineName, dedicatedTo, defaultContainerMiB, replicaKey, type AppMachine, type MachineWish, type ReplicaNeed, type RunEngine } from './assign-machines.ts';
 import { dependenciesMet } from './dependencies-met.ts';
+import { planClones, type ClonePlan, type ReplicaOrigin } from './rollout/plan-clones.ts';
 import { planService, type ServicePlan } from './rollout/plan-service.ts';
 import { serviceState } from './service-state.ts';
 import { portsOf } from './traffic/compute-traffic.ts';
@@ -22,7 +23,9 @@ export type AppOperation = { readonly subject: string; readonly summary: string 
   | { readonly kind: 'volume.delete'; readonly id: string }
   | { readonly kind: 'machine.create'; readonly machine: MachineWish }
   | { readonly kind: 'machine.delete'; readonly id: string }
-  | { readonly kind: 'container.create'; readonly service: string; readonly index: number; readonly machineId: string }
+  | { readonly kind: 'template.take'; readonly service: string; readonly containerId: string; readonly machineId: string }
+  | { readonly kind: 'template.drop'; readonly service: string; readonly machineId: string; readonly snapshotId: string; readonly unusable?: string }
+  | { readonly kind: 'container.create'; readonly service: string; readonly index: number; readonly machineId: string; readonly origin?: ReplicaOrigin }
   | { readonly kind: 'container.drain'; readonly id: string }
   | { readonly kind: 'container.delete'; readonly id: string }
   | { readonly kind: 'app.forget' }
@@ -46,7 +49,7 @@ export function planApp(app: AppRecord, observed: AppObserved, now: number): App
 function planUp(app: AppRecord, observed: AppObserved, now: number): AppPlan {
   const operations: AppOperation[] = [...placeServices(app, observed), ...createVolumes(app, observed)];
   const waitingOn: AppStatus['waitingOn'] = [];
-  const creations: { service: ServiceSpec; index: number }[] = [];
+  const creations: Creation[] = [];
   let again: number | undefined;
   for (const service of app.spec.services) {
     const plan = planService(viewOf(app, service, observed, now));
@@ -54,10 +57,13 @@ function planUp(app: AppRecord, observed: AppObserved, now: number): AppPlan {
     waitingOn.push(...plan.waitingOn);
     operations.push(...endings(plan));
     const indexes = plan.steps.flatMap((step) => (step.kind === 'create' ? [step.index] : []));
-    if (indexes.length === 0) continue;
-    const blocked = dependenciesMet(service, app, observed);
-    if (blocked.length > 0) waitingOn.push(...blocked);
-    else creations.push(...indexes.map((index) => ({ service, index })));
+    const blocked = indexes.length === 0 ? [] : dependenciesMet(service, app, observed);
+    waitingOn.push(...blocked);
+    const starts = planStarts(app, service, observed, blocked.length > 0 ? [] : indexes, now);
+    operations.push(...starts.operations);
+    waitingOn.push(...starts.waitingOn);
+    again = earliest(again, starts.againAfterMs);
+    creations.push(...starts.creations);
   }
   operations.push(...placeContainers(app, creations, observed));
   operations.push(...leftovers(app, observed, now, creations.length > 0));
@@ -66,8 +72,36 @@ function planUp(app: AppRecord, observed: AppObserved, now: number): AppPlan {
   return { operations, waitingOn, services, settled, ...(again === undefined ? {} : { againAfterMs: again }) };
 }
 
+interface Creation { readonly service: ServiceSpec; readonly index: number; readonly origin?: ReplicaOrigin }
+
+/** Which of a service's new replicas are made now, and what of its template. */
+function planStarts(app: AppRecord, service: ServiceSpec, observed: AppObserved, indexes: readonly number[], now: number): { readonly creations: readonly Creation[]; readonly operations: readonly AppOperation[] } & Pick<ClonePlan, 'waitingOn' | 'againAfterMs'> {
+  const template = observed.templates?.find((one) => one.record.service === service.name);
+  const subject = `app/${app.id}`;
+  if (service.start !== 'clone') {
+    return { creations: indexes.map((index) => ({ service, index })), operations: template === undefined ? [] : [dropTemplate(template.record, 'the service does not start by clones any more')], waitingOn: [] };
+  }
+  const placed = placedBy(app, service);
+  const clones = planClones({
+    service: service.name, configDigest: observed.configDigests.get(service.name) ?? '', template, creations: indexes, now,
+    members: containersOf(service.name, observed).filter((one) => !one.spec.draining),
+    machines: new Set(observed.machines.map((one) => one.spec.id)),
+    carried: (machineId) => observed.containers.filter((one) => one.spec.machineId === machineId).length,
+    machineOf: (index) => observed.machines.find(({ spec }) => spec.name === dedicatedMachineName(app.name, { service: service.name, index, architecture: placed.architecture, engine: placed.engine }))?.spec,
+  });
+  const take: AppOperation[] = clones.take === undefined ? [] : [{ kind: 'template.take', service: service.name, containerId: clones.take.id, machineId: clones.take.machineId, subject, summary: `make a template of ${clones.take.name}` }];
+  return {
+    creations: clones.starts.map((start) => ({ service, ...start })), waitingOn: clones.waitingOn, ...(clones.againAfterMs === undefined ? {} : { againAfterMs: clones.againAfterMs }),
+    operations: [...(template === undefined || clones.drop === undefined ? [] : [{ ...dropTemplate(template.record, clones.drop), ...(template.misfit === undefined ? {} : { unusable: clones.drop }) }]), ...take],
+  };
+}
+
+function dropTemplate({ appId, service, machineId, snapshotId }: ServiceTemplate, why: string): Extract<AppOperation, { kind: 'template.drop' }> {
+  return { kind: 'template.drop', service, machineId, snapshotId, subject: `app/${appId}`, summary: `drop the template of service ${service}: ${why}` };
+}
+
 /** Containers that are not created yet need a place; those whose machine is still to be made wait for the next round. */
-function placeContainers(app: AppRecord, creations: readonly { service: ServiceSpec; index: number }[], observed: AppObserved): AppOperation[] {
+function placeContainers(app: AppRecord, creations: readonly Creation[], observed: AppObserved): AppOperation[] {
   const placedServices = new Set(observed.services.map((service) => service.name));
   const volumes = new Set(observed.volumes.map((volume) => volume.key));
   const possible = creations.filter(({ service }) => placedServices.has(service.name)
@@ -75,15 +109,15 @@ function placeContainers(app: AppRecord, creations: readonly { service: ServiceS
   const { placed } = assignMachines(app.name, possible.map(({ service, index }) => needOf({ service: placedBy(app, service), index, disks: disksNow(app, service, observed) })), machinesOf(app, observed), observed.host);
   // Machines are made for everything that will come, so that they boot while dependencies are awaited; and for the successor
   // of a replica that is there, where it fits none of them.
-  const future = [...creations, ...app.spec.services.flatMap((service) => missingIndexes(service, observed).map((index) => ({ service, index })))]
-    .map(({ service, index }) => needOf({ service: placedBy(app, service), index, disks: disksNow(app, service, observed) }));
+  const future = [...creations, ...app.spec.services.flatMap((service) => ahead(service, observed).map((index): Creation => ({ service, index })))]
+    .map(({ service, index, origin }) => needOf({ service: placedBy(app, service), index, disks: disksNow(app, service, observed), ...fromOf(origin) }));
   const needs = new Map(future.map((need) => [replicaKey(need), need]));
   const { make } = assignMachines(app.name, [...needs.values()], machinesOf(app, observed), observed.host);
   return [
-    ...make.map((machine): AppOperation => ({ kind: 'machine.create', machine, subject: `app/${app.id}`, summary: `make machine ${machine.name} (${machine.architecture}, ${machine.processors} processors, ${machine.memoryMiB} MiB)` })),
-    ...possible.flatMap(({ service, index }): AppOperation[] => {
+    ...make.map((machine): AppOperation => ({ kind: 'machine.create', machine, subject: `app/${app.id}`, summary: `make machine ${machine.name} (${machine.architecture}, ${machine.processors} processors, ${machine.memoryMiB} MiB${machine.from === undefined ? '' : ', as a clone'})` })),
+    ...possible.flatMap(({ service, index, origin }): AppOperation[] => {
       const machineId = placed.get(replicaKey({ service: service.name, index }));
-      return machineId === undefined ? [] : [{ kind: 'container.create', service: service.name, index, machineId, subject: `app/${app.id}`, summary: `create container ${app.name}-${service.name}-${index}` }];
+      return machineId === undefined ? [] : [{ kind: 'container.create', service: service.name, index, machineId, ...(origin === undefined ? {} : { origin }), subject: `app/${app.id}`, summary: `create container ${app.name}-${service.name}-${index}` }];
     }),
   ];
 }
@@ -110,6 +144,7 @@ function leftovers(app: AppRecord, observed: AppObserved, now: number, creating:
   const idle = pending ? [] : observed.machines.filter((machine) => !used.has(machine.spec.id));
   return [
     ...gone.map((one) => end(one, now)).filter((one) => one !== undefined),
+    ...(observed.templates ?? []).filter(({ record }) => !wished.has(record.service)).map(({ record }) => dropTemplate(record, 'the service is gone')),
     ...observed.services.filter((service) => !wished.has(service.name) && !gone.some((one) => one.spec.service === service.name))
       .map((service): AppOperation => ({ kind: 'service.unplace', service: service.name, subject: `app/${app.id}`, summary: `give back the virtual address of service ${service.name}` })),
     ...idle.map((machine): AppOperation => ({ kind: 'machine.delete', id: machine.spec.id, subject: `machine/${machine.spec.id}`, summary: `remove machine ${machine.spec.name}, which carries nothing` })),
@@ -123,6 +158,7 @@ function planDown(app: AppRecord, observed: AppObserved, now: number): AppPlan {
     if (step !== undefined) operations.push(step);
   }
   if (observed.containers.length === 0) {
+    operations.push(...(observed.templates ?? []).map(({ record }) => dropTemplate(record, 'the app goes down')));
     operations.push(...observed.machines.map((machine): AppOperation => ({ kind: 'machine.delete', id: machine.spec.id, subject: `machine/${machine.spec.id}`, summary: `remove machine ${machine.spec.name}` })));
     operations.push(...observed.services.map((service): AppOperation => ({ kind: 'service.unplace', service: service.name, subject: `app/${app.id}`, summary: `give back the virtual address of service ${service.name}` })));
     if (observed.machines.length === 0) {
@@ -172,15 +208,24 @@ function missingIndexes(service: ServiceSpec, observed: AppObserved): number[] {
   return Array.from({ length: service.replicas }, (_, at) => at + 1).filter((index) => !there.has(index));
 }
 
+/** Replicas whose machines can be made before they are; of those that are cloned the first alone. */
+function ahead(service: ServiceSpec, observed: AppObserved): number[] {
+  const missing = missingIndexes(service, observed);
+  if (service.start !== 'clone') return missing;
+  return missing.length === service.replicas ? missing.slice(0, 1) : [];
+}
+
+const fromOf = (origin: ReplicaOrigin | undefined): Pick<ReplicaNeed, 'from'> => (origin?.way === 'clone' ? { from: { machineId: origin.machineId, snapshotId: origin.snapshotId } } : {});
+
 /** What one replica asks of a machine. */
-export function needOf({ service, index, disks }: { readonly service: ServiceSpec; readonly index: number; readonly disks: readonly string[] }): ReplicaNeed {
+export function needOf({ service, index, disks, from }: { readonly service: ServiceSpec; readonly index: number; readonly disks: readonly string[] } & Pick<ReplicaNeed, 'from'>): ReplicaNeed {
   const bytes = service.limits.memoryBytes ?? service.reservations.memoryBytes;
   return {
     service: service.name, index, architecture: service.architecture, engine: service.engine,
     dedicated: service.isolation === 'dedicated',
     memoryMiB: bytes === undefined ? defaultContainerMiB : Math.ceil(bytes / 2 ** 20),
     cpus: service.limits.cpus ?? service.reservations.cpus ?? 0.5,
-    disks,
+    disks, ...(from === undefined ? {} : { from }),
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import type { ContainerSpec, ContainerStatus } from '#containers';
 import type { MachineSpec } from '#machines';
-import type { AppRecord } from './app-record.ts';
+import type { AppRecord, ServiceTemplate } from './app-record.ts';
 import type { AppSpec } from './app.ts';
 import type { AppObserved } from './app-observed.ts';
 import { planApp, type AppOperation } from './plan-app.ts';
@@ -49,6 +49,8 @@ function after(app: AppRecord, seen: AppObserved, operation: AppOperation, now: 
     case 'volume.delete': return { ...seen, volumes: seen.volumes.filter((one) => one.id !== operation.id) };
     case 'machine.create': return { ...seen, machines: [...seen.machines, { spec: machineOf(app, operation.machine), status: undefined }] };
     case 'machine.delete': return { ...seen, machines: seen.machines.filter((one) => one.spec.id !== operation.id) };
+    case 'template.take': return { ...seen, templates: [...seen.templates ?? [], { record: templateOf(app, seen, operation, now), misfit: undefined }] };
+    case 'template.drop': return { ...seen, templates: (seen.templates ?? []).filter((one) => one.record.snapshotId !== operation.snapshotId) };
     case 'container.create': return { ...seen, containers: [...seen.containers, memberOf(app, seen, operation, now)] };
     case 'container.drain': return { ...seen, containers: seen.containers.map((one) => (one.spec.id === operation.id ? { ...one, spec: { ...one.spec, draining: true, drainingSince: now } } : one)) };
     case 'container.delete': return { ...seen, containers: seen.containers.filter((one) => one.spec.id !== operation.id) };
@@ -57,7 +59,11 @@ function after(app: AppRecord, seen: AppObserved, operation: AppOperation, now: 
 }
 
 function machineOf(app: AppRecord, wish: Extract<AppOperation, { kind: 'machine.create' }>['machine']): MachineSpec {
-  return { id: wish.name, name: wish.name, architecture: wish.architecture, engine: wish.engine, processors: wish.processors, memoryMiB: wish.memoryMiB, boot: { kind: 'guest-os' }, scratchMiB: 0, disks: [], network: null, wanted: 'running', owner: `app/${app.id}`, createdAt: 0, generation: 1 };
+  return { id: wish.name, name: wish.name, architecture: wish.architecture, engine: wish.engine, processors: wish.processors, memoryMiB: wish.memoryMiB, boot: { kind: 'guest-os' }, scratchMiB: 0, disks: [], network: null, wanted: 'running', owner: `app/${app.id}`, createdAt: 0, generation: 1, ...(wish.from === undefined ? {} : { from: wish.from }) };
+}
+
+function templateOf(app: AppRecord, seen: AppObserved, { service, containerId, machineId }: Extract<AppOperation, { kind: 'template.take' }>, now: number): ServiceTemplate {
+  return { appId: app.id, service, containerId, machineId, snapshotId: service, configDigest: seen.configDigests.get(service) ?? '', state: 'ready', why: '', triedAt: now };
 }
 
 function memberOf(app: AppRecord, seen: AppObserved, operation: Extract<AppOperation, { kind: 'container.create' }>, now: number): AppObserved['containers'][number] {

@@ -6,13 +6,13 @@ import { asStrataError, type Clock, type Log } from '#base';
 import { machineStatusSchema } from '#machines';
 import type { Controller, ReconcileResult } from '#reconcile';
 import { recordsOf, type Store } from '#store';
-import type { AppRecord, AppStatus } from './app-record.ts';
+import type { AppRecord, AppStatus, ServiceTemplate } from './app-record.ts';
 import { configDigestOf } from './container-wish.ts';
 import { performAppOperation, sha256, type AppPerformer } from './perform-app-plan.ts';
 import type { AppObserved } from './app-observed.ts';
 import type { AppHost } from './assign-machines.ts';
 import { planApp, type AppPlan } from './plan-app.ts';
-import { canonicalJson } from '#containers';
+import { canonicalJson, type ContainerSpec } from '#containers';
 
 export interface AppControllerDeps {
   readonly store: Store;
@@ -80,6 +80,7 @@ export async function observeApp(deps: AppControllerDeps, app: AppRecord): Promi
   const [containers, statuses, machines, states, volumes, services] = await Promise.all([
     performer.containers.specs.list(), performer.containers.statuses.list(), performer.machineSpecs.list(), machineStatuses.list(), performer.containers.volumes.list(), performer.services.list(),
   ]);
+  const templates = (await performer.templates.list()).map((one) => one.value).filter((one) => one.appId === app.id);
   const own = containers.map((one) => one.value).filter((one) => one.appId === app.id);
   const statusById = new Map(statuses.map((one) => [one.value.id, one.value]));
   const stateById = new Map(states.map((one) => [one.value.id, one.value]));
@@ -88,10 +89,18 @@ export async function observeApp(deps: AppControllerDeps, app: AppRecord): Promi
     machines: machines.map((one) => one.value).filter((one) => one.owner === `app/${app.id}`).map((spec) => ({ spec, status: stateById.get(spec.id) })),
     volumes: volumes.map((one) => one.value).filter((one) => one.appName === app.name),
     services: services.map((one) => one.value).filter((one) => one.appId === app.id),
+    templates: await Promise.all(templates.map(async (record) => ({ record, misfit: await misfitOf(performer, app, own, record) }))),
     sessions: own.some((one) => one.draining) ? await deps.sessions() : new Map(),
     host: deps.host,
     configDigests: new Map(app.spec.services.map((service) => [service.name, configDigestOf(app, service, sha256)])),
   };
+}
+
+/** Looked at only where somebody may want to go on from it. */
+async function misfitOf({ copies }: AppPerformer, app: AppRecord, own: readonly ContainerSpec[], { service, state, machineId, snapshotId }: ServiceTemplate): Promise<string | undefined> {
+  const wished = app.spec.services.find((one) => one.name === service)?.replicas ?? 0;
+  if (state !== 'ready' || own.filter((one) => one.service === service && !one.draining).length >= wished) return undefined;
+  return copies.misfit(machineId, snapshotId).catch((thrown: unknown) => asStrataError(thrown, 'looking at a template').message);
 }
 
 async function writeStatus(deps: AppControllerDeps, app: AppRecord, plan: AppPlan, failure: Error | undefined): Promise<void> {

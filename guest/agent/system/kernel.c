@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/random.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -32,6 +33,24 @@ FUNCTION(js_set_hostname)
     const char *name = text(ctx, argv[0]);
     int result = sethostname(name, strlen(name)), saved = errno;
     JS_FreeCString(ctx, name);
+    errno = saved;
+    return result < 0 ? fail(ctx, "sethostname") : JS_UNDEFINED;
+}
+
+/* The name in another UTS namespace, given as a descriptor of it. */
+FUNCTION(js_set_hostname_in)
+{
+    int home = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
+    if (home < 0) return fail(ctx, "uts");
+    const char *name = text(ctx, argv[1]);
+    int result = setns(number(ctx, argv[0]), CLONE_NEWUTS), saved = errno;
+    if (result == 0) {
+        result = sethostname(name, strlen(name));
+        saved = errno;
+        if (setns(home, CLONE_NEWUTS) < 0) abort(); /* else the agent would speak for the container */
+    }
+    JS_FreeCString(ctx, name);
+    close(home);
     errno = saved;
     return result < 0 ? fail(ctx, "sethostname") : JS_UNDEFINED;
 }
@@ -90,6 +109,7 @@ FUNCTION(js_sync) { sync(); return JS_UNDEFINED; }
 const JSCFunctionListEntry kernel_functions[] = {
     JS_CFUNC_DEF("loadModule", 2, js_load_module),
     JS_CFUNC_DEF("setHostname", 1, js_set_hostname),
+    JS_CFUNC_DEF("setHostnameIn", 2, js_set_hostname_in),
     JS_CFUNC_DEF("hardware", 0, js_hardware),
     JS_CFUNC_DEF("setTime", 1, js_set_time),
     JS_CFUNC_DEF("monotonic", 0, js_monotonic),

@@ -1,11 +1,14 @@
-/* Network namespaces, rtnetlink, connections of probes. */
+/* Network namespaces, rtnetlink, connections of probes, and the end of those of others. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <linux/netlink.h>
 #include <net/if.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "system.h"
 
@@ -69,6 +72,56 @@ FUNCTION(js_socket_error)
     return error == 0 ? JS_NewString(ctx, "") : JS_NewString(ctx, strerror(error));
 }
 
+/* Whether a TCP socket speaks over the card: its own address is none of the loopback. */
+static int leaves(int fd)
+{
+    struct sockaddr_storage own;
+    socklen_t size = sizeof own;
+    if (getsockname(fd, (struct sockaddr *)&own, &size) < 0) return 0;
+    if (own.ss_family == AF_INET) return (ntohl(((struct sockaddr_in *)&own)->sin_addr.s_addr) >> 24) != 127;
+    if (own.ss_family != AF_INET6) return 0;
+    struct in6_addr *address = &((struct sockaddr_in6 *)&own)->sin6_addr;
+    return !IN6_IS_ADDR_LOOPBACK(address) && !(IN6_IS_ADDR_V4MAPPED(address) && address->s6_addr[12] == 127);
+}
+
+/* As if the other side had reset it; where somebody waits in it and the kernel forbids that, as if it had closed it. */
+static void cut(int fd)
+{
+    struct sockaddr none = { .sa_family = AF_UNSPEC };
+    if (connect(fd, &none, sizeof none) < 0) shutdown(fd, SHUT_RDWR);
+}
+
+/* What waits to be accepted was meant for somebody else. */
+static void cut_waiting(int fd)
+{
+    struct pollfd ready = { .fd = fd, .events = POLLIN };
+    struct linger reset = { .l_onoff = 1 };
+    while (poll(&ready, 1, 0) == 1 && (ready.revents & POLLIN) != 0) {
+        int waiting = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (waiting < 0) return;
+        if (leaves(waiting)) setsockopt(waiting, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        close(waiting);
+    }
+}
+
+/* Ends the connection that a process has as this descriptor of its own; one that stays inside the machine goes on. True where there was one. */
+FUNCTION(js_cut_connection)
+{
+    int process = (int)syscall(SYS_pidfd_open, number(ctx, argv[0]), 0);
+    if (process < 0) return fail(ctx, "pidfd_open");
+    int fd = (int)syscall(SYS_pidfd_getfd, process, number(ctx, argv[1]), 0), saved = errno;
+    close(process);
+    errno = saved;
+    if (fd < 0) return errno == EBADF ? JS_FALSE : fail(ctx, "pidfd_getfd");
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof info;
+    int found = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state != TCP_CLOSE;
+    if (found && info.tcpi_state == TCP_LISTEN) cut_waiting(fd);
+    else if (found && (found = leaves(fd))) cut(fd);
+    close(fd);
+    return JS_NewBool(ctx, found);
+}
+
 const JSCFunctionListEntry network_functions[] = {
     JS_CFUNC_DEF("unshareNet", 0, js_unshare_net),
     JS_CFUNC_DEF("setnsNet", 1, js_setns_net),
@@ -76,5 +129,6 @@ const JSCFunctionListEntry network_functions[] = {
     JS_CFUNC_DEF("interfaceIndex", 1, js_interface_index),
     JS_CFUNC_DEF("connect", 2, js_connect),
     JS_CFUNC_DEF("socketError", 1, js_socket_error),
+    JS_CFUNC_DEF("cutConnection", 2, js_cut_connection),
 };
 const int network_function_count = (int)(sizeof network_functions / sizeof network_functions[0]);

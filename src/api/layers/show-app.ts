@@ -81,7 +81,7 @@ export function showContainer({ spec, status, machine, hostName, service, engine
     why: spec.draining ? 'it drains' : status?.why ?? '', health: status?.health ?? 'none',
     lastProbe: status?.lastProbe === null || status === undefined ? null : { at: timeOf(status.lastProbe.at), ok: status.lastProbe.ok, output: status.lastProbe.output },
     restarts: status?.restarts ?? 0, exitCode: status?.phase === 'running' ? null : status?.exitCode ?? null, oomKilled: status?.oomKilled ?? false,
-    startedAt: timeOrNull(status?.startedAt), finishedAt: timeOrNull(status?.finishedAt),
+    startedBy: status?.startedBy ?? null, startedAt: timeOrNull(status?.startedAt), finishedAt: timeOrNull(status?.finishedAt),
     image: spec.image.reference, imageDigest: spec.image.digest, command: [...spec.guest.argv],
     ports: (service?.ports ?? []).map((port) => `${port.hostPort}->${port.containerPort}/${port.protocol}`),
     architecture: spec.image.architecture, engine: machine?.status?.engine ?? null, engineWhy, isolation: machine?.status?.isolation ?? null,

@@ -33,6 +33,7 @@ export const containerStateSchema = z.object({
   health: z.enum(['none', 'starting', 'healthy', 'unhealthy']),
   lastProbe: z.object({ atMs: count, ok: z.boolean(), output: text(64 * 1024) }).nullable(),
   error: text(64 * 1024),
+  cloned: z.boolean().optional(),
 });
 
 export const helloSchema = z.object({
@@ -53,6 +54,8 @@ const results: { readonly [M in AgentMethod]: z.ZodType<AgentCalls[M]['result']>
   containerStop: containerStateSchema,
   containerKill: nothing,
   containerRemove: nothing,
+  containerFreeze: nothing,
+  containerGoOn: containerStateSchema,
   containerList: z.object({ containers: z.array(containerStateSchema).max(4096) }),
   containerStats: z.object({ cpuNanos: count, userNanos: count.optional(), systemNanos: count.optional(), calls: count.optional(), memoryBytes: count, memoryPeakBytes: count, pids: count, oomKills: count }),
   containerLogs: nothing,

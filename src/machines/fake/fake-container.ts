@@ -21,10 +21,10 @@ export interface FakeContainer {
 /** Probes and restarts of a fake are never slower than this, whatever the specification says. */
 const mostMs = 50;
 
-export function fakeContainer(spec: GuestContainerSpec, nextPid: () => number, changed: (state: GuestContainerState) => void): FakeContainer {
+export function fakeContainer(spec: GuestContainerSpec, nextPid: () => number, changed: (state: GuestContainerState) => void, cloned = false): FakeContainer {
   let now: GuestContainerState = {
     id: spec.id, digest: spec.digest, phase: 'created', pid: 0, startedAtMs: 0, finishedAtMs: 0, exitCode: -1, oomKilled: false, restarts: 0,
-    health: spec.health === null ? 'none' : 'starting', lastProbe: null, error: '',
+    health: spec.health === null ? 'none' : 'starting', lastProbe: null, error: '', cloned,
   };
   const log: FakeLogLine[] = [];
   const followers = new Set<(line: FakeLogLine) => void>();
@@ -52,7 +52,7 @@ export function fakeContainer(spec: GuestContainerSpec, nextPid: () => number, c
   function ended(exitCode: number, oomKilled = false, restartable = true): void {
     clear();
     const again = restartable && restarts(spec, exitCode, now.restarts);
-    become({ phase: again ? 'waiting' : 'exited', pid: 0, finishedAtMs: Date.now(), exitCode, oomKilled, health: spec.health === null ? 'none' : 'starting' });
+    become({ phase: again ? 'waiting' : 'exited', pid: 0, finishedAtMs: Date.now(), exitCode, oomKilled, cloned: false, health: spec.health === null ? 'none' : 'starting' });
     if (again) later(mostMs, () => { now = { ...now, restarts: now.restarts + 1 }; run(); });
   }
   function probe(): void {

@@ -2,11 +2,10 @@
 import { failpoint, StrataError } from '#base';
 import type { MachineSpec } from '../machine.ts';
 import type { EngineCopies, SnapshotWish } from '../snapshots.ts';
-import type { FakeMemory } from './fake-guest.ts';
-import type { FakeSnapshot, FakeWorld } from './fake-world.ts';
+import type { FakeKept, FakeSnapshot, FakeWorld } from './fake-world.ts';
 
 /** Twice the same as once. */
-export function takeFake(world: FakeWorld, spec: MachineSpec, wish: SnapshotWish, memory: FakeMemory | undefined): void {
+export function takeFake(world: FakeWorld, spec: MachineSpec, wish: SnapshotWish, memory: FakeKept | undefined): void {
   failpoint('machines.fake.beforeSnapshot');
   if (spec.name.startsWith('full-disk')) throw new StrataError('fake: no space is left', { code: 'engine.snapshotFailed', kind: 'unavailable' });
   const own = world.snapshots.get(spec.id) ?? new Map<string, FakeSnapshot>();
@@ -23,7 +22,7 @@ export function fakeCopies(world: FakeWorld): EngineCopies {
     if (found === undefined) throw new StrataError(`the snapshot ${id} is gone`, { code: 'machine.snapshotNotFound', kind: 'notFound' });
     return found;
   };
-  const put = (id: string, memory: FakeMemory | undefined): void => {
+  const put = (id: string, memory: FakeKept | undefined): void => {
     if (memory === undefined) world.goingOn.delete(id);
     else world.goingOn.set(id, memory);
   };
@@ -37,6 +36,11 @@ export function fakeCopies(world: FakeWorld): EngineCopies {
       failpoint('machines.fake.beforeRestore');
       put(spec.id, find(spec.id, id).memory);
       failpoint('machines.fake.afterRestore');
+    },
+    async misfit(spec, id) {
+      const found = world.snapshots.get(spec.id)?.get(id);
+      if (found === undefined) return 'fake: the snapshot is gone';
+      return found.memory === undefined ? 'fake: the snapshot has no memory' : undefined;
     },
     async remove(machineId, id) { world.snapshots.get(machineId)?.delete(id); },
     async clone(fromId, id, spec, { memory }) {

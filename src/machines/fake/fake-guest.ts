@@ -10,7 +10,7 @@ import { startFakeProgram, type FakeProgram } from './fake-exec.ts';
 import { serveFakeLine, type FakeLine } from './fake-line.ts';
 
 /** What a guest knows, as a snapshot keeps it; its programs are left out. */
-export interface FakeMemory { readonly bootId: string; readonly files: ReadonlyMap<string, Buffer> }
+export interface FakeMemory { readonly bootId: string; readonly files: ReadonlyMap<string, Buffer>; readonly running: readonly GuestContainerSpec[] }
 
 export interface FakeGuest {
   readonly bootId: string;
@@ -61,6 +61,12 @@ export function fakeGuest(host: FakeGuestHost, memory?: FakeMemory): FakeGuest {
     return container;
   };
 
+  for (const spec of memory?.running ?? []) {
+    const container = fakeContainer(spec, nextPid, changed);
+    containers.set(spec.id, container);
+    container.start();
+  }
+
   /** One that is being unplugged is still seen, and gone the moment it is mounted. */
   const demandDisks = (serials: readonly string[]): void => {
     const missing = serials.filter((serial) => !host.disks().includes(serial) || host.leaving().has(serial));
@@ -82,6 +88,18 @@ export function fakeGuest(host: FakeGuestHost, memory?: FakeMemory): FakeGuest {
         containers.set(spec.id, container);
       }
       if (!container.runs) host.starting(spec);
+      container.start();
+      return container.state();
+    },
+    containerFreeze({ id }) { find(id); return {}; },
+    containerGoOn({ from, spec, command }) {
+      const there = containers.get(spec.id);
+      if (there?.runs === true) return there.state();
+      find(from).remove();
+      containers.delete(from);
+      if (command?.[0] === 'false') throw new Error('the command says no');
+      const container = fakeContainer(spec, nextPid, changed, true);
+      containers.set(spec.id, container);
       container.start();
       return container.state();
     },
@@ -138,7 +156,7 @@ export function fakeGuest(host: FakeGuestHost, memory?: FakeMemory): FakeGuest {
 
   return {
     bootId, configured, containers, refusedStarts,
-    memory: () => ({ bootId, files: new Map(files) }),
+    memory: () => ({ bootId, files: new Map(files), running: [...containers.values()].filter((one) => one.runs).map((one) => one.spec) }),
     say: (event) => line?.send(event),
     connect(next) {
       wire?.destroy();

@@ -29,7 +29,9 @@ export interface FakeVmm {
   readonly wires: Set<Duplex>;
 }
 
-export interface FakeSnapshot { readonly shown: Snapshot; readonly memory: FakeMemory | undefined }
+/** Also what of a VMM its snapshot has: disks that were plugged in. */
+export interface FakeKept extends FakeMemory { readonly plugged: readonly MachineDisk[] }
+export interface FakeSnapshot { readonly shown: Snapshot; readonly memory: FakeKept | undefined }
 
 export interface FakeWorld {
   /** Machines with a folder on the "host": running or not yet erased. */
@@ -57,7 +59,7 @@ export interface FakeWorld {
   /** By machine and id; they go with their machine. */
   readonly snapshots: Map<string, Map<string, FakeSnapshot>>;
   /** What a machine's next boot goes on from. */
-  readonly goingOn: Map<string, FakeMemory>;
+  readonly goingOn: Map<string, FakeKept>;
   /** All that runs is gone, and the host's boot id is another. */
   reboot(): void;
   erase(id: string): void;
@@ -82,7 +84,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   const now = options.now ?? Date.now;
   const suspended = new Map<string, FakeGuest>();
   const snapshots = new Map<string, Map<string, FakeSnapshot>>();
-  const goingOn = new Map<string, FakeMemory>();
+  const goingOn = new Map<string, FakeKept>();
   const settle = new WeakMap<FakeVmm, (exit: VmmExit) => void>();
   let bootId = options.bootId ?? randomUUID();
 
@@ -149,7 +151,7 @@ export function fakeWorld(options: FakeWorldOptions = {}): FakeWorld {
       lastPid += 1;
       const { promise, resolve } = Promise.withResolvers<VmmExit>();
       const vmm: FakeVmm = {
-        spec, process: { bootId, pid: lastPid, startTicks: lastPid }, guest: undefined, disks: new Map(spec.disks.map((disk) => [disk.serial, disk])), leaving: new Set(),
+        spec, process: { bootId, pid: lastPid, startTicks: lastPid }, guest: undefined, disks: new Map([...(goingOn.get(spec.id)?.plugged ?? []).filter((disk) => disk.readOnly), ...spec.disks].map((disk) => [disk.serial, disk])), leaving: new Set(),
         console: Buffer.alloc(0), hung: spec.name.startsWith('hangs'), paused: false, exit: undefined, exited: promise, startedBy: { way: goingOn.has(spec.id) ? 'snapshot' : suspended.has(spec.id) ? 'suspended' : 'cold', why: '' }, wires: new Set(),
       };
       settle.set(vmm, resolve);

@@ -108,7 +108,7 @@ function runningMachine(world: FakeWorld, vmm: FakeVmm, checkDisk: (disk: Machin
       if (vmm.spec.name.startsWith('full-disk')) throw new StrataError('fake: no space is left', { code: 'engine.suspendFailed', kind: 'unavailable' });
       world.suspend(vmm.spec.id);
     },
-    async snapshot(wish) { await alive(); takeFake(world, vmm.spec, wish, vmm.guest?.memory()); },
+    async snapshot(wish) { await alive(); takeFake(world, vmm.spec, wish, vmm.guest === undefined ? undefined : { ...vmm.guest.memory(), plugged: [...vmm.disks.values()] }); },
     async isPaused() { return vmm.paused; },
     async pressPowerButton() { await alive(); if (!vmm.spec.name.startsWith('stubborn')) setTimeout(() => world.end(vmm.spec.id, { code: 0 }), 5); },
     async kill() { if (world.vmms.get(vmm.spec.id) === vmm) world.end(vmm.spec.id, { signal: 'SIGKILL' }); return vmm.exited; },

@@ -58,6 +58,7 @@ const forms: readonly (readonly [string, Partial<ServiceSpec>])[] = [
   ['extra_hosts: ["a:10.0.0.1", "b=[::1]", "c=host-gateway"]', { extraHosts: [{ name: 'a', address: '10.0.0.1' }, { name: 'b', address: '::1' }, { name: 'c', address: 'host-gateway' }] }], ['extra_hosts: {a: [10.0.0.1, 10.0.0.2]}', { extraHosts: [{ name: 'a', address: '10.0.0.1' }, { name: 'a', address: '10.0.0.2' }] }],
   ['{dns: 9.9.9.9, container_name: box, networks: {default: {aliases: [shop, web]}}}', { dns: ['9.9.9.9'], aliases: ['box', 'shop'] }], ['platform: linux/arm64/v8', { architecture: 'aarch64' }], ['pull_policy: if_not_present', {}],
   ['x-strata: {engine: qemu, isolation: dedicated}', { engine: 'qemu', isolation: 'dedicated' }],
+  ['x-strata: {start: clone, least_isolation: process, after_clone: "reseed now"}', { start: 'clone', isolation: 'dedicated', leastIsolation: 'emulated', afterClone: ['reseed', 'now'] }],
 ];
 const around = 'volumes: {data: }\nconfigs: {text: {content: "hi $$x"}}\nsecrets: {key: {file: ./key.txt}, told: {environment: TOLD}}\nservices:\n  db: {image: d}\n  web:\n    image: a:1\n';
 const files = { 'v.env': 'A=file\nB=file\nC=file\n', 'w.env': 'B=other\nC=${B}2\n', 'raw.env': 'Q="$A" # x\n', 'key.txt': 'hunter2\n', 'nginx.conf': 'events {}' };

@@ -14,6 +14,8 @@ export interface AppWish {
   /** Leave out the worker, as where its service left the file. */
   readonly withoutWorker?: boolean;
   readonly dedicated?: boolean;
+  /** Further replicas of the web service are clones, in each of which this program is run. */
+  readonly startByClones?: string;
   /** The database, and its volume, in a machine of its own. */
   readonly dbDedicated?: boolean;
 }
@@ -34,7 +36,7 @@ ${wish.dedicated === true ? '    x-strata: { isolation: dedicated }\n' : ''}`;
     healthcheck: { test: [CMD, "true"], interval: 1s }
     restart: unless-stopped
     deploy: { replicas: ${wish.replicas ?? 1} }
-  db:
+${wish.startByClones === undefined ? '' : `    x-strata: { start: clone, after_clone: ["${wish.startByClones}"] }\n`}  db:
     image: db:1
     environment: { VERSION: "${wish.dbVersion ?? '1'}" }
     volumes: ["data:/data"]

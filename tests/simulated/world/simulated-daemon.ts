@@ -66,7 +66,7 @@ async function openAll(around: DaemonSurroundings, life: DaemonLife): Promise<Si
   const containers = openContainers({ instance, store, machines: machines.machines, images, clock, log });
   closing.defer(() => containers.close());
   const services = openServices({
-    instance, store, containers, images, addresses, ports, network, gateway: life.mortal('gateway', around.gateway), edge: life.mortal('edge', around.edge), hostsPort, clock, dice, log,
+    instance, store, containers, images, copies: machines.copies, addresses, ports, network, gateway: life.mortal('gateway', around.gateway), edge: life.mortal('edge', around.edge), hostsPort, clock, dice, log,
     upstreamDns: [], host: { processors: 2, maxDisks: { qemu: 255, uml: 15 } },
     engineOffers: async () => architectures.map((architecture) => ({ engine: 'qemu' as const, architecture, isolation: 'emulated' as const, maxProcessors: 64, maxDisks: 255, cost: null, broken: '' })),
     prepareGuest: async () => undefined,

@@ -32,6 +32,11 @@ export function openCopies(context: QemuContext): EngineCopies {
       await restoreSnapshot(kept, placesOf(spec.id), spec);
     },
     async remove(machineId, snapshotId) { await dropSnapshot(snapshotFolder(placesOf(machineId), snapshotId)); },
+    async misfit(spec, snapshotId) {
+      const folder = snapshotFolder(placesOf(spec.id), snapshotId);
+      const record = await readSnapshot(folder);
+      return typeof record === 'string' ? `the snapshot is ${record === 'none' ? 'gone' : 'damaged'}` : misfitOfMemory(context, spec, folder, record);
+    },
     async clone(fromId, snapshotId, spec, wish) {
       const kept = await find(fromId, snapshotId);
       if (wish.memory) await refuseUnusable(kept, spec);

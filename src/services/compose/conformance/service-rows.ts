@@ -159,6 +159,8 @@ export const serviceRows: readonly ConformanceRow[] = [
   service.honoured('x-strata.engine', 'x-strata: {engine: qemu}', 'auto, qemu or uml. auto takes QEMU where KVM works or nothing speaks for UML.'),
   service.honoured('x-strata.isolation', 'x-strata: {isolation: dedicated}', 'shared: one machine for the app\'s containers; dedicated: a machine for each replica.'),
   service.honoured('x-strata.least_isolation', 'x-strata: {least_isolation: process}', 'process, emulated (where nothing is said) or hardware: how far its guest is kept from others, at least. auto may take UML only with process; hardware needs KVM.'),
+  service.honoured('x-strata.start', 'x-strata: {start: clone}', 'ordinary or clone: further replicas go on from a copy of the machine of one that is ready, instead of starting. For services without volumes; each replica has a machine of its own.'),
+  service.honoured('x-strata.after_clone', 'x-strata: {start: clone, after_clone: [sh, -c, "rm -f /run/session.key"]}', 'Run in each clone before it is ready, for fresh secrets. A clone in which it fails is started as ever.'),
   service.honoured('x-strata.workload', 'x-strata: {workload: compute}', 'compute, requests or processes: what it mostly does. auto goes by it; without it by what its containers were seen to do.'),
   service.honoured('x-strata.health', 'x-strata: {health: {tcp: {port: 80}}}', 'Asked from outside the container, in the place of healthcheck.test; its times still hold.'),
   service.honoured('x-strata.health.http', 'x-strata: {health: {http: {port: 80, path: /healthz}}}'),

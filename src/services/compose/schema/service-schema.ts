@@ -40,6 +40,8 @@ export const serviceXStrataSchema = z.strictObject({
   engine: z.enum(['auto', 'qemu', 'uml']).optional(),
   isolation: z.enum(['shared', 'dedicated']).optional(),
   least_isolation: z.enum(['process', 'emulated', 'hardware']).optional(),
+  start: z.enum(['ordinary', 'clone']).optional(),
+  after_clone: command.optional(),
   workload: z.enum(['compute', 'requests', 'processes']).optional(),
   health: z.strictObject({
     http: z.strictObject({ port: number, path: text.optional() }).optional(),

@@ -1,6 +1,5 @@
 /** From a service as written to the specification that everything above works on: long, complete, with defaults. */
 import type { ServiceSpec } from '../../app.ts';
-import { splitWords } from '../values/split-words.ts';
 import { readEnvironment, readLabels } from './read-environment.ts';
 import { readFiles } from './read-files.ts';
 import { readHealth } from './read-health.ts';
@@ -9,7 +8,8 @@ import { readMounts } from './read-mounts.ts';
 import { readAliases, readDependencies, readDns, readExtraHosts, readHostname } from './read-network.ts';
 import { readExpose, readPorts } from './read-ports.ts';
 import { readLimits, readReplicas, readReservations, readRestart, readSysctls, readUlimits } from './read-resources.ts';
-import { bytesAt, containerPathAt, durationAt, flagAt, keyAt, wrong, type ServiceReading } from './service-reading.ts';
+import { readStart } from './read-start.ts';
+import { bytesAt, containerPathAt, durationAt, flagAt, keyAt, wordsAt, wrong, type ServiceReading } from './service-reading.ts';
 
 const defaultShmBytes = 64 * 1024 ** 2;
 const defaultGraceMs = 10_000;
@@ -36,7 +36,7 @@ export async function readService(reading: ServiceReading): Promise<ServiceSpec 
     stopGraceMs: durationAt(reading, source.stop_grace_period, 'stop_grace_period') ?? defaultGraceMs, stopSignal: readSignal(reading),
     sysctls: readSysctls(reading), ulimits: readUlimits(reading), shmBytes: bytesAt(reading, source.shm_size, 'shm_size') || defaultShmBytes,
     extraHosts: readExtraHosts(reading), dns: readDns(reading), aliases: readAliases(reading),
-    engine: source['x-strata']?.engine ?? 'auto', isolation: source['x-strata']?.isolation ?? 'shared', ...readEngineHints(reading),
+    engine: source['x-strata']?.engine ?? 'auto', isolation: source['x-strata']?.isolation ?? 'shared', ...readEngineHints(reading), ...readStart(reading, mounts),
   };
   checkLogging(reading);
   warnNotYet(reading, spec);
@@ -45,13 +45,7 @@ export async function readService(reading: ServiceReading): Promise<ServiceSpec 
 
 /** null: the image's own. An empty one takes the image's away. */
 function readCommand(reading: ServiceReading, key: 'command' | 'entrypoint'): readonly string[] | null {
-  const written = reading.source[key];
-  if (written === undefined || written === null) return null;
-  if (typeof written !== 'string') return written;
-  const split = splitWords(written);
-  if ('words' in split) return split.words;
-  wrong(reading, [key], 'compose.badCommand', split.wrong, 'write a list: [sh, -c, "..."]');
-  return [];
+  return wordsAt(reading, reading.source[key], key);
 }
 
 function readWorkingDir(reading: ServiceReading): string | null {

@@ -6,6 +6,7 @@ import type { ServiceSource } from '../schema/service-schema.ts';
 import { parseBoolean } from '../values/parse-boolean.ts';
 import { parseBytes } from '../values/parse-bytes.ts';
 import { parseDuration } from '../values/parse-duration.ts';
+import { splitWords } from '../values/split-words.ts';
 import type { Lookup } from '../yaml/interpolate.ts';
 import { keyPlace, nearest, type MapNode, type TreeNode, type TreePath, type TreePlace } from '../yaml/tree.ts';
 
@@ -90,6 +91,16 @@ export function containerPathAt(reading: ServiceReading, value: string, ...path:
   }
   wrong(reading, path, 'compose.badPath', `must be an absolute path inside the container, not ${JSON.stringify(value)}`);
   return undefined;
+}
+
+/** A command as words; null: none is written. */
+export function wordsAt(reading: ServiceReading, written: string | readonly string[] | null | undefined, ...path: TreePath): readonly string[] | null {
+  if (written === undefined || written === null) return null;
+  if (typeof written !== 'string') return written;
+  const split = splitWords(written);
+  if ('words' in split) return split.words;
+  wrong(reading, path, 'compose.badCommand', split.wrong, 'write a list: [sh, -c, "..."]');
+  return [];
 }
 
 export const asList = <T>(value: T | readonly T[] | undefined): readonly T[] => (value === undefined ? [] : Array.isArray(value) ? value as readonly T[] : [value as T]);
