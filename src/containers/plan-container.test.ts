@@ -29,6 +29,18 @@ test('[K4] no start without a machine that runs and a guest that answers; the re
   deepEqual(kinds(spec(), undefined, seen('unreachable')), []);
 });
 
+test('[K18] a clone goes on from what came with its machine, else it is started and says why; strays go first', () => {
+  const clone = spec({ origin: { way: 'clone', from: 'c0', command: null } });
+  const plan = (wish: ContainerSpec | undefined, guest: ContainerObserved['guest'], strays: readonly string[], startedWhy = '', before?: ContainerStatus) => planContainer('c1', wish, before, { ...seen(guest), machine: { phase: 'running', why: '', guestBootId: 'b', startedWhy }, strays })
+    .operations.map((one) => [one.kind.slice('container.'.length), one.kind === 'container.start' ? one.insteadOfClone : one.kind === 'container.removeStray' ? one.stray : undefined].filter((word) => word !== undefined).join(' '));
+  deepEqual(plan(clone, 'absent', ['c0']), ['goOn']);
+  deepEqual(plan(clone, 'absent', [], 'its memory was damaged'), ['start its memory was damaged']);
+  deepEqual(plan(clone, 'absent', ['c7']), ['removeStray c7', 'start its machine did not come up with what it was to go on from']);
+  deepEqual(plan(clone, state(), ['c0']), [], 'it runs already');
+  deepEqual(plan(spec({ origin: { way: 'start', why: 'the first' } }), 'absent', ['c0']), ['removeStray c0', 'start']);
+  deepEqual(plan(undefined, 'absent', ['c0'], '', status()), ['removeStray c0', 'remove', 'releaseDisks', 'forget']);
+});
+
 test('[K5] started where it is absent or another, left alone where it runs, stopped where that is wished', () => {
   deepEqual(kinds(spec(), undefined, seen('absent')), ['start']);
   deepEqual(kinds(spec(), status(), seen(state())), []);

@@ -1,5 +1,5 @@
 /** Snapshots, restores and clones as upper layers ask for them, on the engine in memory. */
-import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { armFailpoints, waitUntil } from '#base';
 import type { MachineSpec } from './machine.ts';
@@ -134,4 +134,31 @@ test('[M35] one work after the other for a machine, whatever becomes of each; no
   await rejects(slow, /it failed/);
   await next;
   deepEqual(done, ['other', 'slow', 'next']);
+});
+
+test('[M37] a first start goes on from another one\'s snapshot, as itself; where it cannot, and at every later start, it boots and says why', async () => {
+  const source = await running();
+  await say(source.id, 'known');
+  await daemon.copies.take(source.id, wish('k5', true, true));
+  equal(await daemon.copies.misfit(source.id, 'k5'), undefined);
+  const clone = await running({ from: { machineId: source.id, snapshotId: 'k5' } });
+  const status = await statusOf(daemon, clone.id, 'running');
+  deepEqual([status.startedBy, await told(clone.id)], [{ way: 'snapshot', why: '' }, 'known']);
+  equal(host.world.vmms.get(clone.id)?.guest?.configured.at(-1)?.hostname, clone.name);
+  host.world.end(clone.id);
+  const again = await statusOf(daemon, clone.id, (one) => one?.phase === 'running' && one.restarts === 1);
+  deepEqual(again.startedBy, { way: 'cold', why: '' }, 'what it had in memory is gone');
+
+  for (const [from, why] of [[{ machineId: source.id, snapshotId: 'k6' }, /gone/], [{ machineId: 'mzzzzzzzzzz', snapshotId: 'k5' }, /no machine/]] as const) {
+    const lost = await running({ from });
+    const { startedBy } = await statusOf(daemon, lost.id, (one) => one?.phase === 'running' && one.startedBy?.why !== '');
+    equal(startedBy?.way, 'cold');
+    match(startedBy?.why ?? '', why);
+  }
+  ok((await daemon.copies.misfit(source.id, 'k6'))?.includes('gone'));
+
+  armFailpoints('machines.fake.afterClone=1*error');
+  const cut = await running({ from: { machineId: source.id, snapshotId: 'k5' } });
+  equal((await statusOf(daemon, cut.id, (one) => one?.phase === 'running' && one.startedBy?.why !== '')).startedBy?.way, 'cold');
+  armFailpoints('');
 });

@@ -63,7 +63,7 @@ export function cloneBody(layers: Layers, input: CloneInput): OperationBody {
 async function makeClone({ machines, addresses, clock }: Layers, input: CloneInput): Promise<void> {
   const source = await machines.specs.get(input.machineId);
   if (source === undefined) return machines.copies.remove(input.machineId, input.snapshotId); // refused as unknown
-  const { restartToken: _, ...kept } = source.value;
+  const { restartToken: _restartToken, from: _from, ...kept } = source.value;
   const begun: MachineSpec = { ...kept, id: input.cloneId, name: input.name, owner: null, createdAt: clock.now(), generation: 1, wanted: input.start ? 'running' : 'stopped' };
   const disks = await machines.copies.clone(input.machineId, input.snapshotId, begun, { memory: input.memory, full: input.full });
   const specAt = (address: string): MachineSpec => ({ ...begun, disks: [...disks], network: begun.network === null ? null : { mac: macOfAddress(address), address } });

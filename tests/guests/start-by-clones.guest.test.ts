@@ -1,0 +1,78 @@
+/** A service whose further replicas are clones of one that is ready, in real machines: each is itself in all that the others are not. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Container } from '#client';
+import { runName } from '../../src/machines/testing/test-taps.ts';
+import { freePort } from '../support/free-port.ts';
+import { importSmallImage } from '../support/small-app.ts';
+import { endClean, openTestInstance } from '../support/test-instance.ts';
+
+const strata = openTestInstance(runName('s'), 168);
+let port = 0;
+
+/** It takes eight seconds to be ready; a clone of it is at once. The command in a clone draws what the first drew at its start. */
+const compose = (replicas: number, hook = 'busybox od -N 16 -An -tx1 /dev/urandom > /tmp/secret; hostname > /tmp/hook'): string => `services:
+  web:
+    image: small:1
+    pull_policy: never
+    ports: ["${port}:80"]
+    command: [sh, -c, "sleep 8; busybox od -N 16 -An -tx1 /dev/urandom > /tmp/secret; echo begun; exec httpd -f -p 80 -h /www"]
+    stop_grace_period: 1s
+    healthcheck: { test: [CMD, wget, -q, -O, /dev/null, "http://127.0.0.1/"], interval: 2s, timeout: 5s, retries: 30 }
+    x-strata: { start: clone, after_clone: [sh, -c, "${hook}"] }
+    deploy: { replicas: ${replicas}, resources: { limits: { memory: 64m } } }
+    restart: unless-stopped
+`;
+
+before(async () => {
+  port = await freePort();
+  await strata.startDaemon();
+  await importSmallImage(strata);
+});
+after(() => endClean(strata));
+
+const web = async (): Promise<readonly Container[]> => (await strata.containers('clones')).toSorted((a, b) => a.index - b.index);
+const inside = async (index: number, script: string): Promise<string> => (await strata.ok(['exec', '-p', 'clones', '-T', '--index', String(index), 'web', 'sh', '-c', script])).stdout.trim();
+const different = (values: readonly string[]): void => { assert.equal(new Set(values).size, values.length, values.join('\n')); };
+
+test('[V40] three replicas: the first starts, the others go on from it, and each is itself', { timeout: 300_000 }, async (context) => {
+  const folder = strata.app('clones', compose(1));
+  await strata.ok(['up', folder]);
+  strata.app('clones', compose(3));
+  const up = await strata.ok(['up', folder]);
+  const all = await web();
+  assert.deepEqual(all.map((one) => `${one.index} ${one.startedBy?.way} ${one.startedBy?.why} ${one.health}`), ['1 start it is the first of its replicas healthy', '2 clone  healthy', '3 clone  healthy']);
+  context.diagnostic(`two clones of a service that takes eight seconds: ${Math.round(up.ms)} ms`);
+  different(all.map((one) => one.machine));
+  different(all.map((one) => one.address ?? ''));
+  const replicas = await Promise.all([1, 2, 3].map((index) => inside(index, 'hostname; cat /etc/hostname; busybox ip -4 -o addr show eth0; cat /tmp/secret')));
+  different(replicas);
+  for (const [at, one] of replicas.entries()) assert.match(one, new RegExp(`^web-${at + 1}\nweb-${at + 1}\n`));
+  different(await Promise.all([1, 2, 3].map((index) => inside(index, 'cat /tmp/secret'))));
+  different(await Promise.all([1, 2, 3].map((index) => inside(index, 'busybox od -N 16 -An -tx1 /dev/urandom'))));
+  assert.deepEqual(await Promise.all([2, 3].map((index) => inside(index, 'cat /tmp/hook'))), ['web-2', 'web-3']);
+  for (const one of all) assert.equal(await (await fetch(`http://${one.address}/`, { signal: AbortSignal.timeout(5000) })).text(), 'ok\n');
+  assert.equal((await strata.ok(['logs', '-p', 'clones', 'web'])).stdout.match(/begun/g)?.length, 1, 'a clone\'s log is its own');
+});
+
+test('[V40] fewer and more: a clone comes up as itself again; killed, its machine boots and its replica starts', { timeout: 300_000 }, async () => {
+  const folder = strata.app('clones', compose(1));
+  await strata.ok(['up', folder]);
+  assert.equal((await web()).length, 1);
+  strata.app('clones', compose(2));
+  await strata.ok(['up', folder]);
+  assert.deepEqual((await web()).map((one) => one.startedBy?.way), ['start', 'clone']);
+  await strata.ok(['restart', '-p', 'clones', 'web']);
+  assert.deepEqual((await web()).map((one) => `${one.startedBy?.way} ${one.phase}`), ['start running', 'start running']);
+  assert.equal(await inside(2, 'hostname'), 'web-2');
+});
+
+test('[V42] where the command in a clone fails, the replica starts, and says why', { timeout: 300_000 }, async () => {
+  const folder = strata.app('clones', compose(3, 'echo no key >&2; exit 3'));
+  await strata.ok(['up', folder]);
+  const [, , third] = await web();
+  assert.equal(third?.startedBy?.way, 'start');
+  assert.match(third?.startedBy?.why ?? '', /exit code 3: no key/);
+  await strata.ok(['down', '-p', 'clones']);
+  assert.deepEqual([await web(), strata.pidsOf('qemu-system')], [[], []]);
+});
