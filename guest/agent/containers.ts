@@ -14,20 +14,18 @@ import { backOffMs, goodRunMs, shouldRestart } from './back-off.ts';
 import { prepareBundle, removeBundle, unmountBundle, type Bundle } from './bundle.ts';
 import { runToEnd } from './children.ts';
 import { spawnInside, type Inside } from './enter.ts';
-import { openFile } from './files.ts';
 import { ContainerLog } from './logs.ts';
 import { becomeAnother } from './go-on.ts';
-import { after, cancel, onReadable, pause, type Timer } from './loop.ts';
+import { after, cancel, pause, type Timer } from './loop.ts';
 import { makeNamespace, removeNamespace } from './network.ts';
 import { probe, type ProbeResult } from './probes.ts';
 import { afterProbe, newProbeState, nextProbeMs, type ProbeState } from './probe-state.ts';
 import { freezeCgroup, removeCgroup, thawCgroup } from './container-cgroup.ts';
+import { ContainerOutput } from './container-output.ts';
 import { containerStats, oomKills, type ContainerStats } from './container-stats.ts';
 import { launchContainer, type Launched } from './launch-container.ts';
 import { signalNumber } from './signals.ts';
-import { openTerminal } from './terminal.ts';
 
-const spoolBytes = 16_384;
 const askAgainMs = 200;
 
 export class Container {
@@ -50,14 +48,13 @@ export class Container {
   #probeTimer: Timer | undefined;
   #launching: Promise<void> = Promise.resolve();
   #startedMonotonic = 0;
-  /** Descriptors that still bring what the container printed, with 1 for stdout and 2 for stderr. */
-  #spools = new Map<number, number>();
   #onGone: (() => void)[] = [];
   #thawTimer: Timer | undefined;
   #cloned = false;
   /** It goes on as another one, and is not ready to be told as running. */
   #settling = false;
   readonly log: ContainerLog;
+  readonly #output: ContainerOutput;
   readonly #changed: (state: GuestContainerState) => void;
 
   constructor(spec: GuestContainerSpec, changed: (state: GuestContainerState) => void) {
@@ -65,6 +62,7 @@ export class Container {
     this.#place = spec.id;
     this.#changed = changed;
     this.log = new ContainerLog(spec.id, spec.logBytes);
+    this.#output = new ContainerOutput(this.log);
   }
 
   get spec(): GuestContainerSpec { return this.#spec; }
@@ -118,47 +116,12 @@ export class Container {
   }
 
   async #create(bundle: Bundle): Promise<void> {
-    const { child, ours } = this.#spec.tty ? terminal() : pipes();
-    ours.forEach((fd, at) => this.#spool(fd, at + 1));
+    const child = this.#output.open(this.#spec.tty);
     try {
       this.#runs(await launchContainer(this.placed, bundle, child));
     } finally {
       for (const fd of new Set(child)) os.close(fd);
     }
-  }
-
-  #spool(fd: number, stream: number): void {
-    sys.nonblocking(fd);
-    this.#spools.set(fd, stream);
-    const buffer = new ArrayBuffer(spoolBytes);
-    const read = (): void => {
-      const began = sys.monotonic();
-      const count = sys.read(fd, buffer);
-      if (count === 0) return this.#endSpool(fd);
-      if (count < 0) return;
-      this.log.write(stream, new Uint8Array(buffer.slice(0, count)));
-      if (count < spoolBytes) return;
-      // One that floods us waits as long as its lines took, or the agent would do nothing else.
-      onReadable(fd, null);
-      after(sys.monotonic() - began, () => { if (this.#spools.get(fd) === stream) onReadable(fd, read); });
-    };
-    onReadable(fd, read);
-  }
-
-  #endSpool(fd: number): void {
-    if (!this.#spools.delete(fd)) return;
-    onReadable(fd, null);
-    os.close(fd);
-  }
-
-  /** All processes are gone: what is still in the pipes is all there will be. */
-  #endSpools(): void {
-    const buffer = new ArrayBuffer(spoolBytes);
-    for (const [fd, stream] of [...this.#spools]) {
-      for (let count = sys.read(fd, buffer); count > 0; count = sys.read(fd, buffer)) this.log.write(stream, new Uint8Array(buffer.slice(0, count)));
-      this.#endSpool(fd);
-    }
-    this.log.finish();
   }
 
   #runs({ pid, ended }: Launched): void {
@@ -183,7 +146,7 @@ export class Container {
     this.#exitCode = code;
     this.#pid = 0;
     await removeCgroup(this.#place);
-    this.#endSpools();
+    this.#output.end();
     removeNamespace(this.#place);
     unmountBundle(this.placed);
     this.#failures = ranMs >= goodRunMs ? 1 : this.#failures + 1;
@@ -191,7 +154,7 @@ export class Container {
   }
 
   #couldNotStart(why: string): void {
-    this.#endSpools();
+    this.#output.end();
     removeNamespace(this.#place);
     unmountBundle(this.placed);
     this.#error = why;
@@ -315,7 +278,7 @@ export class Container {
 
   /** Goes on as another one, in a guest that has it from the memory of another. @throws Error where it does not; then it is to be dropped */
   async goOnAs(spec: GuestContainerSpec, command: readonly string[] | null, limitMs: number): Promise<void> {
-    if (!this.isRunning || this.#phase !== 'running') throw new Error('it does not run any more');
+    if (this.#phase !== 'running') throw new Error('it does not run any more');
     const [before, pid] = [this.#spec, this.#pid];
     this.#clearTimers();
     [this.#spec, this.#settling, this.#cloned, this.#restarts, this.#failures] = [spec, true, true, 0, 0];
@@ -365,18 +328,4 @@ export class Container {
     this.#probeTimer = undefined;
     this.#thawTimer = undefined;
   }
-}
-
-interface Ends { readonly child: readonly [number, number, number]; readonly ours: readonly number[] }
-
-function pipes(): Ends {
-  const [outRead, outWrite] = sys.pipe();
-  const [errRead, errWrite] = sys.pipe();
-  return { child: [openFile('/dev/null', os.O_RDONLY), outWrite, errWrite], ours: [outRead, errRead] };
-}
-
-/** `tty: true`: what it prints is one stream, as a terminal shows it. */
-function terminal(): Ends {
-  const { master, slave } = openTerminal('/', { rows: 24, columns: 80 });
-  return { child: [slave, slave, slave], ours: [master] };
 }
