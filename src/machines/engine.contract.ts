@@ -157,6 +157,7 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
     await machine.snapshot?.(wish);
     await machine.snapshot?.(wish);
     deepEqual((await copies.list(spec.id)).map((one) => [one.id, one.machineId, one.memory]), [['kept', spec.id, true]]);
+    equal(await copies.misfit(spec, 'kept'), undefined);
     equal(await machine.isPaused(), false);
     await say(agent, 'second');
     const child = it.spec();
@@ -169,6 +170,7 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
     await copies.remove(spec.id, 'kept');
     await copies.remove(spec.id, 'kept');
     deepEqual(await copies.list(spec.id), []);
+    match(await copies.misfit(spec, 'kept') ?? '', /gone/);
     await rejects(copies.restore(spec, 'kept'), { code: 'machine.snapshotNotFound' });
     theirs.close();
     await other.kill();

@@ -36,3 +36,11 @@ test('[V28] what the file no longer has goes', () => {
   const lines = previewApp(sampleApp([db]).spec, {}, sampleApp([db, web]), running('db', 'web'), host);
   deepEqual(lines, ['send no more traffic to container shop-web-1', 'remove container shop-web-1', 'give back the virtual address of service web']);
 });
+
+test('[V40] further replicas of a service that allows it are clones of the first', () => {
+  const service = sampleService('web', { replicas: 3, start: 'clone', isolation: 'dedicated' });
+  deepEqual(previewApp(sampleApp([service]).spec, {}, undefined, undefined, host), [
+    'reserve a virtual address for service web', 'make machine shop-web-1 (x86_64, 1 processors, 320 MiB)', 'create container shop-web-1', 'make a template of shop-web-1',
+    'make machine shop-web-2 (x86_64, 1 processors, 320 MiB, as a clone)', 'make machine shop-web-3 (x86_64, 1 processors, 320 MiB, as a clone)', 'create container shop-web-2', 'create container shop-web-3',
+  ]);
+});
