@@ -35,7 +35,7 @@ test('[K18] a clone goes on from what came with its machine, else it is started 
     .operations.map((one) => [one.kind.slice('container.'.length), one.kind === 'container.start' ? one.insteadOfClone : one.kind === 'container.removeStray' ? one.stray : undefined].filter((word) => word !== undefined).join(' '));
   deepEqual(plan(clone, 'absent', ['c0']), ['goOn']);
   deepEqual(plan(clone, 'absent', [], 'its memory was damaged'), ['start its memory was damaged']);
-  deepEqual(plan(clone, 'absent', ['c7']), ['removeStray c7', 'start its machine did not come up with what it was to go on from']);
+  deepEqual(plan(clone, 'absent', ['c7']), ['removeStray c7', 'start its machine booted, instead of going on from a template']);
   deepEqual(plan(clone, state(), ['c0']), [], 'it runs already');
   deepEqual(plan(spec({ origin: { way: 'start', why: 'the first' } }), 'absent', ['c0']), ['removeStray c0', 'start']);
   deepEqual(plan(undefined, 'absent', ['c0'], '', status()), ['removeStray c0', 'remove', 'releaseDisks', 'forget']);

@@ -55,7 +55,7 @@ export function planContainer(id: string, spec: ContainerSpec | undefined, statu
 function planStart(spec: ContainerSpec, { guest, strays = [], machine }: ContainerObserved): ContainerOperation[] {
   const { id, name, origin } = spec;
   if (guest === 'absent' && origin?.way === 'clone' && strays.includes(origin.from)) return [operation('container.goOn', id, `let container ${name} go on as a clone of ${origin.from}`)];
-  const why = guest === 'absent' && origin?.way === 'clone' ? { insteadOfClone: machine?.startedWhy || 'its machine did not come up with what it was to go on from' } : {};
+  const why = guest === 'absent' && origin?.way === 'clone' ? { insteadOfClone: machine?.startedWhy || 'its machine booted, instead of going on from a template' } : {};
   return [...removeStrays(id, strays), { ...operation('container.start', id, `start container ${name}`), ...why }];
 }
 
