@@ -100,6 +100,9 @@ describe('containers in the network', () => {
     await bench.guest.line.call('containerRemove', { id: open.id });
   });
 
+  /** What the guest has of them. */
+  const placesOf = async (...ids: readonly string[]): Promise<string> => (await bench.exec('', shell(`ls -d ${ids.flatMap((id) => ['/scratch/layers/', '/scratch/logs/', '/run/containers/', '/run/netns/', '/sys/fs/cgroup/strata/'].map((folder) => folder + id)).join(' ')}`))).out;
+
   test('[G75] a container goes on as another: address, name, files, health and hook are that one\'s, and what it was connected to is cut off', async () => {
     const gateway = gatewayAddress(instance(folder));
     const hosts = (text: string) => [{ kind: 'file' as const, target: '/etc/hosts', content: Buffer.from(text).toString('base64'), mode: 0o644, uid: 0, gid: 0 }];
@@ -111,6 +114,7 @@ describe('containers in the network', () => {
     const [first, second] = [wish(2), wish(3)];
     await bench.guest.line.call('containerStart', { spec: first });
     await bench.awaitState(first.id, (state) => state.health === 'healthy');
+    assert.match(await placesOf(first.id), /layers.*logs.*containers.*netns.*cgroup/s);
     const held = connect(8080, addressOf(2));
     held.on('error', () => undefined);
     await once(held, 'connect');
@@ -142,25 +146,27 @@ describe('containers in the network', () => {
     assert.equal((await bench.guest.line.call('containerStart', { spec: second })).cloned, false);
     await waitUntil(async () => (await get(addressOf(3))).startsWith('c3-'), { what: 'it answers as itself', limitMs: 20_000 });
     await bench.guest.line.call('containerRemove', { id: second.id });
-    assert.equal((await bench.exec('', shell('ls -d /scratch/layers/* /scratch/logs/* /run/netns/* /sys/fs/cgroup/strata/*'))).out, '');
+    assert.equal(await placesOf(first.id, second.id), '');
   });
 
   test('[G76] where it cannot go on, by its hook, its health or what it was started with, nothing is left of it; one that nobody thaws runs again', async () => {
     const gateway = gatewayAddress(instance(folder));
     const health = { test: { kind: 'tcp' as const, port: 8080 }, intervalMs: 60_000, timeoutMs: 500, retries: 2, startPeriodMs: 0, startIntervalMs: 100 };
     const wish = (last: number, script = 'httpd -f -p 8080') => specOf({ argv: shell(script), network: { address: addressOf(last), gateway, mac: macOfAddress(addressOf(last)) }, health });
+    const made: string[] = [];
     const goOn = async (from: GuestContainerSpec, to: GuestContainerSpec, command: readonly string[] | null) => {
       await bench.guest.line.call('containerStart', { spec: from });
       await bench.awaitState(from.id, (state) => state.health === 'healthy');
       await bench.guest.line.call('containerFreeze', { id: from.id, limitMs: 20_000 });
       await assert.rejects(bench.guest.line.call('containerGoOn', { from: from.id, spec: to, command, limitMs: 5000 }), (error: Error & { code?: string }) => { assert.match(`${error.code} ${error.message}`, /cannotGoOn/); return true; });
       for (const id of [from.id, to.id]) await assert.rejects(bench.state(id));
+      made.push(from.id, to.id);
     };
     await goOn(wish(2), wish(3), shell('echo no >&2; exit 3'));
     const bound = `httpd -f -p ${addressOf(2)}:8080`; // hears nothing under another address
     await goOn(wish(2, bound), wish(3, bound), null);
     await goOn(wish(2), { ...wish(3), user: '1000' }, null);
-    assert.equal((await bench.exec('', shell('ls -d /scratch/layers/* /scratch/logs/* /run/netns/* /sys/fs/cgroup/strata/*'))).out, '');
+    assert.equal(await placesOf(...made), '');
     const alone = wish(2);
     await bench.guest.line.call('containerStart', { spec: alone });
     await bench.awaitState(alone.id, (state) => state.health === 'healthy');
