@@ -142,6 +142,7 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
       line.reserveStream(request.stream); // before anything is awaited: its first bytes may follow at once
       try {
         await ready;
+        if (request.container !== '') await find(request.container).thawed();
         const inside = request.container === '' ? undefined : find(request.container).inside();
         return { pid: startExec(line, request, inside, (stream, code) => line.send({ event: 'exit', stream, code })) };
       } catch (error) {

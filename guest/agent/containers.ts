@@ -49,7 +49,8 @@ export class Container {
   #launching: Promise<void> = Promise.resolve();
   #startedMonotonic = 0;
   #onGone: (() => void)[] = [];
-  #thawTimer: Timer | undefined;
+  /** Nothing of it runs; who wants to run something in it waits. */
+  #standstill: Standstill | undefined;
   #cloned = false;
   /** It goes on as another one, and is not ready to be told as running. */
   #settling = false;
@@ -139,6 +140,7 @@ export class Container {
 
   async #ended(code: number): Promise<void> {
     this.#clearTimers();
+    this.#endStandstill();
     this.#cloned = false;
     const ranMs = sys.monotonic() - this.#startedMonotonic;
     this.#oomKilled = code === 137 && oomKills(this.#place) > 0;
@@ -214,6 +216,7 @@ export class Container {
 
   /** At once: it did nothing yet that would have to be ended well. */
   async drop(): Promise<void> {
+    if (this.#pid > 1) sys.kill(this.#pid, 9); // before it is thawed
     await this.stop('SIGKILL', 0);
     this.#forget();
   }
@@ -227,7 +230,7 @@ export class Container {
   #probeLater(): void {
     const test = this.#spec.health;
     const state = this.#probe;
-    if (test === null || state === undefined || this.#phase !== 'running' || this.#settling || this.#thawTimer !== undefined) return;
+    if (test === null || state === undefined || this.#phase !== 'running' || this.#settling || this.#standstill !== undefined) return;
     cancel(this.#probeTimer);
     this.#probeTimer = after(nextProbeMs(state, test, sys.monotonic()), () => { void this.#probeNow(); });
   }
@@ -237,7 +240,7 @@ export class Container {
     const [pid, asked] = [this.#pid, this.#probe];
     if (test === null || this.#phase !== 'running') return;
     const result = await this.#ask(test);
-    if (this.#pid !== pid || this.#phase !== 'running' || this.#probe !== asked || asked === undefined || this.#thawTimer !== undefined) return; // another one by now, or it stood still
+    if (this.#pid !== pid || this.#phase !== 'running' || this.#probe !== asked || asked === undefined || this.#standstill !== undefined) return; // another one by now, or it stood still
     const before = asked.health;
     this.#probe = afterProbe(asked, test, result.ok, sys.monotonic());
     this.#lastProbe = { atMs: Date.now(), ok: result.ok, output: result.output };
@@ -247,6 +250,7 @@ export class Container {
 
   /** Runs a program inside to its end; for probes. */
   async run(argv: readonly string[], limitMs: number): Promise<{ readonly code: number; readonly output: string }> {
+    await this.thawed();
     const inside = this.inside();
     const { code, output, late } = await runToEnd(limitMs, (stdio, tell) => spawnInside(inside, { argv, env: [], cwd: '', user: '', stdio, terminal: false }, tell));
     return late ? { code: 124, output: `${output}\nthe probe did not end within ${limitMs} ms` } : { code, output };
@@ -259,8 +263,9 @@ export class Container {
   /** Nothing of it runs until it is thawed; whoever froze it may never come back. */
   async freeze(limitMs: number): Promise<void> {
     if (this.#phase !== 'running' || this.#settling) throw new Error('the container does not run');
-    cancel(this.#thawTimer);
-    this.#thawTimer = after(limitMs, () => this.thaw());
+    cancel(this.#standstill?.timer);
+    this.#standstill ??= new Standstill();
+    this.#standstill.timer = after(limitMs, () => this.thaw());
     cancel(this.#probeTimer);
     try { await freezeCgroup(this.#place); } catch (error) {
       this.thaw();
@@ -269,11 +274,20 @@ export class Container {
   }
 
   thaw(): void {
-    if (this.#thawTimer === undefined) return;
-    cancel(this.#thawTimer);
-    this.#thawTimer = undefined;
+    if (this.#standstill === undefined) return;
     thawCgroup(this.#place);
+    this.#endStandstill();
     this.#probeLater();
+  }
+
+  #endStandstill(): void {
+    this.#standstill?.end();
+    this.#standstill = undefined;
+  }
+
+  /** A program that is started in it while it stands still would keep the agent waiting. */
+  async thawed(): Promise<void> {
+    while (this.#standstill !== undefined) await this.#standstill.over;
   }
 
   /** Goes on as another one, in a guest that has it from the memory of another. @throws Error where it does not; then it is to be dropped */
@@ -284,10 +298,12 @@ export class Container {
     [this.#spec, this.#settling, this.#cloned, this.#restarts, this.#failures] = [spec, true, true, 0, 0];
     [this.#startedAtMs, this.#startedMonotonic, this.#lastProbe] = [Date.now(), sys.monotonic(), null];
     this.#probe = spec.health === null ? undefined : newProbeState(this.#startedMonotonic);
-    await freezeCgroup(this.#place); // it may have been thawed meanwhile
+    cancel(this.#standstill?.timer);
+    this.#standstill ??= new Standstill(); // it may have been thawed meanwhile
+    await freezeCgroup(this.#place);
     await becomeAnother(this.#place, pid, before, spec);
     this.log.restart();
-    thawCgroup(this.#place);
+    this.thaw();
     const end = sys.monotonic() + limitMs;
     if (command !== null) await this.#runHook(command, limitMs);
     await this.#untilHealthy(end);
@@ -323,9 +339,21 @@ export class Container {
   #clearTimers(): void {
     cancel(this.#timer);
     cancel(this.#probeTimer);
-    cancel(this.#thawTimer);
     this.#timer = undefined;
     this.#probeTimer = undefined;
-    this.#thawTimer = undefined;
+  }
+}
+
+/** From its freezing until it is thawed or has ended; the timer thaws what nobody comes back for. */
+class Standstill {
+  timer: Timer | undefined;
+  readonly over: Promise<void>;
+  #tell: () => void = () => undefined;
+
+  constructor() { this.over = new Promise((resolve) => { this.#tell = resolve; }); }
+
+  end(): void {
+    cancel(this.timer);
+    this.#tell();
   }
 }

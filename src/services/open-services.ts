@@ -24,7 +24,6 @@ import type { EngineOffer } from './engines/choose-service-engine.ts';
 import { countContainers } from './engines/count-containers.ts';
 import type { Edge } from './edge/index.ts';
 import type { Gateway } from './gateway/gateway.ts';
-import type { TemplateDeps } from './make-template.ts';
 import { appsController, observeApp, type AppControllerDeps } from './reconcile-apps.ts';
 import { openTraffic } from './traffic/reconcile-traffic.ts';
 
@@ -34,7 +33,7 @@ export interface ServicesDeps {
   readonly containers: Containers;
   readonly images: Images;
   /** Of machines, for templates of services. */
-  readonly copies: TemplateDeps['copies'];
+  readonly copies: AppControllerDeps['performer']['copies'];
   readonly addresses: Addresses;
   readonly ports: Ports;
   readonly network: HostNetwork;
