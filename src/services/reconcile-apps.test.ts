@@ -10,7 +10,7 @@ import { machineSpecSchema } from '#machines';
 import { openAddresses, openPorts } from '#pool';
 import { recordsOf } from '#store';
 import { openSqliteStore } from '#store/sqlite';
-import { appRecordSchema, appStatusSchema, serviceRecordSchema } from './app-record.ts';
+import { appRecordSchema, appStatusSchema, serviceRecordSchema, serviceTemplateSchema } from './app-record.ts';
 import type { AppPerformer } from './perform-app-plan.ts';
 import { appsController } from './reconcile-apps.ts';
 import { sampleApp, sampleService } from './testing/sample-app.ts';
@@ -22,7 +22,7 @@ test('[V25] a status does not outlive its forgotten app, also where the last loo
   const ports = openPorts(store, async () => true);
   const apps = recordsOf(store, 'app', appRecordSchema);
   const performer = {
-    apps, appStatuses: recordsOf(store, 'app-status', appStatusSchema), services: recordsOf(store, 'service', serviceRecordSchema), machineSpecs: recordsOf(store, 'machine', machineSpecSchema),
+    apps, appStatuses: recordsOf(store, 'app-status', appStatusSchema), services: recordsOf(store, 'service', serviceRecordSchema), templates: recordsOf(store, 'service-template', serviceTemplateSchema), machineSpecs: recordsOf(store, 'machine', machineSpecSchema),
     containers: { specs: recordsOf(store, 'container', containerSpecSchema), statuses: recordsOf(store, 'container-status', containerStatusSchema), volumes: recordsOf(store, 'volume', volumeSchema) },
     ports, addresses: openAddresses(store, { subnet: 93 }),
   } as unknown as AppPerformer;
