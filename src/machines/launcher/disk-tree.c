@@ -52,6 +52,7 @@ static int open_user_map(uid_t owner, gid_t group, uid_t reader)
 /*
  * A VMM that has a disk open says so by locks: QEMU holds byte 101 where it may write and others where it reads, UML the whole
  * file. UML asks for its own only when the guest opens the disk, and tells nobody where it gets none; so they are looked at here.
+ * A lock to read on the whole file is that of a UML that only reads: it disturbs nobody who only reads.
  */
 static void refuse_held(int disk, const char *path, bool writable)
 {
@@ -59,7 +60,8 @@ static void refuse_held(int disk, const char *path, bool writable)
   struct flock held = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = writable ? 0 : qemu_writes, .l_len = writable ? 0 : 1 };
   if (fcntl(disk, F_OFD_GETLK, &held) != 0) fail("cannot ask who uses the disk %s", path);
   errno = 0;
-  if (held.l_type != F_UNLCK) fail("the disk %s is in use by another machine", path);
+  bool only_read = held.l_type == F_RDLCK && held.l_start == 0 && held.l_len == 0;
+  if (held.l_type != F_UNLCK && (writable || !only_read)) fail("the disk %s is in use by another machine", path);
 }
 
 int open_disk_tree(const char *path, bool writable, uid_t reader)

@@ -285,3 +285,21 @@ test('[U12] a disk that a machine of QEMU may write is refused, and QEMU refuses
     await qemu.erase(spec.id);
   }
 });
+
+test('[U20] a disk that is only read is handed to several machines, also while their guests have it open; to none that would write', async () => {
+  const path = join(root, 'read.raw');
+  const file = await open(path, 'wx', 0o600);
+  try { await file.truncate(1024 * 1024); } finally { await file.close(); }
+  const disk: MachineDisk = { serial: 'read', path, format: 'raw', readOnly: true };
+  for (let number = 0; number < 2; number += 1) {
+    const { machine, agent } = await start();
+    if (number > 0) await rejects(machine.attachDisk({ ...disk, readOnly: false }), { code: 'machine.diskLocked' });
+    await machine.attachDisk(disk);
+    await agent.call('awaitDisks', { serials: [disk.serial], timeoutMs: 20_000 }, { timeoutMs: 30_000 });
+    const holds = agent.openStream();
+    const said = once(holds.output, 'data');
+    holds.done.catch(() => undefined);
+    await agent.call('exec', { container: '', stream: holds.id, argv: ['/bin/sh', '-c', 'for disk in /dev/ubd?; do dd if=$disk of=/dev/null bs=512 count=1 2>/dev/null && exec 3<$disk && echo opened; done; exec sleep 60'], env: ['PATH=/bin'], cwd: '', user: '', tty: null, stdin: true });
+    match(String((await said)[0]), /opened/);
+  }
+});
