@@ -54,7 +54,10 @@ function textOf(path: string): string {
 }
 
 function linksOf(instance: Instance): readonly string[] {
-  return readdirSync('/sys/class/net').filter((name) => name === bridgeName(instance) || name.startsWith(`${instance.name}-t`)).map((name) => `link ${name}`);
+  const names = readdirSync('/sys/class/net');
+  // A tap's alias holds the id of its machine.
+  const taps = names.filter((name) => name.startsWith(`${instance.name}-t`)).map((name) => `link ${name} of ${textOf(`/sys/class/net/${name}/ifalias`).trim()}`);
+  return [...names.filter((name) => name === bridgeName(instance)).map((name) => `link ${name}`), ...taps];
 }
 
 function tablesOf(instance: Instance): readonly string[] {
