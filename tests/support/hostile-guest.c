@@ -1,10 +1,10 @@
 /*
- * What a captured guest can do with the line of its agent: it takes the agent's descriptor (pidfd_getfd; root may) and
+ * What a captured guest can do with the line of its agent:
  *
- *   hostile flood <file> <megabytes>    writes the file's bytes over and over
- *   hostile steal                       reads whatever the host says, so that the agent never hears it
+ *   hostile flood <file> <megabytes>    takes the agent's descriptor (pidfd_getfd; root may) and writes the file's bytes over and over
+ *   hostile silence                     stops the agent (ptrace; root may), so that it hears nothing and says nothing
  *
- * Both end by themselves after twenty seconds. Prints how many bytes went. No C library: it goes into the guest by
+ * Both end by themselves after twenty seconds. Prints how many bytes went, or how many seconds it was silent. No C library: it goes into the guest by
  * the words of a command.
  */
 #include <asm/unistd.h>
@@ -29,6 +29,7 @@ static long call(long number, long a, long b, long c, long d)
 }
 #endif
 
+enum { seize = 0x4206, interrupt = 0x4207, agent_pid = 1 }; /* of ptrace(2) */
 enum { at_working_folder = -100, seconds = 20, piece_bytes = 65536 };
 struct time { long seconds, nanoseconds; };
 static char piece[piece_bytes];
@@ -82,14 +83,14 @@ static void print(long number)
 void begin(long *stack)
 {
   char **arguments = (char **)(stack + 1);
-  long port = take_port(), end = now() + seconds, total = 0;
-  if (port < 0) call(__NR_exit_group, 2, 0, 0, 0);
+  long end = now() + seconds, total = 0;
   if (arguments[1][0] == 's') {
-    while (now() < end) {
-      long count = call(__NR_read, port, (long)piece, piece_bytes, 0);
-      if (count > 0) total += count; else rest();
-    }
+    if (call(__NR_ptrace, seize, agent_pid, 0, 0) != 0 || call(__NR_ptrace, interrupt, agent_pid, 0, 0) != 0) call(__NR_exit_group, 3, 0, 0, 0);
+    while (now() < end) rest();
+    total = seconds; /* with our end it goes on */
   } else {
+    long port = take_port();
+    if (port < 0) call(__NR_exit_group, 2, 0, 0, 0);
     long file = call(__NR_openat, at_working_folder, (long)arguments[2], 0, 0), size = call(__NR_read, file, (long)piece, piece_bytes, 0), most = 0;
     for (char *digit = arguments[3]; *digit != 0; digit += 1) most = most * 10 + (*digit - '0');
     while (size > 0 && now() < end && total < most * 1048576) {
