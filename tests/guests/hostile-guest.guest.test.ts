@@ -65,7 +65,7 @@ async function light(context: TestContext, before: number, what: string): Promis
   context.diagnostic(`${what}; the daemon ${before} → ${now} KiB`);
 }
 
-const attacks = { 'noise': `/hostile flood /tmp/noise ${floodMegabytes}`, 'frames that nobody asked for': `/hostile flood /tmp/frames ${floodMegabytes}`, 'a flood on its console': 'timeout 15 yes "the console" > /dev/console; echo all' };
+const attacks = { 'noise': `/hostile flood /tmp/noise ${floodMegabytes}`, 'frames that nobody asked for': `/hostile flood /tmp/frames ${floodMegabytes}`, 'a flood on its console': 'timeout 8 yes "the console" > /dev/console; echo all' };
 for (const [what, attack] of Object.entries(attacks)) {
   test(`a captured guest: ${what}`, { timeout: 300_000 }, async (context) => {
     await strata.ok(['machine', 'exec', 'good', '--', 'true']);

@@ -4,7 +4,7 @@
  *   hostile flood <file> <megabytes>    takes the agent's descriptor (pidfd_getfd; root may) and writes the file's bytes over and over
  *   hostile silence                     stops the agent (ptrace; root may), so that it hears nothing and says nothing
  *
- * Both end by themselves after twenty seconds. Prints how many bytes went, or how many seconds it was silent. No C library: it goes into the guest by
+ * They end by themselves after ten seconds, and twenty. Prints how many bytes went, or how many seconds it was silent. No C library: it goes into the guest by
  * the words of a command.
  */
 #include <asm/unistd.h>
@@ -30,7 +30,7 @@ static long call(long number, long a, long b, long c, long d)
 #endif
 
 enum { seize = 0x4206, interrupt = 0x4207, agent_pid = 1 }; /* of ptrace(2) */
-enum { at_working_folder = -100, seconds = 20, piece_bytes = 65536 };
+enum { at_working_folder = -100, flood_seconds = 10, silent_seconds = 20, piece_bytes = 65536 };
 struct time { long seconds, nanoseconds; };
 static char piece[piece_bytes];
 
@@ -83,11 +83,11 @@ static void print(long number)
 void begin(long *stack)
 {
   char **arguments = (char **)(stack + 1);
-  long end = now() + seconds, total = 0;
+  long end = now() + (arguments[1][0] == 's' ? silent_seconds : flood_seconds), total = 0;
   if (arguments[1][0] == 's') {
     if (call(__NR_ptrace, seize, agent_pid, 0, 0) != 0 || call(__NR_ptrace, interrupt, agent_pid, 0, 0) != 0) call(__NR_exit_group, 3, 0, 0, 0);
     while (now() < end) rest();
-    total = seconds; /* with our end it goes on */
+    total = silent_seconds; /* with our end it goes on */
   } else {
     long port = take_port();
     if (port < 0) call(__NR_exit_group, 2, 0, 0, 0);
