@@ -32,8 +32,10 @@ export interface GuestOsOptions {
 /** Grows when the recipe below changes in a way its inputs do not show. */
 const recipeVersion = 4;
 
-/** Our own sources do not change while we run: to read them at each start of a machine would cost it milliseconds. */
-const lastKeys = new Map<string, string>();
+/** By folder. Our own sources do not change while we run: to read them at each start of a machine would cost it milliseconds, and so would marking the build as used. */
+const lastUses = new Map<string, { readonly key: string; readonly guestOs: GuestOs; readonly markedAt: number }>();
+/** What was used is marked no more often; pruning thinks in days. */
+const markEveryMs = 60_000;
 const inFlight = new Map<string, Promise<GuestOs>>();
 
 /** Builds it where it is not there; concurrent calls share one build. The second call takes milliseconds. */
@@ -48,12 +50,16 @@ export function ensureGuestOs(architecture: Architecture, options: GuestOsOption
 
 async function findOrBuild(architecture: Architecture, placeName: string, options: GuestOsOptions): Promise<GuestOs> {
   const home = join(guestOsFolder(options.instance), placeName);
-  const known = lastKeys.get(home);
-  if (known !== undefined && await markUsed(join(home, known))) return describe(join(home, known), known);
-  const key = await sourceKey(placeName);
-  lastKeys.set(home, key);
+  const last = lastUses.get(home);
+  if (last !== undefined && performance.now() - last.markedAt < markEveryMs && existsSync(last.guestOs.kernel)) return last.guestOs;
+  const key = last?.key ?? await sourceKey(placeName);
   const place = join(home, key);
-  if (await markUsed(place)) return describe(place, key);
+  const used = async (): Promise<GuestOs> => {
+    const guestOs = await describe(place, key);
+    lastUses.set(home, { key, guestOs, markedAt: performance.now() });
+    return guestOs;
+  };
+  if (await markUsed(place)) return used();
   await mkdir(home, { recursive: true });
   const work = await mkdtemp(join(home, unfinishedPrefix));
   try {
@@ -63,7 +69,7 @@ async function findOrBuild(architecture: Architecture, placeName: string, option
   } finally {
     await rm(work, { recursive: true, force: true });
   }
-  return describe(place, key);
+  return used();
 }
 
 /** The build of these sources where it is there already; nothing is made, and it does not count as used. */

@@ -23,8 +23,11 @@ export interface Taking<Member> {
   readonly engine: 'qemu' | 'uml';
   readonly spec: MachineSpec;
   readonly places: VmmPlaces;
-  /** It lies in the machine's folder now: tells it who it is and lets it go on. @param tap resolves when it has its name */
-  become(member: Member, tap: Promise<void> | undefined): Promise<RunningMachine>;
+  /**
+   * Tells it who it is and lets it go on.
+   * @param handedOver resolves when it lies in the machine's folder and its tap has its name; no guest needs either before it has an identity
+   */
+  become(member: Member, handedOver: Promise<void>): Promise<RunningMachine>;
   /** Ends what was taken and removes all of it, under both ids; returns the error to be told. */
   giveUp(member: Member, thrown: unknown): Promise<unknown>;
 }
@@ -44,21 +47,30 @@ export async function startPooled<Shape, Member extends PooledMember & { readonl
   }
 }
 
-async function handOver<Member extends PooledMember & { readonly places: VmmPlaces }>(context: Pick<VmmContext, 'instance' | 'network'>, pooled: Member, { engine, spec, places, become }: Taking<Member>, signal: AbortSignal | undefined): Promise<RunningMachine> {
+/** Both at once: the files are the host's business, and the guest knows nothing of them. Returns or throws when both have ended. */
+async function handOver<Member extends PooledMember & { readonly places: VmmPlaces }>(context: Pick<VmmContext, 'instance' | 'network'>, pooled: Member, taking: Taking<Member>, signal: AbortSignal | undefined): Promise<RunningMachine> {
   signal?.throwIfAborted();
-  failpoint(`machines.${engine}.taken`);
-  // Meanwhile: a program is run for it, and no guest needs it before it has an identity.
-  const tap = spec.network === null ? undefined : context.network?.handOverTap?.(pooled.id, spec.id);
-  tap?.catch(() => undefined); // told where it is awaited
+  failpoint(`machines.${taking.engine}.taken`);
+  const moved = move(context, pooled, taking);
+  try {
+    return await taking.become(pooled, moved);
+  } catch (thrown) {
+    await Promise.allSettled([moved]);
+    throw thrown;
+  }
+}
+
+/** Until the rename a daemon that comes later ends it with all of the pool; from there on it is the machine's. */
+async function move<Member extends PooledMember & { readonly places: VmmPlaces }>(context: Pick<VmmContext, 'instance' | 'network'>, pooled: Member, { engine, spec, places }: Taking<Member>): Promise<void> {
+  const tap = spec.network === null ? undefined : context.network?.handOverTap?.(pooled.id, spec.id); // a program is run for it meanwhile
   try {
     await makeWay(context, pooled.places, places, spec.scratchMiB > 0);
     failpoint(`machines.${engine}.beforeHandOver`);
-    await rename(pooled.places.runFolder, places.runFolder); // before it is the pool's, which a later daemon ends; from here on the machine's
+    await rename(pooled.places.runFolder, places.runFolder);
     failpoint(`machines.${engine}.handedOver`);
     pooled.watch.stop();
-    return await become(pooled, tap);
-  } catch (thrown) {
+  } finally {
     await Promise.allSettled([tap]);
-    throw thrown;
   }
+  await tap;
 }

@@ -43,7 +43,7 @@ export async function launch(context: QemuContext, { spec, places, facts, starte
   const uid = await allocateUid(context.instance, spec.id);
   await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
   const cgroups = await makeCgroups(context.instance, spec.id, machineLimits(spec.memoryMiB, startedBy.way === 'template' || startedBy.way === 'pool'));
-  await writeStartRecord(places, { accelerator: facts.accelerator, uid, startedBy, ...(pooled === undefined ? {} : { pooled }), ready: startedBy.way === 'cold' });
+  writeStartRecord(places, { accelerator: facts.accelerator, uid, startedBy, ...(pooled === undefined ? {} : { pooled }), ready: startedBy.way === 'cold' });
   failpoint('machines.qemu.beforeLaunch');
   return startVmm(await context.launcher(), places.runFolder, { uid, cgroups, devices: machineDevices(facts.accelerator), ...description }, signal);
 }

@@ -32,7 +32,7 @@ async function start(context: QemuContext, spec: MachineSpec, places: MachinePla
   try {
     sockets.handOn(line);
     failpoint('machines.qemu.beforeReady');
-    await writeStartRecord(places, { ...begun, ready: true });
+    writeStartRecord(places, { ...begun, ready: true });
     return machine;
   } catch (thrown) {
     await machine.release();

@@ -77,7 +77,7 @@ export async function launch(context: UmlContext, { spec, places, begun, measure
   const bytes = spec.memoryMiB * 1024 * 1024;
   const cgroups = await makeCgroups(context.instance, spec.id, { memoryBytes: bytes + overheadMiB * 1024 * 1024, processes: maxProcesses });
   const contents = jailContents(guestOs);
-  await writeStartRecord(places, begun);
+  writeStartRecord(places, begun);
   failpoint('machines.uml.beforeLaunch');
   return startVmm(await context.launcher(), places.runFolder, {
     uid, cgroups, ...contents, readable: [...contents.readable, ...sharedFolders(context.instance, spec.id, spec.disks)], devices: ['/dev/null', '/dev/zero', '/dev/urandom'], processes: maxProcesses, traces: true, idle,

@@ -1,5 +1,6 @@
 /** What the driver must know of a running machine beyond the keeper's record; written before UML starts. */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { renameSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { VmmPlaces } from '../vmm/vmm-places.ts';
@@ -11,11 +12,11 @@ const startRecordSchema = z.strictObject({
 });
 export type StartRecord = z.infer<typeof startRecordSchema>;
 
-/** Whole or not at all; what it is about does not outlive the host's boot, so nothing waits for a disk. */
-export async function writeStartRecord({ runFolder }: Pick<VmmPlaces, 'runFolder'>, record: StartRecord): Promise<void> {
+/** Whole or not at all; what it is about does not outlive the host's boot, so nothing waits for a disk. In a folder in memory two calls take less than to hand them to a thread. */
+export function writeStartRecord({ runFolder }: Pick<VmmPlaces, 'runFolder'>, record: StartRecord): void {
   const path = join(runFolder, 'start.json');
-  await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
-  await rename(`${path}.new`, path);
+  writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
 }
 
 /** Where there is none an earlier version started it, by a boot. @throws where it is damaged */

@@ -98,7 +98,7 @@ async function start(context: QemuContext, spec: MachineSpec, places: MachinePla
     const line = await sockets.openAgentLine();
     await restoreState(await monitor.connection(), { state: command.state, limitMs: restoreLimitMs, of: 'the snapshot\'s devices' }, signal);
     failpoint('machines.qemu.restored');
-    await writeStartRecord(places, begun);
+    writeStartRecord(places, begun);
     failpoint('machines.qemu.beforeDropGoingOn');
     await dropSnapshot(folder);
     failpoint('machines.qemu.beforeGoOn');

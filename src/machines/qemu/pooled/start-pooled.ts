@@ -22,7 +22,7 @@ import { pooledShapeOf } from './pooled-shape.ts';
 export function startPooled(context: QemuContext, spec: MachineSpec, places: MachinePlaces, template: TemplateShape, signal: AbortSignal | undefined): Promise<RunningMachine | undefined> {
   return takePooled(context, pooledShapeOf(template, spec), {
     engine: 'qemu', spec, places,
-    become: (pooled, tap) => become(context, spec, places, pooled, tap, signal),
+    become: (pooled, handedOver) => become(context, spec, places, pooled, handedOver, signal),
     async giveUp(pooled, thrown) {
       const error = await undoLaunch(context, spec, places, pooled.record, thrown);
       pooled.monitor.close();
@@ -33,17 +33,18 @@ export function startPooled(context: QemuContext, spec: MachineSpec, places: Mac
   }, signal);
 }
 
-async function become(context: QemuContext, spec: MachineSpec, places: MachinePlaces, pooled: PooledMachine, tap: Promise<void> | undefined, signal: AbortSignal | undefined): Promise<RunningMachine> {
+async function become(context: QemuContext, spec: MachineSpec, places: MachinePlaces, pooled: PooledMachine, handedOver: Promise<void>, signal: AbortSignal | undefined): Promise<RunningMachine> {
+  // Said before it goes on, so that it is the first that it hears.
+  const goesOn = [identify(context, spec, pooled.line, signal, { inStep: true, limitMs: pooledAnswerLimitMs }), pooled.monitor.execute('cont')];
+  const [{ disks }] = await Promise.all([withDisksNow(places, spec), handedOver, ...goesOn]);
   const monitor = openMonitor(places.monitor, { open: await pooled.monitor.connection() });
   const sockets = socketsOf(context, spec);
   const machine = openRunningMachine(context, spec, pooled.record, pooled.begun, monitor, sockets);
   try {
-    // Said before it goes on, so that it is the first that it hears.
-    await Promise.all([tap, identify(context, spec, pooled.line, signal, { inStep: true, limitMs: pooledAnswerLimitMs }), monitor.execute('cont')]);
     sockets.handOn(pooled.line);
-    for (const disk of (await withDisksNow(places, spec)).disks) await machine.attachDisk(disk);
+    for (const disk of disks) await machine.attachDisk(disk);
     failpoint('machines.qemu.identified');
-    await writeStartRecord(places, { ...pooled.begun, ready: true });
+    writeStartRecord(places, { ...pooled.begun, ready: true });
     return machine;
   } catch (thrown) {
     await machine.release();

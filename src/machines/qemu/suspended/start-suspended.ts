@@ -60,7 +60,7 @@ async function start(context: QemuContext, spec: MachineSpec, places: MachinePla
     const line = await sockets.openAgentLine();
     await restoreState(await monitor.connection(), { state: command.state, limitMs: restoreLimitMs, of: 'its suspended state' }, signal);
     failpoint('machines.qemu.restored');
-    await writeStartRecord(places, begun);
+    writeStartRecord(places, begun);
     failpoint('machines.qemu.beforeDropSuspended');
     await dropSuspended(places);
     failpoint('machines.qemu.beforeGoOn');

@@ -26,7 +26,7 @@ export async function startPooled(context: UmlContext, spec: MachineSpec, signal
   const { version } = await context.guestOs(spec.architecture);
   return takePooled(context, pooledShapeOf(spec, version), {
     engine: 'uml', spec, places,
-    become: (pooled, tap) => become(context, spec, pooled, tap, signal),
+    become: (pooled, handedOver) => become(context, spec, pooled, handedOver, signal),
     async giveUp(pooled, thrown) {
       const error = await undoLaunched(context, { spec, places, record: pooled.record, vmm: 'UML' }, thrown);
       pooled.sockets.close();
@@ -36,17 +36,17 @@ export async function startPooled(context: UmlContext, spec: MachineSpec, signal
   }, signal);
 }
 
-async function become(context: UmlContext, spec: MachineSpec, pooled: PooledMachine, tap: Promise<void> | undefined, signal: AbortSignal | undefined): Promise<RunningMachine> {
+async function become(context: UmlContext, spec: MachineSpec, pooled: PooledMachine, handedOver: Promise<void>, signal: AbortSignal | undefined): Promise<RunningMachine> {
+  // Said before it goes on, so that it is the first that it hears.
+  await Promise.all([handedOver, identify(context, spec, pooled, signal), goOn(pooled.kernel)]);
   const places = umlPlaces(context.instance, spec.id);
   const sockets = vmmSockets(places, spec.name);
   const machine = openRunningMachine(context, spec, pooled.record, pooled.begun, sockets);
   try {
-    // Said before it goes on, so that it is the first that it hears.
-    await Promise.all([tap, identify(context, spec, pooled, signal), goOn(pooled.kernel)]);
     sockets.handOn(pooled.line);
     for (const disk of spec.disks) await machine.attachDisk(disk);
     failpoint('machines.uml.identified');
-    await writeStartRecord(places, { ...pooled.begun, ready: true });
+    writeStartRecord(places, { ...pooled.begun, ready: true });
     return machine;
   } catch (thrown) {
     await machine.release();
