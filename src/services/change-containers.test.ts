@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { systemClock, waitUntil } from '#base';
 import { containerSpecSchema, containerStatusSchema, type Containers, type ContainerStatus } from '#containers';
+import { machineSpecSchema } from '#machines';
 import { openAddresses } from '#pool';
 import { recordsOf } from '#store';
 import { openSqliteStore } from '#store/sqlite';
 import { checkServices, restartContainers, reviveContainers, startContainers, stopContainers, type ChangeDeps } from './change-containers.ts';
-import { sampleApp, sampleContainer, sampleService, sampleStatus } from './testing/sample-app.ts';
+import { sampleApp, sampleContainer, sampleMachine, sampleService, sampleStatus } from './testing/sample-app.ts';
 
 const app = sampleApp([sampleService('web'), sampleService('job'), sampleService('db')]);
 
@@ -24,12 +25,13 @@ async function open(t: TestContext) {
   const restarted: string[] = [];
   let run: (id: string) => Promise<unknown> = async () => undefined;
   const containers = { specs, statuses, restart: async (id: string) => { restarted.push(id); await run(id); } } as unknown as Containers;
-  const deps: ChangeDeps = { containers, addresses, clock: systemClock };
+  const machineSpecs = recordsOf(store, 'machine', machineSpecSchema);
+  const deps: ChangeDeps = { containers, machineSpecs, addresses, clock: systemClock };
   const said: string[] = [];
   const steps = { step: async <T>(name: string, body: (say: (message: string) => void) => Promise<T>): Promise<T> => { said.push(name); return body(() => undefined); }, warn: () => undefined };
   const end = new AbortController();
   return {
-    deps, specs, statuses, addresses, restarted, said, steps, end,
+    deps, specs, statuses, machineSpecs, addresses, restarted, said, steps, end,
     request: (...services: string[]) => ({ app, services, signal: end.signal }),
     whenRestarted(work: (id: string) => Promise<unknown>) { run = work; },
     async add(service: string, index: number, status: Partial<ContainerStatus>, changes: Parameters<typeof sampleContainer>[2] = {}) {
@@ -107,4 +109,28 @@ test('[V30] what ended badly begins anew with another address, what was stopped 
   deepEqual((await specs.list()).map((one) => `${one.id} ${one.value.wanted} ${one.value.generation}`), ['cdb1 running 1', 'cjob1 running 1', 'cweb3 running 1', 'cweb4 running 2']);
   deepEqual((await addresses.list()).map((one) => one.owner).sort(), ['container/cdb1', 'container/cjob1', 'container/cweb3', 'container/cweb4']);
   equal(await reviveContainers(deps, 'aapp', new Set(['web', 'job'])), false);
+});
+
+for (const wanted of ['stopped', 'suspended', 'paused'] as const) {
+  test(`[V30] a machine that was ${wanted} by hand runs again at \`up\`, and only those of the services it is about`, async (t) => {
+    const { deps, add, machineSpecs } = await open(t);
+    await machineSpecs.put('m1', sampleMachine({ wanted }));
+    await machineSpecs.put('m2', sampleMachine({ id: 'm2', name: 'shop-x86-64-2', wanted }));
+    await add('web', 1, { phase: 'running' }, { machineId: 'm1' });
+    await add('db', 1, { phase: 'running' }, { machineId: 'm2' });
+    equal(await reviveContainers(deps, 'aapp', new Set(['web'])), true);
+    deepEqual((await machineSpecs.list()).map((one) => `${one.id} ${one.value.wanted} ${one.value.generation}`), ['m1 running 2', `m2 ${wanted} 1`]);
+    equal(await reviveContainers(deps, 'aapp', new Set(['web'])), false);
+  });
+}
+
+test('[V27] a start waits for a container whose machine was stopped below it', async (t) => {
+  const { deps, add, become, machineSpecs, said, steps, request } = await open(t);
+  await machineSpecs.put('m1', sampleMachine({ wanted: 'stopped' }));
+  await add('web', 1, { phase: 'exited', exitCode: 137, startedAt: 5 }, { machineId: 'm1' });
+  const started = startContainers(deps, request('web'), steps);
+  await waitUntil(async () => (await machineSpecs.get('m1'))?.value.wanted === 'running', { what: 'the machine is wished running', limitMs: 5000 });
+  await become('cweb1', { phase: 'running', exitCode: null, startedAt: 6 });
+  await started;
+  deepEqual(said, ['start shop-web-1']);
 });

@@ -4,13 +4,16 @@
  */
 import { StrataError, waitUntil, type Clock } from '#base';
 import type { Containers, ContainerSpec, ContainerStatus } from '#containers';
+import type { MachineSpec } from '#machines';
 import type { Addresses } from '#pool';
+import type { Records } from '#store';
 import type { AppRecord } from './app-record.ts';
 import type { Steps } from './await-services.ts';
 import { crashLoopRestarts } from './service-state.ts';
 
 export interface ChangeDeps {
   readonly containers: Containers;
+  readonly machineSpecs: Records<MachineSpec>;
   readonly addresses: Addresses;
   readonly clock: Clock;
 }
@@ -40,10 +43,11 @@ export async function stopContainers(deps: ChangeDeps, request: ChangeRequest, s
   })));
 }
 
-/** Makes stopped containers run again, where they were. */
+/** Makes stopped containers run again, where they were; a machine of theirs that was stopped, suspended or paused by hand goes on first. */
 export async function startContainers(deps: ChangeDeps, request: ChangeRequest, steps: Steps): Promise<void> {
   const members = await membersOf(deps, request.app.id, request.services);
-  await Promise.all(members.filter((spec) => spec.wanted === 'stopped').map((spec) => steps.step(`start ${spec.name}`, async () => {
+  const woken = await wakeMachines(deps, members);
+  await Promise.all(members.filter((spec) => spec.wanted === 'stopped' || woken.has(spec.machineId)).map((spec) => steps.step(`start ${spec.name}`, async () => {
     const before = await startOf(deps, spec);
     await wish(deps, spec.id, 'running');
     await awaitRun(deps, spec, before, request.signal);
@@ -53,6 +57,7 @@ export async function startContainers(deps: ChangeDeps, request: ChangeRequest, 
 /** One replica of a service at a time, so that the others go on serving. */
 export async function restartContainers(deps: ChangeDeps, request: ChangeRequest, steps: Steps): Promise<void> {
   const members = await membersOf(deps, request.app.id, request.services);
+  await wakeMachines(deps, members);
   const services = Map.groupBy(members, (spec) => spec.service);
   await Promise.all([...services.values()].map(async (replicas) => {
     for (const spec of replicas) {
@@ -68,12 +73,13 @@ export async function restartContainers(deps: ChangeDeps, request: ChangeRequest
 }
 
 /**
- * For `up`: stopped containers run again, and what ended badly begins anew as a fresh container.
+ * For `up`: stopped containers and their machines run again, and what ended badly begins anew as a fresh container.
  * @returns whether there were any
  */
 export async function reviveContainers(deps: ChangeDeps, appId: string, services: ReadonlySet<string>): Promise<boolean> {
-  let revived = false;
-  for (const spec of await membersOf(deps, appId, [...services])) {
+  const members = await membersOf(deps, appId, [...services]);
+  let revived = (await wakeMachines(deps, members)).size > 0;
+  for (const spec of members) {
     const status = (await deps.containers.statuses.get(spec.id))?.value;
     const ended = status?.phase === 'exited' && status.exitCode !== 0 && !status.stopped;
     const crashes = status?.phase === 'waiting' && status.restarts >= crashLoopRestarts;
@@ -97,6 +103,19 @@ export async function endContainers(deps: ChangeDeps & { syncTraffic(): Promise<
   for (const { id } of members) await deps.containers.specs.update(id, (spec) => (spec === undefined || spec.draining ? spec : { ...spec, draining: true, drainingSince: since, generation: spec.generation + 1 }));
   await deps.syncTraffic();
   await Promise.allSettled(members.map(async ({ id }) => (await deps.containers.connection(id)).call('containerStop', { id, graceMs }, { timeoutMs: graceMs + 30_000 })));
+}
+
+/** A person may have stopped the machines below an app; whoever wants its services wants them to run. @returns those that did not */
+async function wakeMachines(deps: ChangeDeps, members: readonly ContainerSpec[]): Promise<ReadonlySet<string>> {
+  const woken = new Set<string>();
+  for (const id of new Set(members.map((spec) => spec.machineId))) {
+    await deps.machineSpecs.update(id, (spec) => {
+      if (spec === undefined || spec.wanted === 'running') return spec;
+      woken.add(id);
+      return { ...spec, wanted: 'running', generation: spec.generation + 1 };
+    });
+  }
+  return woken;
 }
 
 async function membersOf(deps: ChangeDeps, appId: string, services: readonly string[]): Promise<readonly ContainerSpec[]> {

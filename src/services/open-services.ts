@@ -129,7 +129,7 @@ export function openServices(deps: ServicesDeps): Services {
       return { engine, counted: () => countContainers(deps.containers, members.map((one) => one.id), deps.log) };
     },
   };
-  const changes = { containers: deps.containers, addresses: deps.addresses, clock: deps.clock };
+  const changes = { containers: deps.containers, machineSpecs, addresses: deps.addresses, clock: deps.clock };
   const bringUp: BringUpDeps = {
     apps, images: deps.images, ports: deps.ports, prepareGuest: deps.prepareGuest, syncTraffic: traffic.sync, clock: deps.clock, dice: deps.dice,
     reviveContainers: (appId, services) => reviveContainers(changes, appId, services),

@@ -73,6 +73,15 @@ test('[V16] a service that fails says which container, how, and with what last o
   assert.equal(plan.settled, false);
 });
 
+test('[V16] what cannot be started is told with the guest\'s reason; a machine that was stopped by hand is no fault of the service', () => {
+  const app = sampleApp([sampleService('web')]);
+  const spec = sampleContainer('web', 1);
+  const status = sampleStatus(spec, { phase: 'exited', exitCode: 125, why: 'serve cannot be started: the image has no such program' });
+  const whyIn = (wanted: 'running' | 'stopped') => planApp(app, { ...nothing, services: [place('web')], machines: [{ spec: { ...machine.spec, wanted }, status: undefined }], containers: [{ spec, status }] }, 0).services.map((service) => service.why);
+  assert.deepEqual(whyIn('running'), ['shop-web-1 ended with exit code 125: serve cannot be started: the image has no such program']);
+  assert.deepEqual(whyIn('stopped'), ['machine shop-x86-64 was stopped']);
+});
+
 test('[V17] a job that ended well counts as done', () => {
   const app = sampleApp([sampleService('web', { restart: { policy: 'no' } })]);
   const spec = sampleContainer('web', 1, { guest: { ...sampleContainer('web', 1).guest, restart: { policy: 'no' } } });

@@ -51,20 +51,27 @@ function machineFailure(machine: AppObserved['machines'][number] | undefined): s
 }
 
 function failureOf(one: Member, observed: AppObserved): string | undefined {
-  const ofMachine = machineFailure(observed.machines.find((candidate) => candidate.spec.id === one.spec.machineId));
+  const machine = observed.machines.find((candidate) => candidate.spec.id === one.spec.machineId);
+  const ofMachine = machineFailure(machine);
   if (ofMachine !== undefined) return ofMachine;
   const status = one.status;
   if (status === undefined || status.digest !== one.spec.guest.digest) return undefined;
   const name = one.spec.name;
   if (status.health === 'unhealthy' && status.phase === 'running') return unhealthyWhy(one.spec, status);
-  if (status.phase === 'exited' && status.exitCode !== 0 && !status.stopped) return `${name} ended with exit code ${status.exitCode ?? '?'}${status.oomKilled ? `: ${status.why}` : ''}`;
-  if (status.phase === 'waiting' && status.restarts >= crashLoopRestarts) return `${name} was started ${status.restarts + 1} times and ended each time, last with exit code ${status.exitCode ?? '?'}${status.why === '' || status.why.startsWith('it ended with exit code') ? '' : `: ${status.why}`}`;
+  if (status.phase === 'exited' && status.exitCode !== 0 && !status.stopped) {
+    return machine?.spec.wanted === 'stopped' ? `machine ${machine.spec.name} was stopped` : `${name} ended with exit code ${status.exitCode ?? '?'}${reasonOf(status)}`;
+  }
+  if (status.phase === 'waiting' && status.restarts >= crashLoopRestarts) return `${name} was started ${status.restarts + 1} times and ended each time, last with exit code ${status.exitCode ?? '?'}${reasonOf(status)}`;
   return undefined;
 }
+
+/** What the guest says beyond the exit code: that there is no such program, that memory ran out. */
+const reasonOf = ({ why }: ContainerStatus): string => (why === '' || why.startsWith('it ended with exit code') ? '' : `: ${why}`);
 
 function startingWhy(active: readonly Member[], observed: AppObserved): string {
   for (const one of active) {
     const machine = observed.machines.find((candidate) => candidate.spec.id === one.spec.machineId);
+    if (machine !== undefined && machine.spec.wanted !== 'running') return `machine ${machine.spec.name} was ${machine.spec.wanted}`;
     if (machine?.status?.phase !== 'running') return `machine ${machine?.spec.name ?? one.spec.machineId} starts`;
     if (one.status?.why) return one.status.why;
     if (one.status?.phase === 'running' && one.status.health === 'starting') return 'its health check has not passed yet';
