@@ -55,11 +55,13 @@ function searchUpward(start: string): string | undefined {
   }
 }
 
-/** @throws UsageError where there is no Compose file */
-export function requireCompose(context: Context, options: Options, folder?: string): ComposeSource {
+/** @param services what may have been meant as a folder. @throws UsageError where there is no Compose file */
+export function requireCompose(context: Context, options: Options, folder?: string, services: readonly string[] = []): ComposeSource {
   const found = findCompose(context, options, folder);
   if (found !== undefined) return found;
-  throw new UsageError(`there is no Compose file in ${folder ?? context.cwd}`, `write a ${composeFileNames[0]}, or name one with --file`);
+  const [first] = services;
+  const meant = first === undefined ? '' : `, and ${first} is no folder with one`;
+  throw new UsageError(`there is no Compose file in ${folder ?? context.cwd}${meant}`, `write a ${composeFileNames[0]}, or name one with --file`);
 }
 
 /** -p, or COMPOSE_PROJECT_NAME. */

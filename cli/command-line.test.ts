@@ -73,7 +73,7 @@ test('[L2] exec has the exit code of the command, 127 for none such, 126 for one
   equal((await run(['exec', 'web', 'nosuch'])).code, 127);
   deepEqual(await run(['exec', '-w', '/nosuch', 'web', 'homeless']), { code: 126, out: '', err: 'strata: it cannot be started in /nosuch: there is no such folder\n' });
   equal((await run(['exec', 'web'])).code, 2);
-  equal((await run(['exec', 'nosuch', 'echo'])).code, 2);
+  deepEqual(await run(['exec', 'nosuch', 'echo']), { code: 2, out: '', err: 'strata: the app shop has no service nosuch\n  it has: api, web\n' });
   equal((await run(['exec', '-p', 'nosuch', 'web', 'echo'])).code, 125);
   equal((await run(['machine', 'exec', 'box', 'cat'], { input: 'through\n' })).out, 'through\n');
   equal((await run(['exec', '--index', '9', 'web', 'echo'])).code, 2);
@@ -109,7 +109,19 @@ test('[L4] a wrong command line is exit 2 with a hint, and sends nothing', async
   }
   match((await run(['up'], { cwd: folder })).err, /there is no Compose file in/);
   for (const args of [['help'], ['help', 'up']]) { const help = await run(args); deepEqual([help.code, help.err], [0, '']); match(help.out, /Usage: strata/); }
+  const unknown = await run(['help', 'nosuch']);
+  deepEqual([unknown.code, unknown.out, unknown.err], [2, '', 'strata: unknown command \'nosuch\'\n  see `strata --help`\n']);
+  match((await run(['up', 'nosuch'], { cwd: folder })).err, /there is no Compose file in .*, and nosuch is no folder with one/);
   match((await run(['machine', 'ls', '--bogus'])).err, /see `strata machine ls --help`/);
+  deepEqual(backend.changes, []);
+});
+
+test('[L4] what the API refuses of an argument is said in the words of the command line', async (t) => {
+  const { run, backend } = await openLab(t);
+  const named = 'must be of lower-case letters, digits and hyphens, at most 63, with a letter or digit at both ends';
+  deepEqual(await run(['machine', 'create', 'Bad_Name']), { code: 2, out: '', err: `strata: name: ${named}\n  see \`strata machine create --help\`\n` });
+  deepEqual(await run(['up', '-p', 'Bad Name', '-f', '/dev/null']), { code: 2, out: '', err: `strata: projectName: ${named}\n  see \`strata up --help\`\n` });
+  match((await run(['logs', 'web', '--since', 'yesterday'])).err, /^strata: since: must be a span such as 30s, .*\n {2}see `strata logs --help`\n$/);
   deepEqual(backend.changes, []);
 });
 

@@ -83,7 +83,7 @@ const appVerbs: readonly Verb[] = [
   {
     name: 'exec', args: '<service> <command...>', completion: 'service', passThrough: true, summary: 'run a command in a container of a service',
     options: [...appOptions, ...execOptions, { flags: '--index <number>', summary: 'which replica, from 1' }],
-    operations: ['execInContainer'], examples: ['strata exec web sh', 'strata exec -T db redis-cli ping'], load: () => import('./verbs/exec.ts'),
+    operations: ['execInContainer', 'listAppContainers', 'getApp'], examples: ['strata exec web sh', 'strata exec -T db redis-cli ping'], load: () => import('./verbs/exec.ts'),
   },
   {
     name: 'config', args: '[folder]', completion: 'folder', summary: 'check Compose files and print the resolved project',

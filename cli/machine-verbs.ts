@@ -11,7 +11,7 @@ export const machineVerbs = (outputOptions: readonly Option[], execOptions: read
     name: 'machine create', args: '<name>', summary: 'make and start a machine',
     options: [
       { flags: '--arch <architecture>', summary: 'default: the host\'s', choices: ['x86_64', 'aarch64', 'amd64', 'arm64'] },
-      { flags: '--engine <engine>', summary: 'what runs it', choices: ['auto', 'qemu', 'uml', 'fake'] },
+      { flags: '--engine <engine>', summary: 'what runs it', choices: ['auto', 'qemu', 'uml'] },
       { flags: '-c, --cpus <number>', summary: 'processors (default 1)' },
       { flags: '-m, --memory <size>', summary: '512M, 2G (default 256M)' },
       { flags: '--scratch <size>', summary: 'disk for what is written inside (default 1G)' },

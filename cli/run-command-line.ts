@@ -46,7 +46,7 @@ async function runVerb(chosen: Chosen): Promise<number> {
     return interrupt.signal.aborted && code === 0 && !['logs', 'events', 'machine logs', 'serve'].includes(chosen.verb.name) ? exitCodes.interrupted : code;
   } catch (error) {
     if (interrupt.signal.aborted) return exitCodes.interrupted;
-    explain(error, context.err);
+    explain(error, context.err, chosen.verb.name);
     return exitCodeOf(error, chosen);
   } finally {
     context.close();
@@ -75,6 +75,11 @@ function parseFailure(error: CommanderError, program: Command): number | Promise
   if (error.code === 'commander.help' && program.opts()['version'] === true) return withoutVerb(program);
   // `help` and `help up` throw the same as a noun without its verb, but with 0: commander printed it already.
   if (error.code === 'commander.help' && error.exitCode === 0) return exitCodes.ok;
+  const words = process.argv.slice(2).filter((word) => !word.startsWith('-'));
+  if (error.code === 'commander.help' && words[0] === 'help') {
+    process.stderr.write(`strata: unknown command '${words.slice(1).join(' ')}'\n  see \`strata --help\`\n`);
+    return exitCodes.usage;
+  }
   if (error.code === 'commander.help') { process.stderr.write(helpOf(program, process.argv.slice(2))); return exitCodes.usage; }
   const [first, ...rest] = error.message.replace(/^error: /, '').split('\n');
   process.stderr.write(`strata: ${first}\n`);

@@ -45,6 +45,6 @@ export type AppAction = z.infer<typeof appActionSchema>;
 export const appLogsQuery = z.strictObject({
   service: listQuery.optional(),
   tail: countQuery.optional().describe('last lines of each container'),
-  since: z.string().max(64).regex(/^(\d{1,12}(ms|s|m|h|d)|\d{4}-\d{2}-\d{2}(T[0-9:.]+(Z|[+-]\d{2}:\d{2})?)?)$/).optional().describe('10m, or an RFC 3339 time'),
+  since: z.string().max(64).regex(/^(\d{1,12}(ms|s|m|h|d)|\d{4}-\d{2}-\d{2}(T[0-9:.]+(Z|[+-]\d{2}:\d{2})?)?)$/, 'must be a span such as 30s, 10m, 2h or 1d, or a time such as 2026-11-29T12:00:00Z').optional().describe('10m, or an RFC 3339 time'),
   follow: flagQuery.optional(),
 });

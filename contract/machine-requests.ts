@@ -10,7 +10,7 @@ export const machineCreateSchema = z.strictObject({
   memoryMiB: z.int().min(64).max(1024 * 1024).default(256),
   scratchMiB: z.int().min(0).max(1024 * 1024).default(1024).describe('disk for what is written inside'),
   disks: z.array(z.strictObject({
-    name: z.string().regex(/^[a-z0-9-]{1,20}$/).refine((name) => name !== 'scratch', 'scratch is the name of the machine\'s own disk').describe('by which the guest finds it'),
+    name: z.string().regex(/^[a-z0-9-]{1,20}$/, 'must be of lower-case letters, digits and hyphens, at most 20').refine((name) => name !== 'scratch', 'scratch is the name of the machine\'s own disk').describe('by which the guest finds it'),
     sizeMiB: z.int().min(16).max(16 * 1024 * 1024).optional().describe('with an empty ext4'),
     from: pathField.optional().describe('raw file on the host whose content it begins with'),
     backend: z.enum(['vmm', 'vhost-user']).default('vmm').describe('what serves it: the machine\'s VMM, or a process of its own'),

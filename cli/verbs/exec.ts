@@ -1,5 +1,5 @@
 /** `strata exec`: runs a command in a replica of a service. */
-import type { Container } from '#client';
+import { ClientProblem, type Client, type Container } from '#client';
 import { requireAppName } from '../choose-app.ts';
 import { execRequest, usesTty } from '../exec-request.ts';
 import { runTerminal } from '../run-terminal.ts';
@@ -13,15 +13,22 @@ export async function run({ context, args, options }: Invocation): Promise<numbe
   const client = await context.client();
   const app = await requireAppName(client, context, options);
   const { items } = await client.call('listAppContainers', { params: { app } });
-  const container = choose(items.filter((one) => one.service === service), service as string, app, index);
+  const replicas = items.filter((one) => one.service === service);
+  if (replicas.length === 0) throw await nothingOf(client, app, service as string);
+  const container = choose(replicas, service as string, index);
   const terminal = await client.terminal('execInContainer', container.id, request);
   return runTerminal(terminal, { tty: usesTty(options), escape: false, interrupted: context.interrupted });
 }
 
 /** The replica asked for, else the first that runs. */
-function choose(replicas: readonly Container[], service: string, app: string, index: number | undefined): Container {
+function choose(replicas: readonly Container[], service: string, index: number | undefined): Container {
   const found = index === undefined ? replicas.find((one) => one.phase === 'running') ?? replicas[0] : replicas.find((one) => one.index === index);
   if (found !== undefined) return found;
-  if (replicas.length === 0) throw new UsageError(`the app ${app} has no container of a service ${service}`, '`strata ps` lists what there is');
   throw new UsageError(`the service ${service} has no replica ${index}; it has ${replicas.map((one) => one.index).join(', ')}`);
+}
+
+async function nothingOf(client: Client, app: string, service: string): Promise<Error> {
+  const names = (await client.call('getApp', { params: { app } })).services.map((one) => one.name);
+  if (names.includes(service)) return new ClientProblem({ code: 'service.noContainer', status: 409, detail: `the service ${service} of the app ${app} has no container now`, advice: `see \`strata ps -p ${app}\`` });
+  return new UsageError(`the app ${app} has no service ${service}`, `it has: ${names.join(', ')}`);
 }

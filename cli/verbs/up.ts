@@ -7,7 +7,7 @@ import { exitCodes, type Invocation } from '../verb.ts';
 
 export async function run({ context, args, options }: Invocation): Promise<number> {
   const { folder, rest } = splitFolder(args, context.cwd);
-  const source = requireCompose(context, options, folder);
+  const source = requireCompose(context, options, folder, rest);
   const client = await context.client();
   const projectName = namedApp(context, options);
   const resolved = await client.call('resolveApp', { body: { ...source, ...(projectName === undefined ? {} : { projectName }) } });

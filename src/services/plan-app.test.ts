@@ -82,6 +82,16 @@ test('[V16] what cannot be started is told with the guest\'s reason; a machine t
   assert.deepEqual(whyIn('stopped'), ['machine shop-x86-64 was stopped']);
 });
 
+test('[V16] a machine whose guest is too busy to answer is not said to start', () => {
+  const app = sampleApp([sampleService('web')]);
+  const status = {
+    id: 'm1', phase: 'unknown' as const, why: 'its guest\'s agent does not answer', engine: 'qemu' as const, engineWhy: '', accelerator: 'tcg' as const, isolation: 'emulated' as const,
+    process: null, guest: null, startedAt: 1, bootMs: 1, startedBy: null, exit: null, restarts: 0, generation: 1,
+  };
+  const plan = planApp(app, { ...nothing, services: [place('web')], machines: [{ spec: machine.spec, status }], containers: [up('web', 1, 'starting')] }, 0);
+  assert.deepEqual(plan.services.map((service) => service.why), ['machine shop-x86-64: its guest\'s agent does not answer']);
+});
+
 test('[V17] a job that ended well counts as done', () => {
   const app = sampleApp([sampleService('web', { restart: { policy: 'no' } })]);
   const spec = sampleContainer('web', 1, { guest: { ...sampleContainer('web', 1).guest, restart: { policy: 'no' } } });

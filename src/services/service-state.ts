@@ -72,6 +72,7 @@ function startingWhy(active: readonly Member[], observed: AppObserved): string {
   for (const one of active) {
     const machine = observed.machines.find((candidate) => candidate.spec.id === one.spec.machineId);
     if (machine !== undefined && machine.spec.wanted !== 'running') return `machine ${machine.spec.name} was ${machine.spec.wanted}`;
+    if (machine?.status?.phase === 'unknown') return `machine ${machine.spec.name}: ${machine.status.why}`; // it runs, and its guest is busy
     if (machine?.status?.phase !== 'running') return `machine ${machine?.spec.name ?? one.spec.machineId} starts`;
     if (one.status?.why) return one.status.why;
     if (one.status?.phase === 'running' && one.status.health === 'starting') return 'its health check has not passed yet';

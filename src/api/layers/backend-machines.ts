@@ -19,7 +19,8 @@ interface Found { readonly entry: RecordEntry<MachineSpec>; readonly status: Mac
 function adviceFor(action: MachineAction, { entry, status }: Found): string {
   const { name } = entry.value;
   if (action === 'clone' && status?.phase === 'running') return `\`strata machine fork ${name} <new>\` makes a second one of it while it runs; or stop it, or clone a snapshot`;
-  return (status?.phase === 'paused' || status?.phase === 'suspended') && action !== 'remove' ? `let it go on with \`strata machine resume ${name}\`` : `see \`strata machine inspect ${name}\``;
+  if (action === 'remove') return `\`strata machine stop ${name}\` first, or remove it with --force`;
+  return (status?.phase === 'paused' || status?.phase === 'suspended') ? `let it go on with \`strata machine resume ${name}\`` : `see \`strata machine inspect ${name}\``;
 }
 
 const nameTaken = (name: string): StrataError => new StrataError(`machine ${name} exists already`, { code: 'machine.nameTaken', kind: 'conflict', advice: 'choose another name, or remove it first' });

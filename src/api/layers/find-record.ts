@@ -6,5 +6,6 @@ export function findByHandle<T extends { readonly id: string; readonly name: str
   const found = candidates.find((one) => one.id === handle) ?? candidates.find((one) => one.name === handle);
   if (found !== undefined) return found;
   const names = candidates.map((one) => one.name).slice(0, 8).join(', ');
-  throw new StrataError(`there is no ${noun} ${handle}`, { code: `${noun}.notFound`, kind: 'notFound', advice: names === '' ? `there is no ${noun} at all yet` : `there is: ${names}` });
+  const said = noun === 'backend' ? 'back end' : noun;
+  throw new StrataError(`there is no ${said} ${handle}`, { code: `${noun}.notFound`, kind: 'notFound', advice: names === '' ? `there is no ${said} at all yet` : `there is: ${names}` });
 }
