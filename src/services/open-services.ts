@@ -131,7 +131,7 @@ export function openServices(deps: ServicesDeps): Services {
   };
   const changes = { containers: deps.containers, machineSpecs, addresses: deps.addresses, clock: deps.clock };
   const bringUp: BringUpDeps = {
-    apps, images: deps.images, ports: deps.ports, prepareGuest: deps.prepareGuest, syncTraffic: traffic.sync, clock: deps.clock, dice: deps.dice,
+    apps, images: deps.images, ports: deps.ports, prepareGuest: deps.prepareGuest, syncTraffic: traffic.sync, settleTraffic: traffic.settle, clock: deps.clock, dice: deps.dice,
     reviveContainers: (appId, services) => reviveContainers(changes, appId, services),
     awaiting: {
       appStatuses: statuses, containers: deps.containers.specs, containerStatuses: deps.containers.statuses, clock: deps.clock,
