@@ -83,6 +83,12 @@ test('[L10] a daemon that dies at its start is explained by its last lines, and 
   }
 });
 
+test('[L10] one that said why it cannot start is told in its words alone, not in those of an earlier one', async (t) => {
+  const { places, argv } = await openPlaces(t);
+  await rejects(ensureDaemon({ places, daemonArgv: argv('refuse'), limitMs: 20_000 }), { code: 'client.daemonDied', message: 'the daemon cannot start: no space is left for the store', advice: `free space on its file system; its whole log is ${places.daemonLog}` });
+  await rejects(ensureDaemon({ places, daemonArgv: argv('die'), limitMs: 20_000 }), { code: 'client.daemonDied', message: 'the daemon ended at its start (exit code 3):\nno room on the disk\nthe store cannot be opened' });
+});
+
 test('[L10] a host that cannot be prepared starts no daemon', async (t) => {
   const { places, argv, starts } = await openPlaces(t);
   await rejects(ensureDaemon({ places, daemonArgv: argv(), prepare: async () => { throw new Error('no network'); } }), /no network/);

@@ -4,7 +4,7 @@
  * decides who does it.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { ClientProblem } from './client-problem.ts';
 import { openClient } from './open-client.ts';
 import type { Places } from './places.ts';
@@ -66,7 +66,7 @@ async function readiness(socketPath: string): Promise<'ready' | { readonly waits
   }
 }
 
-interface Daemon { readonly child: ChildProcess; exit: string | undefined }
+interface Daemon { readonly child: ChildProcess; /** Where its part of the log begins. */ readonly logStart: number; exit: string | undefined }
 
 /** A process of its own session whose output goes to the log file; it outlives us. */
 function spawnDaemon(options: StartOptions): Daemon {
@@ -74,7 +74,7 @@ function spawnDaemon(options: StartOptions): Daemon {
   try {
     const [program, ...args] = options.daemonArgv;
     const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], cwd: '/', env: { ...process.env, ...memoryHabits } });
-    const daemon: Daemon = { child, exit: undefined };
+    const daemon: Daemon = { child, logStart: fstatSync(log).size, exit: undefined };
     child.once('error', (error) => { daemon.exit = error.message; });
     child.once('exit', (code, signal) => { daemon.exit = signal === null ? `exit code ${code}` : `signal ${signal}`; });
     child.unref();
@@ -92,7 +92,7 @@ async function becomesReady(options: StartOptions, end: number, daemon: Daemon |
     const state = await readiness(options.places.socketPath);
     if (state === 'ready') return true;
     if (state === undefined && daemon === undefined) return false;
-    if (daemon?.exit !== undefined) throw died(options.places, daemon.exit);
+    if (daemon?.exit !== undefined) throw died(options.places, daemon.logStart, daemon.exit);
     if (state !== undefined && state.waitsFor !== said) {
       said = state.waitsFor;
       if (said !== '') options.progress?.(`the daemon waits for ${said}`);
@@ -104,13 +104,27 @@ async function becomesReady(options: StartOptions, end: number, daemon: Daemon |
   }
 }
 
-function died(places: Places, how: string): ClientProblem {
-  const lines = lastLines(places.daemonLog);
+/** In its own last words where it had the time to say any. */
+function died(places: Places, logStart: number, how: string): ClientProblem {
+  const lines = lastLines(places.daemonLog, logStart);
+  const last = lastWords(lines);
+  if (last !== undefined) return new ClientProblem({ code: 'client.daemonDied', detail: `the daemon cannot start: ${last.msg}`, advice: `${last.advice === '' ? '' : `${last.advice}; `}its whole log is ${places.daemonLog}` });
   return new ClientProblem({ code: 'client.daemonDied', detail: `the daemon ended at its start (${how})${lines === '' ? '' : `:\n${lines}`}`, advice: `its whole log is ${places.daemonLog}` });
 }
 
-function lastLines(path: string): string {
-  try { return readFileSync(path, 'utf8').slice(-8192).trimEnd().split('\n').slice(-8).join('\n'); } catch (error) {
+/** Of log lines that are JSON the last one that tells why the daemon ended (level 60: fatal). */
+function lastWords(lines: string): { readonly msg: string; readonly advice: string } | undefined {
+  for (const line of lines.split('\n').toReversed()) {
+    try {
+      const { level, msg, error, advice } = JSON.parse(line) as Record<string, unknown>;
+      if (level === 60 && typeof msg === 'string') return { msg: typeof error === 'string' ? `${msg}: ${error}` : msg, advice: typeof advice === 'string' ? advice : '' };
+    } catch { /* a line of Node's own */ }
+  }
+  return undefined;
+}
+
+function lastLines(path: string, from: number): string {
+  try { return readFileSync(path).subarray(from).toString('utf8').slice(-8192).trimEnd().split('\n').slice(-8).join('\n'); } catch (error) {
     return `(its log cannot be read: ${(error as Error).message})`;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * A daemon for tests of client and command line: the fake backend on an instance's socket. FAKE_DAEMON
- * makes it `die` at its start, be `slow` to get ready, or be `ending`; its starts are counted in starts.log.
+ * makes it `die` at its start, `refuse` to start as the daemon does, be `slow` to get ready, or be `ending`; its starts are counted in starts.log.
  */
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,6 +16,10 @@ const manner = process.env['FAKE_DAEMON'] ?? '';
 if (manner === 'die') {
   process.stderr.write('no room on the disk\nthe store cannot be opened\n');
   process.exit(3);
+}
+if (manner === 'refuse') {
+  process.stderr.write(`${JSON.stringify({ level: 60, msg: 'no space is left for the store', advice: 'free space on its file system' })}\n(a line of Node's)\n`);
+  process.exit(1);
 }
 const backend = openFakeBackend();
 const begun = performance.now();

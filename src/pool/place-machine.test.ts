@@ -45,6 +45,12 @@ test('[P3] the refusal is one line for people, with numbers', () => {
   deepEqual([error.code, error.kind], ['pool.hostFull', 'exhausted']);
   match(error.message, /^the machine fits no host now \(h1-name: needs 7000 MiB of memory, 6372 of 7372 MiB free, the rest is promised to 2 machines; h2-name: is draining\)$/);
   match(placementError({ placed: false, hosts: [] }, wish).message, /the pool has no host/);
+  equal(error.advice?.startsWith('stop other machines'), true);
+  const large = { ...request, diskBytes: 10 ** 15 };
+  const diskless = placeMachine([sampleHost('h1')], large);
+  ok(!diskless.placed);
+  match(placementError(diskless, large).advice ?? '', /^free space on the disk/);
+  match(tooLargeError(diskless, large).advice ?? '', /^lower its disks/);
 });
 
 test('[P10] what no host could ever carry is wrong input, however full they are; what they could is not', () => {

@@ -108,7 +108,7 @@ function shortOf(host: Host, request: PlacementRequest): Shortage[] {
 export function placementError(placement: Extract<Placement, { placed: false }>, request: PlacementRequest): StrataError {
   const engineFits = placement.hosts.some((host) => host.shortages.every((one) => one.what !== 'engine'));
   return new StrataError(placement.hosts.length === 0 ? 'the pool has no host' : `${subjectOf(request)} fits no host now (${describeHosts(placement)})`, {
-    code: 'pool.hostFull', kind: 'exhausted', advice: engineFits ? 'stop other machines (`strata machine ls`), lower its processors, memory or disk, or add a host' : 'see `strata doctor` for what this host can run',
+    code: 'pool.hostFull', kind: 'exhausted', advice: onlyDiskShort(placement) ? 'free space on the disk of `strata host inspect`, lower its disks, or add a host' : engineFits ? 'stop other machines (`strata machine ls`), lower its processors, memory or disk, or add a host' : 'see `strata doctor` for what this host can run',
     details: { request, hosts: placement.hosts },
   });
 }
@@ -116,9 +116,12 @@ export function placementError(placement: Extract<Placement, { placed: false }>,
 /** The same where stopping others would not help: what is asked for is wrong. */
 export function tooLargeError(placement: Extract<Placement, { placed: false }>, request: PlacementRequest): StrataError {
   return new StrataError(`${subjectOf(request)} fits no host, even if nothing else ran (${describeHosts(placement)})`, {
-    code: 'pool.tooLarge', kind: 'invalid', advice: 'lower the memory, processors or replicas asked for, or add a larger host', details: { request, hosts: placement.hosts },
+    code: 'pool.tooLarge', kind: 'invalid', advice: onlyDiskShort(placement) ? 'lower its disks, or give Strata\'s state folder a larger one (`strata host inspect` names it)' : 'lower the memory, processors or replicas asked for, or add a larger host', details: { request, hosts: placement.hosts },
   });
 }
+
+/** Then neither memory nor other machines are to blame. */
+const onlyDiskShort = (placement: Extract<Placement, { placed: false }>): boolean => placement.hosts.length > 0 && placement.hosts.every((host) => host.shortages.every((one) => one.what === 'diskBytes'));
 
 const subjectOf = (request: PlacementRequest): string => (request.name === undefined ? 'the machine' : `machine ${request.name}`);
 
