@@ -8,6 +8,8 @@ import { watchDescendants } from './end-processes.mjs';
 
 /** Totals of a file are printed once, for the whole run. */
 const totalsLine = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) /;
+/** Files load the same code: the first compiles it for all, also for what `strata` runs. */
+const compileCache = join(root, 'node_modules/.cache/strata');
 const running = new Set();
 
 /** Counts of a file whose process told none. */
@@ -23,7 +25,7 @@ export async function runTestFile({ node, file, limitMs }) {
   const mark = `STRATA_TEST_FILE=${folder}`;
   const args = ['--disable-warning=ExperimentalWarning', '--test-reporter=spec', '--test-reporter-destination=stdout', `--test-reporter=${join(root, 'tools/test-counts-reporter.mjs')}`, `--test-reporter-destination=${countsFile}`, file];
   const started = Date.now();
-  const child = spawn(node, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true, env: { ...process.env, STRATA_TEST_FILE: folder, FORCE_COLOR: '0' } });
+  const child = spawn(node, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true, env: { NODE_COMPILE_CACHE: compileCache, ...process.env, STRATA_TEST_FILE: folder, FORCE_COLOR: '0' } });
   const family = watchDescendants(child.pid, mark);
   const chunks = [];
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => chunks.push(chunk));

@@ -5,14 +5,14 @@
  *   npm test -- gateway store    only files whose path has one of these words
  *   npm run test:long            only `*.long.test.ts`
  *
- * Files that touch no machine run two at once; those that boot guests or need the host for themselves
- * (`*.guest.test.ts`, tests/ but tests/architecture and tests/simulated) run one after the other. STRATA_TEST_LIMIT_S sets the
+ * Files run two at once, those that say `Runs alone: <why>` after them one by one (plan-stages.mjs). STRATA_TEST_LIMIT_S sets the
  * time limit of a file. The system's own Node (18 or newer) may start this.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { installNodeModules, root } from './install-node-modules.mjs';
+import { planStages } from './plan-stages.mjs';
 import { endTestFiles, runTestFile } from './run-test-file.mjs';
 
 const folders = ['src', 'contract', 'client', 'cli', 'guest', 'tools', 'tests'];
@@ -28,16 +28,13 @@ if (process.env.STRATA_TEST_PREPARE !== 'no') {
 for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) process.on(signal, () => { endTestFiles(); process.exit(code); });
 
 const started = Date.now();
-const files = folders.flatMap((folder) => testFilesUnder(join(root, folder))).map((path) => relative(root, path)).sort((one, other) => (one < other ? -1 : 1));
+const files = folders.flatMap((folder) => testFilesUnder(join(root, folder))).map((path) => relative(root, path));
 const chosen = files.filter((file) => isLong(file) === long && (words.length === 0 || words.some((word) => file.includes(word))));
-const stages = long ? [[chosen, 1]] : [[chosen.filter((file) => !needsMachine(file)), 2], [chosen.filter(needsMachine), 1]];
 const results = [];
-for (const [stage, concurrency] of stages) await runStage(stage, concurrency);
+for (const stage of planStages(chosen.map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') })), long)) await runStage(stage);
 process.exitCode = printTotals() ? 0 : 1;
 
 function isLong(file) { return file.endsWith('.long.test.ts'); }
-
-function needsMachine(file) { return file.endsWith('.guest.test.ts') || (file.startsWith('tests/') && !/^tests\/(architecture|simulated)\//.test(file)); }
 
 function testFilesUnder(folder) {
   if (!existsSync(folder)) return [];
@@ -47,8 +44,7 @@ function testFilesUnder(folder) {
   });
 }
 
-async function runStage(stage, concurrency) {
-  const waiting = [...stage];
+async function runStage({ files: waiting, lanes }) {
   const worker = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       if (process.stderr.isTTY) process.stderr.write(`running ${file}\n`);
@@ -57,7 +53,7 @@ async function runStage(stage, concurrency) {
       printFile(result);
     }
   };
-  await Promise.all(Array.from({ length: concurrency }, worker));
+  await Promise.all(Array.from({ length: lanes }, worker));
 }
 
 function printFile({ file, output, problem, seconds, left }) {

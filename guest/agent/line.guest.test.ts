@@ -1,4 +1,7 @@
-/** The line to the host: hosts that die, come back, send garbage; containers notice none of it. */
+/**
+ * The line to the host: hosts that die, come back, send garbage; containers notice none of it.
+ * Runs alone: hosts one after the other are to be answered at once.
+ */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';

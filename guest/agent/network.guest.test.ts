@@ -1,4 +1,7 @@
-/** Containers' addresses behind one card of one machine, against the host's real routed taps and policy. */
+/**
+ * Containers' addresses behind one card of one machine, against the host's real routed taps and policy.
+ * Runs alone: an address is to be there at once.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { once } from 'node:events';

@@ -12,12 +12,13 @@ import { layers } from './guards/layers.ts';
 import { programs } from './guards/programs.ts';
 import { purity } from './guards/purity.ts';
 import { rules } from './guards/rules.ts';
+import { sharedHost } from './guards/shared-host.ts';
 import { texts } from './guards/texts.ts';
 import { readProject, withPlanted } from './project.ts';
 
 const project = readProject();
 
-for (const guard of [layers, purity, rules, form, functions, programs, texts, documents]) {
+for (const guard of [layers, purity, rules, form, functions, programs, texts, documents, sharedHost]) {
   test(guard.name, () => {
     const { seen, offences } = guard.find(project);
     ok(seen > 10, `it looked at ${seen} only`);

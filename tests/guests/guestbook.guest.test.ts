@@ -1,4 +1,7 @@
-/** The example as a newcomer meets it: through the command line and a browser, from nothing to nothing. */
+/**
+ * The example as a newcomer meets it: through the command line and a browser, from nothing to nothing.
+ * Runs alone: a second up is to be quick.
+ */
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';

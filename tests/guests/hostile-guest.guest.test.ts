@@ -2,6 +2,7 @@
  * A captured guest on the channels it has to the daemon (P40): it floods its agent's line with noise and with whole frames, stops
  * its agent, floods its console. The daemon stays as light as it was, others are served, and the
  * machine itself is back when it ends.
+ * Runs alone: the daemon is to answer at once whatever the guest does.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -13,7 +14,7 @@ import { encodeFrame, frameTypes } from '#guest-protocol';
 import { daemonWeight } from '../support/run-lifecycles.ts';
 import { endClean, openTestInstance } from '../support/test-instance.ts';
 
-const strata = openTestInstance('thg', 167);
+const strata = openTestInstance('thg', 169);
 const floodMegabytes = 100;
 /** What a collector leaves for later; a flood that is kept would be ten times as much. */
 const slackKiB = 12 * 1024;

@@ -1,4 +1,7 @@
-/** 50 requests a second through the gateway while the daemon dies, while replicas are replaced, and while gateway and edge are killed. */
+/**
+ * 50 requests a second through the gateway while the daemon dies, while replicas are replaced, and while gateway and edge are killed.
+ * Runs alone: 50 requests a second come whether they are answered or not, and none may fail for want of a processor.
+ */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -24,7 +24,7 @@ const agentOf = async (machine: RunningMachine) => openAgentConnection(await mac
 
 async function setup(served: boolean): Promise<CarrierUnderTest> {
   const root = await mkdtemp('/tmp/strata-bo-');
-  const instance: Instance = { name: root.slice(-6).toLowerCase(), stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 191 };
+  const instance: Instance = { name: root.slice(-6).toLowerCase(), stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 207 };
   const engine = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg' });
   const backends = openStorageDaemon({ instance });
   const path = join(root, 'data.raw');

@@ -1,4 +1,7 @@
-/** A guest that boots while others have the processors: its clock passes as ours does. */
+/**
+ * A guest that boots while others have the processors: its clock passes as ours does.
+ * Runs alone: it keeps all processors busy.
+ */
 import { deepEqual, match, ok } from 'node:assert/strict';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +17,7 @@ import { measureClock } from './templates/measure-clock.ts';
 import { openQemuEngine } from './index.ts';
 
 const root = await mkdtemp('/tmp/strata-gc-');
-const instance: Instance = { name: runName('gc'), stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 216 };
+const instance: Instance = { name: runName('gc'), stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 208 };
 const engine = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg' });
 after(async () => { await rm(root, { recursive: true, force: true }); });
 

@@ -28,7 +28,7 @@ const agents: OpenedAgentConnection[] = [];
 
 before(async () => {
   root = await mkdtemp('/tmp/strata-uj-');
-  instance = { name: 'ujail', stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 193 };
+  instance = { name: 'ujail', stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 206 };
   kernel = await ensureGuestOs('x86_64', { instance, flavour: 'uml' });
   engine = openUmlEngine({ instance, log: silentLog, guestOs: async () => kernel });
 });

@@ -30,7 +30,7 @@ const network = testTaps(name);
 
 before(async () => {
   root = await mkdtemp('/tmp/strata-k-');
-  instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 196 };
+  instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 209 };
   engine = openEngine(false);
   copies = engine.copies as EngineCopies;
 });
@@ -117,7 +117,7 @@ const cases = [{ architecture: 'x86_64', templates: false }, { architecture: 'x8
 for (const { architecture, templates } of cases) {
   test(`[Q60] a machine comes back to its snapshot with memory, disks and card, again and again (${architecture}, ${templates ? 'clone' : 'booted'})`, { timeout: 300_000 }, async (t) => {
     const by = openEngine(templates);
-    const spec = specOf({ architecture, disks: [await newDisk()], network: { mac: '02:00:0a:c4:00:05', address: '10.196.0.5' } });
+    const spec = specOf({ architecture, disks: [await newDisk()], network: { mac: '02:00:0a:d1:00:05', address: '10.209.0.5' } });
     if (templates) await by.ensureTemplate(spec);
     let { machine, agent } = await running(spec, by);
     equal(machine.startedBy?.way, templates ? 'template' : 'cold', machine.startedBy?.why ?? '');
@@ -185,9 +185,9 @@ test('[Q60] without memory a machine boots with the disks of then, whether it ra
 });
 
 test('[Q65] a fork goes on as another machine: its own name, id, card and random numbers, the same memory; each goes its own way', { timeout: 240_000 }, async (t) => {
-  const spec = specOf({ disks: [await newDisk()], memoryMiB: 512, network: { mac: '02:00:0a:c4:00:06', address: '10.196.0.6' } });
+  const spec = specOf({ disks: [await newDisk()], memoryMiB: 512, network: { mac: '02:00:0a:d1:00:06', address: '10.209.0.6' } });
   const { machine, agent } = await running(spec);
-  const child = specOf({ memoryMiB: 512, network: { mac: '02:00:0a:c4:00:07', address: '10.196.0.7' } });
+  const child = specOf({ memoryMiB: 512, network: { mac: '02:00:0a:d1:00:07', address: '10.209.0.7' } });
   await shell(agent, '(i=0; while :; do i=$((i+1)); echo $i > /run/counter; usleep 20000; done) >/dev/null 2>&1 &\n/bin/busybox nc -l -p 99 >/dev/null 2>&1 &');
   const before = Number(await shell(agent, `sleep 0.5; ${counter}`));
   const began = performance.now();

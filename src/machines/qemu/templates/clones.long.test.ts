@@ -18,7 +18,7 @@ const atOnce = 8;
 
 const name = runName('h');
 const root = await mkdtemp('/tmp/strata-h-');
-const instance: Instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: process.env['STRATA_CACHE'] ?? '/var/cache/strata', subnet: 214 };
+const instance: Instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: process.env['STRATA_CACHE'] ?? '/var/cache/strata', subnet: 210 };
 const engine = openQemuEngine({
   instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', network: testTaps(name), templates: { delayMs: 3600_000 },
 });

@@ -1,14 +1,50 @@
-/** The daemon is told to end in the middle of everything: it does at once, machines go on, and the next call finds a daemon. */
+/**
+ * What happens at once: a VMM's death is noticed, and a daemon ends that is told to in the middle of everything; machines go on,
+ * and the next call finds a daemon.
+ * Runs alone: both are held to bounds of milliseconds.
+ */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { isAlive, signalProcess, waitUntil } from '#base';
+import { identifyProcess, isAlive, signalProcess, waitUntil } from '#base';
+import type { Machine } from '#client';
 import { freePort } from '../support/free-port.ts';
-import { importSmallImage, smallApp } from '../support/small-app.ts';
+import { importSmallImage, smallApp, startsKept } from '../support/small-app.ts';
 import { endClean, openTestInstance } from '../support/test-instance.ts';
 
 const strata = openTestInstance('tde', 167);
-before(async () => { await strata.startDaemon(); await importSmallImage(strata); });
+let url = '';
+let folder = '';
+
+before(async () => {
+  const port = await freePort();
+  url = `http://127.0.0.1:${port}/`;
+  folder = strata.app('stays', smallApp({ port }));
+  await strata.startDaemon();
+  await importSmallImage(strata);
+  await strata.ok(['up', folder]);
+});
 after(() => endClean(strata));
+
+const machine = async (): Promise<Machine> => (await strata.client().call('listMachines')).items[0] as Machine;
+const healthy = async (): Promise<boolean> => {
+  const all = await strata.containers('stays');
+  return all.length === 2 && all.every((one) => one.phase === 'running' && one.health === 'healthy') && (await fetch(url, { signal: AbortSignal.timeout(2000) }).then((answer) => answer.ok, () => false));
+};
+
+test('a killed VMM is noticed within a second and the app heals with its data', { timeout: 180_000 }, async (context) => {
+  const [vmm] = strata.pidsOf('qemu-system');
+  const identity = await identifyProcess(vmm ?? 0);
+  assert.ok(identity !== undefined && await signalProcess(identity, 'SIGKILL'));
+  const began = performance.now();
+  await waitUntil(async () => (await machine()).phase !== 'running' || undefined, { what: 'the status tells it', limitMs: 5000, everyMs: 20 });
+  const noticedMs = performance.now() - began;
+  await waitUntil(async () => (await healthy()) || undefined, { what: 'the app is healthy', limitMs: 60_000, everyMs: 300 });
+  const healedMs = performance.now() - began;
+  assert.ok(noticedMs <= 1500, `noticed after ${Math.round(noticedMs)} ms`);
+  assert.equal(strata.pidsOf('qemu-system').length, 1);
+  assert.equal(await startsKept(strata, 'stays'), 2, 'the volume kept the first start');
+  context.diagnostic(`noticed after ${Math.round(noticedMs)} ms, healed after ${Math.round(healedMs)} ms`);
+});
 
 /** Watches all changes until the line is lost; returns the error's code. */
 async function watch(): Promise<string> {
@@ -19,7 +55,6 @@ async function watch(): Promise<string> {
 }
 
 test('a daemon that is busy and watched ends within two seconds of being told; calls meanwhile find the next one', { timeout: 240_000 }, async () => {
-  await strata.ok(['up', strata.app('stays', smallApp({ port: await freePort() }))]);
   const before = await strata.containers('stays');
   const watching = watch();
   const more = strata.app('more', smallApp({ port: await freePort() }));

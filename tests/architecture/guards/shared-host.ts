@@ -1,0 +1,42 @@
+/** Test files share the host two at a time: those that cannot are marked, and no two files with guests use the same numbers. */
+import { sourcesOf, type Guard, type Project } from '../project.ts';
+
+const { runsAlone, startsGuests } = await import(new URL('../../../tools/plan-stages.mjs', import.meta.url).href) as { readonly runsAlone: (text: string) => boolean; readonly startsGuests: (file: string) => boolean };
+
+/** A second lane makes a host slower by its half and more: what is asserted must have room for that many times. */
+const roomMs = 10_000;
+const bound = /\bok\(.*<=? ?([\d_]+)\b.*\bms\b/;
+const subnet = /\bsubnet(?: =|:) ?(\d+)|\bopenTestInstance\(.*, (\d+)\)/g;
+
+const usesHost = (file: string): boolean => startsGuests(file) || file.endsWith('.long.test.ts');
+
+function boundsOf(text: string): readonly string[] {
+  return text.split('\n').filter((line) => Number(bound.exec(line)?.[1]?.replaceAll('_', '') ?? roomMs) < roomMs || /\bwhileBusy\(/.test(line));
+}
+
+function sharedSubnets(project: Project): { readonly seen: number; readonly offences: readonly string[] } {
+  const users = new Map<string, Set<string>>();
+  for (const [file, text] of sourcesOf(project)) {
+    if (!file.endsWith('.test.ts')) continue;
+    for (const [, one, other] of text.matchAll(subnet)) { const number = one ?? other ?? ''; users.set(number, (users.get(number) ?? new Set()).add(file)); }
+  }
+  const clashes = [...users].filter(([, files]) => files.size > 1 && [...files].some(usesHost));
+  return { seen: users.size, offences: clashes.map(([number, files]) => `subnet ${number}, and the users' numbers that follow from it, are used by ${[...files].join(' and ')}`) };
+}
+
+export const sharedHost: Guard = {
+  name: 'a test with guests that asserts a bound of milliseconds or makes the host busy runs alone; each has a subnet of its own',
+  find(project) {
+    const guests = sourcesOf(project).filter(([file]) => startsGuests(file));
+    const unmarked = guests.filter(([, text]) => !runsAlone(text)).flatMap(([file, text]) => boundsOf(text).map((line) => `${file} is not marked 'Runs alone: <why>', and has ${line.trim()}`));
+    const subnets = sharedSubnets(project);
+    return { seen: guests.length + subnets.seen, offences: [...unmarked, ...subnets.offences] };
+  },
+  planted: {
+    'src/machines/planted-bound.guest.test.ts': '/** Hurries. */\nassert.ok(tookMs < 3000, `it took ${tookMs} ms`);\n',
+    'src/machines/planted-busy.guest.test.ts': '/** Disturbs. */\nawait whileBusy(4, act);\n',
+    'src/machines/planted-mark.guest.test.ts': '/** Hurries. */\n/* Runs alone: it is too late to say so. */\nassert.ok(tookMs <= 3_000, `it took ${tookMs} ms`);\n',
+    'src/machines/planted-subnet.guest.test.ts': '/** Takes another\'s. */\nconst subnet = 216;\n',
+    'tests/guests/planted-instance.guest.test.ts': '/** Takes another\'s. */\nconst strata = openTestInstance(runName(\'s\'), 168);\n',
+  },
+};
