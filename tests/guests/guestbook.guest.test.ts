@@ -48,6 +48,8 @@ test('up from nothing: every service is healthy, addresses are all that stdout h
     'guestbook-api-1 x86_64 healthy', 'guestbook-db-1 x86_64 healthy', 'guestbook-seal-1 aarch64 healthy', 'guestbook-web-1 x86_64 healthy', 'guestbook-web-2 x86_64 healthy',
   ]);
   assert.deepEqual(all.map((one) => one.restarts), all.map(() => 0), 'nothing had to be started twice');
+  const told = JSON.parse((await strata.ok(['ps', '-a', '-o', 'json'])).stdout) as { items: { name: string }[] };
+  assert.deepEqual(told.items.map((one) => one.name).sort(), all.map((one) => one.name).sort());
   context.diagnostic(`up with images to build took ${Math.round(up.ms)} ms`);
 });
 

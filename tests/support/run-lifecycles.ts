@@ -20,7 +20,7 @@ export async function runMachineLives(strata: TestInstance, count: number, toget
 
 async function liveOnce(strata: TestInstance, name: string, killed: boolean): Promise<void> {
   await strata.ok(['machine', 'create', name, '--memory', '192M', '--cpus', '1']);
-  const { id } = JSON.parse((await strata.ok(['machine', 'inspect', name, '-o', 'json'])).stdout) as { id: string };
+  const { id } = await strata.client().call('getMachine', { params: { machine: name } });
   assert.equal((await strata.ok(['machine', 'exec', name, '--', 'uname', '-s'])).stdout, 'Linux\n');
   if (killed) {
     const pids = strata.pidsOf(`-name ${id} `);

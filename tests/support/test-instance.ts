@@ -32,6 +32,7 @@ export interface TestInstance {
   /** `kill -9`; returns when it is gone. False where none ran. */
   killDaemon(): Promise<boolean>;
   client(): Client;
+  /** Of the API: a test that looks again and again would do little but start `strata ps`. Where no daemon answers, one is started. */
   containers(app?: string): Promise<readonly Container[]>;
   /** Writes a Compose file in a folder named like the app; returns the folder. */
   app(name: string, compose: string): string;
@@ -97,8 +98,13 @@ export function openTestInstance(short: string, subnet: number): TestInstance {
     },
     client: () => (opened ??= openClient(join(instance.runDir, 'api.sock'))),
     async containers(app) {
-      const { stdout } = await self.ok(['ps', '-a', '-o', 'json']);
-      return (JSON.parse(stdout) as { items: Container[] }).items.filter((one) => app === undefined || one.app === app);
+      const list = () => self.client().call('listContainers');
+      const { items } = await list().catch(async (error: unknown) => {
+        if (!daemonIsGone(error)) throw error;
+        await self.startDaemon();
+        return list();
+      });
+      return items.filter((one) => app === undefined || one.app === app);
     },
     app(name, compose) {
       const place = join(folder, 'apps', name);
@@ -132,6 +138,8 @@ export function openTestInstance(short: string, subnet: number): TestInstance {
   };
   return self;
 }
+
+const daemonIsGone = (error: unknown): boolean => ['client.unreachable', 'api.closing'].includes((error as { code?: string }).code ?? '');
 
 /** Ends the instance and throws where anything of it is left. */
 export async function endClean(test: TestInstance): Promise<void> {
