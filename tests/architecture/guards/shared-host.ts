@@ -6,7 +6,7 @@ const { runsAlone, startsGuests } = await import(new URL('../../../tools/plan-st
 /** A second lane makes a host slower by its half and more: what is asserted must have room for that many times. */
 const roomMs = 10_000;
 const bound = /\bok\(.*<=? ?([\d_]+)\b.*\bms\b/;
-const subnet = /\bsubnet(?: =|:) ?(\d+)|\bopenTestInstance\(.*, (\d+)\)/g;
+const subnet = /\bsubnet(?: =|:) ([^;,}\n]+)|\bopenTestInstance\(.*, (\d+)\)/g;
 
 const usesHost = (file: string): boolean => startsGuests(file) || file.endsWith('.long.test.ts');
 
@@ -18,7 +18,8 @@ function sharedSubnets(project: Project): { readonly seen: number; readonly offe
   const users = new Map<string, Set<string>>();
   for (const [file, text] of sourcesOf(project)) {
     if (!file.endsWith('.test.ts')) continue;
-    for (const [, one, other] of text.matchAll(subnet)) { const number = one ?? other ?? ''; users.set(number, (users.get(number) ?? new Set()).add(file)); }
+    const numbers = [...text.matchAll(subnet)].flatMap(([, one, other]) => (one ?? other ?? '').match(/\b\d+\b/g) ?? []);
+    for (const number of numbers) users.set(number, (users.get(number) ?? new Set()).add(file));
   }
   const clashes = [...users].filter(([, files]) => files.size > 1 && [...files].some(usesHost));
   return { seen: users.size, offences: clashes.map(([number, files]) => `subnet ${number}, and the users' numbers that follow from it, are used by ${[...files].join(' and ')}`) };
@@ -37,6 +38,7 @@ export const sharedHost: Guard = {
     'src/machines/planted-busy.guest.test.ts': '/** Disturbs. */\nawait whileBusy(4, act);\n',
     'src/machines/planted-mark.guest.test.ts': '/** Hurries. */\n/* Runs alone: it is too late to say so. */\nassert.ok(tookMs <= 3_000, `it took ${tookMs} ms`);\n',
     'src/machines/planted-subnet.guest.test.ts': '/** Takes another\'s. */\nconst subnet = 216;\n',
+    'src/machines/planted-choice.guest.test.ts': '/** Takes another\'s. */\nconst own = { subnet: big ? 212 : 250 };\n',
     'tests/guests/planted-instance.guest.test.ts': '/** Takes another\'s. */\nconst strata = openTestInstance(runName(\'s\'), 168);\n',
   },
 };

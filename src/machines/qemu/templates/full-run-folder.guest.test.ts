@@ -25,7 +25,7 @@ const machines: RunningMachine[] = [];
 
 before(async () => {
   root = await mkdtemp('/tmp/strata-f-');
-  instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 211 };
+  instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 205 };
   await mkdir(instance.runDir, { mode: 0o700 });
   await runProcess(['mount', '-t', 'tmpfs', '-o', 'size=8m,mode=0700', 'strata-test', instance.runDir]);
   engine = openQemuEngine({
