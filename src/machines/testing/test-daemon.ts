@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { newId, seededDice, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
+import { newId, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
 import { runControllers, type ControllersRun } from '#reconcile';
 import type { Store } from '#store';
 import { openSqliteStore } from '#store/sqlite';
@@ -61,7 +61,7 @@ export async function openTestHost(policy: Partial<MachinePolicy> = {}): Promise
 let seed = 1;
 export function testMachine(changes: Partial<MachineSpec> = {}): MachineSpec {
   seed += 1;
-  const id = newId('machine', seededDice(seed * 7919));
+  const id = newId('machine', systemDice); // another file's tests look for theirs among the same host's processes
   return {
     id, name: `m${seed}`, architecture: 'x86_64', engine: 'auto', processors: 1, memoryMiB: 256, boot: { kind: 'guest-os' }, scratchMiB: 64, disks: [],
     network: { mac: '02:00:0a:c9:00:05', address: '10.201.0.5' }, wanted: 'running', owner: null, createdAt: 1, generation: 1, ...changes,
