@@ -11,7 +11,7 @@ import { after, before, test, type TestContext } from 'node:test';
 import { runProcess, waitUntil } from '#base';
 import type { Machine } from '#client';
 import { encodeFrame, frameTypes } from '#guest-protocol';
-import { daemonWeight } from '../support/run-lifecycles.ts';
+import { daemonWeight } from '../support/daemon-weight.ts';
 import { endClean, openTestInstance } from '../support/test-instance.ts';
 
 const strata = openTestInstance('thg', 169);

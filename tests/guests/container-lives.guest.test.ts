@@ -1,28 +1,17 @@
-/** 30 lives of machines and 60 of containers leave nothing, and the daemon as light as it was. */
+/** 60 lives of containers leave nothing, and the daemon as light as it was. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { waitUntil } from '#base';
 import { machineTraces } from '../support/census.ts';
-import { daemonWeight, descriptorsAreBack, runMachineLives } from '../support/run-lifecycles.ts';
+import { daemonWeight, descriptorsAreBack } from '../support/daemon-weight.ts';
 import { importSmallImage } from '../support/small-app.ts';
 import { endClean, openTestInstance } from '../support/test-instance.ts';
 
 const strata = openTestInstance('tlc', 164);
 before(async () => { await strata.startDaemon(); await importSmallImage(strata); });
 after(() => endClean(strata));
-
-test('30 machines live and end, some by a kill from outside; nothing is left and nothing grows', { timeout: 500_000 }, async (context) => {
-  await runMachineLives(strata, 6, 2);
-  const before = await daemonWeight(strata);
-  await runMachineLives(strata, 24, 2);
-  const after = await daemonWeight(strata);
-  context.diagnostic(`daemon ${before.rssKiB} → ${after.rssKiB} KiB, ${before.descriptors.length} → ${after.descriptors.length} descriptors`);
-  await descriptorsAreBack(strata, before);
-  // A young V8 heap grows until its first full collections: the bound is generous here, the soak's is not.
-  assert.ok(after.rssKiB - before.rssKiB < 40 * 1024, `${before.rssKiB} → ${after.rssKiB} KiB`);
-});
 
 test('60 containers live and end in one machine', { timeout: 400_000 }, async (context) => {
   const compose = (version: number, replicas: number) => `services:

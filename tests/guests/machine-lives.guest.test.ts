@@ -1,11 +1,11 @@
 /** A hundred lives of machines of every kind leave nothing, and the daemon as light as it was: a tenth of the soak. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { daemonWeight, descriptorsAreBack } from '../support/daemon-weight.ts';
 import { kindsOfLives, runMixedLives } from '../support/mixed-lives.ts';
-import { daemonWeight, descriptorsAreBack } from '../support/run-lifecycles.ts';
 import { endClean, openTestInstance } from '../support/test-instance.ts';
 
-const strata = openTestInstance('tlm', 166);
+const strata = openTestInstance('tlm', 178);
 before(() => strata.startDaemon());
 after(() => endClean(strata));
 
