@@ -8,6 +8,7 @@ export { makeExt4Disk } from './make-ext4-disk.ts';
 export { checkSource, ownDisk } from './machine-disks.ts';
 export type { Backend as BackendRecord, BackendStatus } from './backends/backend.ts';
 export { backendAbilities } from './backends/backend-abilities.ts';
+export type { DiskBackends } from './backends/disk-backend.ts';
 export { storageDaemon } from './backends/backend-command.ts';
 export { openMachines, type MachinesDeps, type OpenedMachines } from './open-machines.ts';
 export { openMachinePool } from './pooled/open-machine-pool.ts';

@@ -14,6 +14,8 @@ export interface ObserveHostInput {
   readonly clock: Clock;
 }
 
+export type LookAtHost = (input: ObserveHostInput) => Promise<Host>;
+
 export async function observeHost(input: ObserveHostInput): Promise<Host> {
   const [cpuinfo, meminfo, load, stat, disk] = await Promise.all([
     readFile('/proc/cpuinfo', 'utf8'), readFile('/proc/meminfo', 'utf8'), readFile('/proc/loadavg', 'utf8'), readFile('/proc/stat', 'utf8'), statfs(input.stateDir),

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { asStrataError, atomicWrite, isId, newId, StrataError, type Clock, type Dice, type HostId, type Instance, type Log } from '#base';
 import { recordsOf, type Records, type Store } from '#store';
 import { hostSchema, type Host, type Promised, type Proof } from './host.ts';
-import { observeHost } from './observe-host.ts';
+import { observeHost, type LookAtHost } from './observe-host.ts';
 import { firstTooLarge, placeMachine, placementError, tooLargeError, withRequest, type PlacementRequest } from './place-machine.ts';
 
 export interface OpenHostDeps {
@@ -18,6 +18,8 @@ export interface OpenHostDeps {
   proofs(): Promise<readonly Proof[]>;
   /** Sums over the machines wished running here. */
   promised(): Promise<Promised>;
+  /** Default: at this host; worlds in memory have another. */
+  readonly look?: LookAtHost;
   /** Default 30 s. */
   readonly refreshMs?: number;
 }
@@ -43,11 +45,12 @@ export async function openHost(deps: OpenHostDeps): Promise<PoolHost> {
   const hosts = recordsOf(deps.store, 'host', hostSchema);
   mkdirSync(deps.instance.stateDir, { recursive: true, mode: 0o700 });
   const id = await ownId(deps);
+  const look = deps.look ?? observeHost;
   const end = new AbortController();
 
   async function observe(): Promise<Host> {
     const [before, proofs, promised] = await Promise.all([hosts.get(id), deps.proofs(), deps.promised()]);
-    return observeHost({ id, state: before?.value.state === 'draining' ? 'draining' : 'ready', stateDir: deps.instance.stateDir, proofs, promised, clock: deps.clock });
+    return look({ id, state: before?.value.state === 'draining' ? 'draining' : 'ready', stateDir: deps.instance.stateDir, proofs, promised, clock: deps.clock });
   }
 
   async function refresh(): Promise<Host> {

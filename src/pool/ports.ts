@@ -30,8 +30,10 @@ const [firstChosen, lastChosen] = [30_000, 32_767];
 /** A transaction has so much room, and the record that goes with them has its part. */
 const releasedAtOnce = maxTransactionParts - 16;
 
+export type PortIsFree = (port: number, protocol: PortProtocol) => Promise<boolean>;
+
 /** `isFree` looks at the host; tests may hand in their own. */
-export function openPorts(store: Store, isFree: (port: number, protocol: PortProtocol) => Promise<boolean> = portIsFree): Ports {
+export function openPorts(store: Store, isFree: PortIsFree = portIsFree): Ports {
   const ports = recordsOf(store, 'port', portSchema);
   const id = (port: number, protocol: PortProtocol) => `${protocol}-${port}`;
 

@@ -1,7 +1,7 @@
 /** Door of the services layer. */
 export type { AppSpec, FileMount, PublishedPort, ServiceMount, ServiceProbe, ServiceSpec, VolumeSpec } from './app.ts';
 export { appRecordSchema, appStatusSchema, type AppRecord, type AppStatus, type ServiceRecord } from './app-record.ts';
-export { type MachineWish } from './assign-machines.ts';
+export { type MachineWish, type RunEngine } from './assign-machines.ts';
 export type { Steps } from './await-services.ts';
 export type { BringUpRequest } from './bring-up-app.ts';
 export { readComposeApp, renderYaml, type ComposeApp, type ComposeDiagnostic, type ComposeRequest } from './compose/read-compose-app.ts';

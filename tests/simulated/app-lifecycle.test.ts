@@ -21,7 +21,7 @@ async function succeed(operation: Promise<{ status: string; error: unknown }>): 
 /** Everything but what is written at each look. */
 async function records(): Promise<unknown> {
   const { entries } = await host.daemon.layers.store.list('');
-  return entries.filter((one) => !one.key.startsWith('operation/')).map((one) => [one.key, one.revision]);
+  return entries.filter((one) => !/^(operation|host)\//.test(one.key)).map((one) => [one.key, one.revision]);
 }
 
 test('up, and up again changes nothing at all: no record, no id, no start', async () => {

@@ -14,6 +14,8 @@ import { fakeWorld, type FakeVmm, type FakeWorld } from './fake-world.ts';
 
 export interface OpenFakeEngineOptions {
   readonly world?: FakeWorld;
+  /** The engine it passes itself off as; default: none. */
+  readonly as?: 'qemu' | 'uml';
   /** Refuse disks whose file does not exist, as a real engine does; default false. */
   readonly checkDisks?: boolean;
   /** How long an operation on a hung machine takes to fail. Default 200 ms. */
@@ -22,10 +24,11 @@ export interface OpenFakeEngineOptions {
   readonly unplugMs?: number;
 }
 
-const capabilities: EngineCapabilities = { name: 'fake', architectures, hotplugDisks: true, maxDisks: 64, maxProcessors: 64, ownDisks: true, pause: true, suspend: true, snapshot: true, version: 'fake 1' };
+const abilities: Omit<EngineCapabilities, 'name'> = { architectures, hotplugDisks: true, maxDisks: 64, maxProcessors: 64, ownDisks: true, pause: true, suspend: true, snapshot: true, version: 'fake 1' };
 
 export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { readonly world: FakeWorld } {
   const world = options.world ?? fakeWorld();
+  const name = options.as ?? 'fake';
   const checkDisk = async (disk: MachineDisk, machineId: string): Promise<void> => {
     const others = [...world.vmms.values()].filter((one) => one.exit === undefined && one.spec.id !== machineId);
     const held = others.some((one) => [...one.disks.values()].some(({ path, readOnly }) => path === disk.path && !(readOnly && disk.readOnly)));
@@ -34,8 +37,8 @@ export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { 
     await access(disk.path).catch(() => { throw new StrataError(`there is no file ${disk.path}`, { code: 'engine.diskMissing', kind: 'unavailable', details: { serial: disk.serial } }); });
   };
   return {
-    name: 'fake', connectsAgain: false, world,
-    capabilities: () => Promise.resolve(capabilities),
+    name, connectsAgain: false, world,
+    capabilities: () => Promise.resolve({ name, ...abilities }),
     prove: () => Promise.resolve(architectures.map((architecture) => ({ architecture, accelerator: 'none' as const, works: true, evidence: 'it only pretends' }))),
     async start(spec, signal) {
       signal?.throwIfAborted();

@@ -41,7 +41,7 @@ export async function restFaults(host: SimulatedHost): Promise<string[]> {
   same('statuses of containers', states.map((one) => one.id), specs.map((one) => one.id));
   same('disks of volumes', host.volumeDisks(), volumes.filter((one) => apps.some((app) => app.name === one.appName && app.spec.services.some((service) => service.mounts.length > 0)) || host.volumeDisks().includes(one.id)).map((one) => one.id));
   same('addresses', (await layers.addresses.list()).map((one) => one.owner), [...specs.map((one) => `container/${one.id}`), ...machines.map((one) => `machine/${one.id}`), ...places.map((one) => `service/${one.appId}.${one.name}`)]);
-  same('ports', await portsOf(host), apps.flatMap((app) => app.spec.services.flatMap((service) => service.ports.map((port) => `app/${app.id} ${port.hostPort}`))));
+  same('ports', await portsOf(host), [`gateway/hosts ${layers.hostsPort}`, ...apps.flatMap((app) => app.spec.services.flatMap((service) => service.ports.map((port) => `app/${app.id} ${port.hostPort}`)))]);
   worldFaults(host, { apps, specs, machines }, same);
   await recordFaults(host, [...specs, ...machines, ...volumes, ...apps, ...operations as { id?: string }[]].map((one) => String(one.id)), faults);
   return faults;

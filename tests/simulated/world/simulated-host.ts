@@ -42,7 +42,7 @@ export async function openSimulatedHost(options: { readonly memoryMiB?: number }
   const clock = fastClock(pace);
   const world = fakeWorld({ now: () => clock.now() });
   const around = {
-    instance, clock, world, storePath: join(folder, 'strata.db'), generations: noteGenerations(), engine: openFakeEngine({ world }), network: fakeNetwork(), gateway: fakeGateway(), edge: fakeEdge(), images: fakeImages(),
+    instance, clock, world, storePath: join(folder, 'strata.db'), generations: noteGenerations(), engine: openFakeEngine({ world, as: 'qemu' }), network: fakeNetwork(), gateway: fakeGateway(), edge: fakeEdge(), images: fakeImages(),
     memoryMiB: options.memoryMiB ?? 32 * 1024,
   };
   let watched: AtPoint = () => undefined;
