@@ -5,6 +5,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { exceptions } from '../../tools/layers.ts';
+import { circles } from './guards/circles.ts';
 import { documents } from './guards/documents.ts';
 import { form } from './guards/form.ts';
 import { functions } from './guards/functions.ts';
@@ -18,7 +19,7 @@ import { readProject, withPlanted } from './project.ts';
 
 const project = readProject();
 
-for (const guard of [layers, purity, rules, form, functions, programs, texts, documents, sharedHost]) {
+for (const guard of [layers, circles, purity, rules, form, functions, programs, texts, documents, sharedHost]) {
   test(guard.name, () => {
     const { seen, offences } = guard.find(project);
     ok(seen > 10, `it looked at ${seen} only`);

@@ -5,7 +5,7 @@ import type { MachineSpec } from '../machine.ts';
 import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
 import { findVmm } from '../vmm/find-vmm.ts';
 import { machinePlaces } from './machine-places.ts';
-import type { QemuContext } from './open-qemu-engine.ts';
+import type { QemuContext } from './qemu-context.ts';
 import { openMonitor } from './qmp/open-monitor.ts';
 import { openRunningMachine } from './running-machine.ts';
 import { readStartRecord } from './start-record.ts';

@@ -4,23 +4,21 @@
  * asked for it takes the parts; where it throws, the VMM is still to be ended.
  */
 import type { Duplex } from 'node:stream';
-import type { Socket } from 'node:net';
 import { failpoint, systemDice } from '#base';
 import { callUngreeted } from '../agent/open-agent-connection.ts';
 import { guestIdentity } from '../guest-identity.ts';
 import { holderOf, type KeeperRecord } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
-import type { VmmSockets } from '../vmm/vmm-sockets.ts';
+import type { Clone } from './clone.ts';
 import { withDisksNow } from './copies/disks-record.ts';
 import { jailContents } from './jail-contents.ts';
 import { gatherFacts, greet, launch } from './launch-machine.ts';
 import type { MachinePlaces } from './machine-places.ts';
-import type { QemuContext } from './open-qemu-engine.ts';
-import { openMonitor, type Monitor } from './qmp/open-monitor.ts';
+import type { QemuContext } from './qemu-context.ts';
+import { openMonitor } from './qmp/open-monitor.ts';
 import { restoreState } from './restore-state.ts';
 import { socketsOf } from './running-machine.ts';
-import type { StartRecord } from './start-record.ts';
-import type { Template } from './templates/open-templates.ts';
+import type { Template } from './templates/templates.ts';
 import { cloneCommand } from './templates/template-command.ts';
 import { jailDescriptors } from './templates/template-shape.ts';
 
@@ -29,17 +27,6 @@ const usualLimitMs = 20_000;
 
 /** What is known of a clone that is being made; filled in as it comes about, for who has to take it back. */
 export interface CloneStarted { record?: KeeperRecord; restoring?: boolean }
-
-/** A clone that runs and has all it needs. */
-export interface Clone {
-  readonly record: KeeperRecord;
-  /** As it lies in its folder: not ready. */
-  readonly begun: StartRecord;
-  readonly monitor: Monitor;
-  readonly sockets: VmmSockets;
-  /** To its agent; open, paused, and nobody's. */
-  readonly line: Socket;
-}
 
 export interface CloneWish {
   readonly spec: MachineSpec;

@@ -9,7 +9,7 @@ import { copyScratchDisk, makeScratchDisk } from '../vmm/scratch-disk.ts';
 import type { VmmFacts } from './command-line.ts';
 import { machineDevices, machineLimits } from './launch-facts.ts';
 import type { MachinePlaces } from './machine-places.ts';
-import type { QemuContext } from './open-qemu-engine.ts';
+import type { QemuContext } from './qemu-context.ts';
 import { releaseReserve } from '../pooled/release-reserve.ts';
 import { undoLaunched } from '../pooled/undo-launched.ts';
 import { writeStartRecord, type StartRecord } from './start-record.ts';

@@ -12,24 +12,21 @@ import { installedArchitectures } from './installed-architectures.ts';
 import { isKvmProved, recordKvm } from './kvm-record.ts';
 import { machinePlaces } from './machine-places.ts';
 import { eraseProofs, proveAccelerators } from './prove-accelerators.ts';
+import type { QemuContext } from './qemu-context.ts';
 import { shapeOfMachine, startMachine } from './start-machine.ts';
 import { findSuspended } from './suspended/find-suspended.ts';
 import { dropTemplates } from './templates/drop-template.ts';
-import type { MachinePool, MachinePoolPart } from '../pooled/open-machine-pool.ts';
-import type { PooledMachine } from './pooled/make-pooled.ts';
+import type { MachinePool } from '../pooled/open-machine-pool.ts';
 import { qemuPoolSource } from './pooled/pool-source.ts';
-import type { PooledShape } from './pooled/pooled-shape.ts';
 import { sweepPool } from './pooled/sweep-pool.ts';
-import { openTemplates, type Templates, type TemplateSettings } from './templates/open-templates.ts';
-
-export interface QemuGuestOs { readonly kernel: string; readonly initramfs: string; readonly version: string; readonly kernelRelease: string }
+import { openTemplates, type TemplateSettings } from './templates/open-templates.ts';
 
 export interface QemuEngineDeps {
   readonly instance: Instance;
   readonly log: Log;
-  readonly guestOs: (architecture: Architecture) => Promise<QemuGuestOs>;
+  readonly guestOs: QemuContext['guestOs'];
   /** Makes and removes taps; without it machines have no network. */
-  readonly network?: { ensureTap(machineId: string, options?: { readonly ownerUid?: number }): Promise<string>; removeTap(machineId: string): Promise<void>; handOverTap?(fromId: string, toId: string): Promise<void> };
+  readonly network?: NonNullable<QemuContext['network']>;
   /** What was proved to work for an architecture, from the caller's cache; default is what `prove` found since the host's boot, else TCG. */
   readonly accelerator?: (architecture: Architecture) => Promise<'kvm' | 'tcg'>;
   /** Machines are cloned from templates where one fits; without it each one boots. */
@@ -50,24 +47,6 @@ export interface QemuEngine extends Engine {
   dropTemplates(): Promise<void>;
   /** Ends what is done in the background; machines and templates stay. */
   close(): Promise<void>;
-}
-
-/** What the parts of the driver share. */
-export interface QemuContext {
-  readonly instance: Instance;
-  readonly log: Log;
-  readonly clock: Clock;
-  readonly guestOs: QemuEngineDeps['guestOs'];
-  readonly network: QemuEngineDeps['network'];
-  readonly accelerator: (architecture: Architecture) => Promise<'kvm' | 'tcg'>;
-  readonly launcher: () => Promise<string>;
-  readonly qemuVersion: () => Promise<string>;
-  /** Of the host's time-stamp counter; undefined where it has none. */
-  readonly tscKhz: () => Promise<number | undefined>;
-  readonly templates: Templates | undefined;
-  readonly pool: MachinePoolPart<PooledShape, PooledMachine> | undefined;
-  /** Ids of machines that are being started. */
-  readonly starting: Set<string>;
 }
 
 /** One virtio-scsi controller has that many targets. */

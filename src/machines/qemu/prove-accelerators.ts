@@ -7,7 +7,7 @@ import { freeUid } from '../vmm/allocate-uid.ts';
 import { askForLife } from '../vmm/ask-for-life.ts';
 import { eraseMachine } from './erase-machine.ts';
 import { machinePlaces } from './machine-places.ts';
-import type { QemuContext } from './open-qemu-engine.ts';
+import type { QemuContext } from './qemu-context.ts';
 import { installedArchitectures } from './installed-architectures.ts';
 import { startMachine } from './start-machine.ts';
 

@@ -9,7 +9,7 @@ import { vmmSockets, type VmmSockets } from '../vmm/vmm-sockets.ts';
 import { watchExit } from '../vmm/watch-exit.ts';
 import { takeRunning } from './copies/take-snapshot.ts';
 import { machinePlaces } from './machine-places.ts';
-import type { QemuContext } from './open-qemu-engine.ts';
+import type { QemuContext } from './qemu-context.ts';
 import { openPluggedDisks } from './plugged-disks.ts';
 import type { Monitor } from './qmp/open-monitor.ts';
 import { endMigration, suspendMachine } from './suspended/suspend-machine.ts';

@@ -5,10 +5,10 @@ import type { MachineSpec } from '../machine.ts';
 import { cloneTemplate, type CloneStarted } from './clone-template.ts';
 import { undoLaunch } from './launch-machine.ts';
 import type { MachinePlaces } from './machine-places.ts';
-import type { QemuContext } from './open-qemu-engine.ts';
+import type { QemuContext } from './qemu-context.ts';
 import { openRunningMachine } from './running-machine.ts';
 import { writeStartRecord } from './start-record.ts';
-import type { Template } from './templates/open-templates.ts';
+import type { Template } from './templates/templates.ts';
 import type { TemplateShape } from './templates/template-shape.ts';
 
 export async function startClone(context: QemuContext, spec: MachineSpec, places: MachinePlaces, shape: TemplateShape, signal: AbortSignal | undefined): Promise<{ readonly machine: RunningMachine } | { readonly why: string }> {

@@ -17,7 +17,7 @@ import { installedArchitectures } from './installed-architectures.ts';
 import { jailContents } from './jail-contents.ts';
 import { gatherFacts, greet, launch, undoLaunch } from './launch-machine.ts';
 import { machinePlaces, type MachinePlaces } from './machine-places.ts';
-import type { QemuContext } from './open-qemu-engine.ts';
+import type { QemuContext } from './qemu-context.ts';
 import { openRunningMachine } from './running-machine.ts';
 import { openMonitor } from './qmp/open-monitor.ts';
 import { findSuspended } from './suspended/find-suspended.ts';

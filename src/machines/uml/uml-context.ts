@@ -2,7 +2,7 @@
 import { hostArchitecture, type Architecture, type Log } from '#base';
 import type { MachinePoolPart } from '../pooled/open-machine-pool.ts';
 import type { VmmContext } from '../vmm/vmm-context.ts';
-import type { PooledMachine } from './pooled/make-pooled.ts';
+import type { PooledMachine } from './pooled/pooled-machine.ts';
 import type { PooledShape } from './pooled/pooled-shape.ts';
 
 export interface UmlContext extends VmmContext {

@@ -3,7 +3,7 @@ import { StrataError } from '#base';
 import type { MachineSpec } from '../../machine.ts';
 import type { EngineCopies, Snapshot } from '../../snapshots.ts';
 import { machinePlaces } from '../machine-places.ts';
-import type { QemuContext } from '../open-qemu-engine.ts';
+import type { QemuContext } from '../qemu-context.ts';
 import { cloneSnapshot, restoreSnapshot, type KeptSnapshot } from './put-snapshot.ts';
 import { dropSnapshot, listSnapshots, readSnapshot, snapshotFolder, type SnapshotRecord } from './snapshot-record.ts';
 import { misfitOfMemory } from './start-from-memory.ts';

@@ -9,7 +9,7 @@ import { copyBaseMemory, copyOwnMemory, passNewFile, type GuestMemory, type Keep
 import type { MachineSpec } from '../../machine.ts';
 import type { SnapshotWish } from '../../snapshots.ts';
 import type { MachinePlaces } from '../machine-places.ts';
-import type { QemuContext } from '../open-qemu-engine.ts';
+import type { QemuContext } from '../qemu-context.ts';
 import { freeSet } from '../plugged-disks.ts';
 import type { Monitor } from '../qmp/open-monitor.ts';
 import type { StartRecord } from '../start-record.ts';

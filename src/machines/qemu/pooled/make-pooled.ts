@@ -6,19 +6,18 @@ import { failpoint, runProcess, systemDice } from '#base';
 import type { KeeperRecord } from '../../launcher/index.ts';
 import { endVmm, awaitExit } from '../../vmm/end-vmm.ts';
 import { watchExit } from '../../vmm/watch-exit.ts';
-import { cloneTemplate, type Clone, type CloneStarted } from '../clone-template.ts';
+import type { Clone } from '../clone.ts';
+import { cloneTemplate, type CloneStarted } from '../clone-template.ts';
 import { eraseMachine } from '../erase-machine.ts';
-import { machinePlaces, type MachinePlaces } from '../machine-places.ts';
-import type { QemuContext } from '../open-qemu-engine.ts';
-import type { Template } from '../templates/open-templates.ts';
+import { machinePlaces } from '../machine-places.ts';
+import type { QemuContext } from '../qemu-context.ts';
+import type { Template } from '../templates/templates.ts';
 import { newPooledId } from '../../pooled/pooled-id.ts';
-import type { PooledMember } from '../../pooled/pool-shelf.ts';
 import { privateBytes } from '../../pooled/read-host-memory.ts';
 import { makingLimitMs, rehearse } from '../../pooled/rehearse.ts';
 import { pooledSpec } from '../../pooled/pooled-spec.ts';
+import type { PooledMachine } from './pooled-machine.ts';
 import { pooledFacts, type PooledShape } from './pooled-shape.ts';
-
-export interface PooledMachine extends Clone, PooledMember { readonly places: MachinePlaces }
 
 export async function makePooled(context: QemuContext, shape: PooledShape, template: Template, signal: AbortSignal): Promise<PooledMachine> {
   const began = context.clock.monotonic();

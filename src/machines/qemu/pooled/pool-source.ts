@@ -2,8 +2,9 @@
 import type { PoolSource } from '../../pooled/pool-shelf.ts';
 import { awaitExit, endVmm } from '../../vmm/end-vmm.ts';
 import { eraseMachine } from '../erase-machine.ts';
-import type { QemuContext } from '../open-qemu-engine.ts';
-import { makePooled, type PooledMachine } from './make-pooled.ts';
+import type { QemuContext } from '../qemu-context.ts';
+import { makePooled } from './make-pooled.ts';
+import type { PooledMachine } from './pooled-machine.ts';
 import { pooledFacts, type PooledShape } from './pooled-shape.ts';
 
 export function qemuPoolSource(context: QemuContext): PoolSource<PooledShape, PooledMachine> {

@@ -10,13 +10,13 @@ import { withDisksNow } from '../copies/disks-record.ts';
 import { eraseMachine } from '../erase-machine.ts';
 import { undoLaunch } from '../launch-machine.ts';
 import type { MachinePlaces } from '../machine-places.ts';
-import type { QemuContext } from '../open-qemu-engine.ts';
+import type { QemuContext } from '../qemu-context.ts';
 import { openMonitor } from '../qmp/open-monitor.ts';
 import { openRunningMachine, socketsOf } from '../running-machine.ts';
 import { writeStartRecord } from '../start-record.ts';
 import type { TemplateShape } from '../templates/template-shape.ts';
 import { failpoint } from '#base';
-import type { PooledMachine } from './make-pooled.ts';
+import type { PooledMachine } from './pooled-machine.ts';
 import { pooledShapeOf } from './pooled-shape.ts';
 
 export function startPooled(context: QemuContext, spec: MachineSpec, places: MachinePlaces, template: TemplateShape, signal: AbortSignal | undefined): Promise<RunningMachine | undefined> {

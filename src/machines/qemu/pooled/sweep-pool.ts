@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { eraseMachine } from '../erase-machine.ts';
-import type { QemuContext } from '../open-qemu-engine.ts';
+import type { QemuContext } from '../qemu-context.ts';
 import { isPooledId } from '../../pooled/pooled-id.ts';
 import { releaseForgotten } from '../../pooled/release-reserve.ts';
 

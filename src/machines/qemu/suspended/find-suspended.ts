@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import type { MachineSpec } from '../../machine.ts';
 import type { MachinePlaces } from '../machine-places.ts';
-import type { QemuContext } from '../open-qemu-engine.ts';
+import type { QemuContext } from '../qemu-context.ts';
 import { misfit } from './check-suspended.ts';
 import { lookAtDisk, readSuspended, suspendedState, type SuspendedDisk, type SuspendedRecord } from './suspended-record.ts';
 

@@ -12,7 +12,7 @@ import { awaitExit, endVmm } from '../../vmm/end-vmm.ts';
 import { jailContents } from '../jail-contents.ts';
 import { greet, launch } from '../launch-machine.ts';
 import type { MachinePlaces } from '../machine-places.ts';
-import type { QemuContext } from '../open-qemu-engine.ts';
+import type { QemuContext } from '../qemu-context.ts';
 import { openMonitor } from '../qmp/open-monitor.ts';
 import { restoreState } from '../restore-state.ts';
 import { openRunningMachine, socketsOf } from '../running-machine.ts';

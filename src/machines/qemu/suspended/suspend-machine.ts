@@ -10,7 +10,7 @@ import type { MachineSpec } from '../../machine.ts';
 import { backendDisks } from '../../backends/backend-places.ts';
 import { awaitExit, endVmm } from '../../vmm/end-vmm.ts';
 import type { MachinePlaces } from '../machine-places.ts';
-import type { QemuContext } from '../open-qemu-engine.ts';
+import type { QemuContext } from '../qemu-context.ts';
 import type { Monitor } from '../qmp/open-monitor.ts';
 import type { StartRecord } from '../start-record.ts';
 import { findSuspended } from './find-suspended.ts';

@@ -16,7 +16,7 @@ import { eraseMachine } from '../erase-machine.ts';
 import { jailContents } from '../jail-contents.ts';
 import { machineDevices, machineLimits } from '../launch-facts.ts';
 import { machinePlaces } from '../machine-places.ts';
-import type { QemuContext } from '../open-qemu-engine.ts';
+import type { QemuContext } from '../qemu-context.ts';
 import { openMonitor, type Monitor } from '../qmp/open-monitor.ts';
 import { measureClock } from './measure-clock.ts';
 import { dropTemplate } from './drop-template.ts';

@@ -7,36 +7,20 @@ import { freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { asStrataError, StrataError } from '#base';
 import { eraseMachine } from '../erase-machine.ts';
-import type { QemuContext } from '../open-qemu-engine.ts';
+import type { QemuContext } from '../qemu-context.ts';
 import { chooseDropped, templateBudget } from './choose-dropped.ts';
 import { dropTemplate, templateKeys } from './drop-template.ts';
 import { makeTemplate } from './make-template.ts';
 import { isTemplateMachineId, templatePlaces, type TemplatePlaces } from './template-places.ts';
-import { readTemplate, type TemplateRecord } from './template-record.ts';
+import { readTemplate } from './template-record.ts';
 import { templateKey, type TemplateShape } from './template-shape.ts';
+import type { Template, Templates } from './templates.ts';
 
 export interface TemplateSettings {
   /** Host memory all templates may take; default a sixteenth of the host's, at most 1 GiB. */
   readonly budgetBytes?: number;
   /** From a cold start until its template is begun, so that neither disturbs the other. */
   readonly delayMs?: number;
-}
-
-export interface Template extends TemplatePlaces { readonly key: string; readonly record: TemplateRecord }
-
-export interface Templates {
-  /** One that fits; else why there is none. @param use false: only to look */
-  find(shape: TemplateShape, options?: { readonly use: boolean }): Promise<{ readonly template: Template } | { readonly why: string }>;
-  /** A machine of this shape had to boot: the next shall not. */
-  missed(shape: TemplateShape): void;
-  /** A clone of it could not be made to run: it goes, and is made again a few times at most. */
-  failed(template: Template, why: string): Promise<void>;
-  /** Made now where there is none; for tests and benches. */
-  ensure(shape: TemplateShape): Promise<Template>;
-  /** Removes what an earlier daemon left half made. */
-  sweep(): Promise<void>;
-  /** Nothing is made any more; those that are there stay for the next daemon. */
-  close(): Promise<void>;
 }
 
 const defaultDelayMs = 5000;

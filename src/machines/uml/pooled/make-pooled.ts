@@ -3,36 +3,23 @@
  * start will ask of it; then it stands still. It gives way to all others meanwhile.
  */
 import { statfs } from 'node:fs/promises';
-import type { Socket } from 'node:net';
-import { failpoint, systemDice, type ProcessIdentity } from '#base';
+import { failpoint, systemDice } from '#base';
 import type { KeeperRecord } from '../../launcher/index.ts';
 import { newPooledId } from '../../pooled/pooled-id.ts';
 import { pooledSpec } from '../../pooled/pooled-spec.ts';
-import type { PooledMember } from '../../pooled/pool-shelf.ts';
 import { anonymousBytes } from '../../pooled/read-host-memory.ts';
 import { rehearse } from '../../pooled/rehearse.ts';
 import { undoLaunched } from '../../pooled/undo-launched.ts';
-import type { VmmPlaces } from '../../vmm/vmm-places.ts';
-import { vmmSockets, type VmmSockets } from '../../vmm/vmm-sockets.ts';
+import { vmmSockets } from '../../vmm/vmm-sockets.ts';
 import { watchExit } from '../../vmm/watch-exit.ts';
 import { launch } from '../boot-machine.ts';
 import { eraseMachine } from '../erase-machine.ts';
 import type { StartRecord } from '../start-record.ts';
 import type { UmlContext } from '../uml-context.ts';
 import { jail, umlPlaces } from '../uml-places.ts';
+import type { PooledMachine } from './pooled-machine.ts';
 import { pooledFacts, type PooledShape } from './pooled-shape.ts';
 import { descendantsOf, kernelOf, standStill, takeItsPlace } from './stand-still.ts';
-
-export interface PooledMachine extends PooledMember {
-  readonly places: VmmPlaces;
-  readonly record: KeeperRecord;
-  /** As it lies in its folder: not ready. */
-  readonly begun: StartRecord;
-  readonly kernel: ProcessIdentity;
-  readonly sockets: VmmSockets;
-  /** To its agent; open, paused, and nobody's. */
-  readonly line: Socket;
-}
 
 export async function makePooled(context: UmlContext, shape: PooledShape, signal: AbortSignal): Promise<PooledMachine> {
   const began = context.clock.monotonic();

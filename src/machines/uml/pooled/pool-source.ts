@@ -3,7 +3,8 @@ import type { PoolSource } from '../../pooled/pool-shelf.ts';
 import { awaitExit, endVmm } from '../../vmm/end-vmm.ts';
 import { eraseMachine } from '../erase-machine.ts';
 import type { UmlContext } from '../uml-context.ts';
-import { makePooled, type PooledMachine } from './make-pooled.ts';
+import { makePooled } from './make-pooled.ts';
+import type { PooledMachine } from './pooled-machine.ts';
 import { pooledFacts, type PooledShape } from './pooled-shape.ts';
 
 /** Of the first of a shape, as nobody knows better: a guest that had booted and answered was seen to hold 40 MB of 256 MiB, 62 to 76 of 1 GiB. */

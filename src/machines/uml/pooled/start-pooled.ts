@@ -16,7 +16,7 @@ import { openRunningMachine } from '../running-machine.ts';
 import { writeStartRecord } from '../start-record.ts';
 import type { UmlContext } from '../uml-context.ts';
 import { umlPlaces } from '../uml-places.ts';
-import type { PooledMachine } from './make-pooled.ts';
+import type { PooledMachine } from './pooled-machine.ts';
 import { pooledShapeOf } from './pooled-shape.ts';
 import { goOn } from './stand-still.ts';
 

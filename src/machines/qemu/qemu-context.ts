@@ -1,0 +1,22 @@
+/** What the parts of the QEMU driver share. Types only: all of them import it. */
+import type { Architecture, Log } from '#base';
+import type { MachinePoolPart } from '../pooled/open-machine-pool.ts';
+import type { VmmContext } from '../vmm/vmm-context.ts';
+import type { PooledMachine } from './pooled/pooled-machine.ts';
+import type { PooledShape } from './pooled/pooled-shape.ts';
+import type { Templates } from './templates/templates.ts';
+
+export interface QemuGuestOs { readonly kernel: string; readonly initramfs: string; readonly version: string; readonly kernelRelease: string }
+
+export interface QemuContext extends VmmContext {
+  readonly log: Log;
+  readonly guestOs: (architecture: Architecture) => Promise<QemuGuestOs>;
+  readonly accelerator: (architecture: Architecture) => Promise<'kvm' | 'tcg'>;
+  readonly qemuVersion: () => Promise<string>;
+  /** Of the host's time-stamp counter; undefined where it has none. */
+  readonly tscKhz: () => Promise<number | undefined>;
+  readonly templates: Templates | undefined;
+  readonly pool: MachinePoolPart<PooledShape, PooledMachine> | undefined;
+  /** Ids of machines that are being started. */
+  readonly starting: Set<string>;
+}

@@ -1,0 +1,21 @@
+/** The templates of a host, as whoever starts machines asks for them. */
+import type { TemplatePlaces } from './template-places.ts';
+import type { TemplateRecord } from './template-record.ts';
+import type { TemplateShape } from './template-shape.ts';
+
+export interface Template extends TemplatePlaces { readonly key: string; readonly record: TemplateRecord }
+
+export interface Templates {
+  /** One that fits; else why there is none. @param use false: only to look */
+  find(shape: TemplateShape, options?: { readonly use: boolean }): Promise<{ readonly template: Template } | { readonly why: string }>;
+  /** A machine of this shape had to boot: the next shall not. */
+  missed(shape: TemplateShape): void;
+  /** A clone of it could not be made to run: it goes, and is made again a few times at most. */
+  failed(template: Template, why: string): Promise<void>;
+  /** Made now where there is none; for tests and benches. */
+  ensure(shape: TemplateShape): Promise<Template>;
+  /** Removes what an earlier daemon left half made. */
+  sweep(): Promise<void>;
+  /** Nothing is made any more; those that are there stay for the next daemon. */
+  close(): Promise<void>;
+}
