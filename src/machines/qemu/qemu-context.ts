@@ -1,6 +1,7 @@
 /** What the parts of the QEMU driver share. Types only: all of them import it. */
 import type { Architecture, Log } from '#base';
 import type { MachinePoolPart } from '../pooled/open-machine-pool.ts';
+import type { Starts } from '../vmm/start-alone.ts';
 import type { VmmContext } from '../vmm/vmm-context.ts';
 import type { PooledMachine } from './pooled/pooled-machine.ts';
 import type { PooledShape } from './pooled/pooled-shape.ts';
@@ -8,7 +9,7 @@ import type { Templates } from './templates/templates.ts';
 
 export interface QemuGuestOs { readonly kernel: string; readonly initramfs: string; readonly version: string; readonly kernelRelease: string }
 
-export interface QemuContext extends VmmContext {
+export interface QemuContext extends VmmContext, Starts {
   readonly log: Log;
   readonly guestOs: (architecture: Architecture) => Promise<QemuGuestOs>;
   readonly accelerator: (architecture: Architecture) => Promise<'kvm' | 'tcg'>;
@@ -17,6 +18,4 @@ export interface QemuContext extends VmmContext {
   readonly tscKhz: () => Promise<number | undefined>;
   readonly templates: Templates | undefined;
   readonly pool: MachinePoolPart<PooledShape, PooledMachine> | undefined;
-  /** Ids of machines that are being started. */
-  readonly starting: Set<string>;
 }

@@ -3,7 +3,7 @@
  * first, then the VMM; all of it is taken back where a step fails.
  */
 import { existsSync } from 'node:fs';
-import { failpoint, StrataError } from '#base';
+import { failpoint } from '#base';
 import type { RunningMachine } from '../engine.ts';
 import { isHeld, type KeeperRecord } from '../launcher/index.ts';
 import { backendDisks, sharedFolders } from '../backends/backend-places.ts';
@@ -12,6 +12,7 @@ import { withDisksNow } from './copies/disks-record.ts';
 import { startFromMemory } from './copies/start-from-memory.ts';
 import { vmmCommand } from './command-line.ts';
 import type { ProgramContents } from '../vmm/program-contents.ts';
+import { alreadyRuns, startAlone } from '../vmm/start-alone.ts';
 import { checkSpec } from './check-spec.ts';
 import { installedArchitectures } from './installed-architectures.ts';
 import { jailContents } from './jail-contents.ts';
@@ -20,25 +21,12 @@ import { machinePlaces, type MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './qemu-context.ts';
 import { openRunningMachine } from './running-machine.ts';
 import { openMonitor } from './qmp/open-monitor.ts';
-import { findSuspended } from './suspended/find-suspended.ts';
 import { startSuspended } from './suspended/start-suspended.ts';
-import { dropSuspended } from './suspended/suspended-record.ts';
 import { startPooled } from './pooled/start-pooled.ts';
 import { startClone } from './start-clone.ts';
 import { shapeOf, type TemplateShape } from './templates/template-shape.ts';
 
-export async function startMachine(context: QemuContext, spec: MachineSpec, signal?: AbortSignal): Promise<RunningMachine> {
-  // Only one of two at once may clear and take the machine's folder.
-  if (context.starting.has(spec.id)) throw alreadyRuns(spec);
-  context.starting.add(spec.id);
-  const ends = context.pool?.startBegins();
-  try {
-    return await start(context, spec, signal);
-  } finally {
-    context.starting.delete(spec.id);
-    ends?.();
-  }
-}
+export const startMachine = (context: QemuContext, spec: MachineSpec, signal?: AbortSignal): Promise<RunningMachine> => startAlone(context, spec, () => start(context, spec, signal));
 
 async function start(context: QemuContext, spec: MachineSpec, signal: AbortSignal | undefined): Promise<RunningMachine> {
   signal?.throwIfAborted();
@@ -49,7 +37,7 @@ async function start(context: QemuContext, spec: MachineSpec, signal: AbortSigna
   const [held, shape] = await Promise.all([isRunning(context, places), cloned ? shapeOfMachine(context, spec) : undefined]);
   // Before anything is touched: its scratch disk and its limits are in use.
   if (held) throw alreadyRuns(spec);
-  const kept = await startFromMemory(context, spec, places, signal) ?? await goOn(context, spec, places, signal);
+  const kept = await startFromMemory(context, spec, places, signal) ?? await startSuspended(context, spec, places, signal);
   if (kept !== undefined && 'machine' in kept) return kept.machine;
   if (kept !== undefined) return boot(context, spec, places, kept.why, signal);
   if (shape === undefined) return boot(context, spec, places, context.templates === undefined ? '' : whyNoClone(served), signal);
@@ -62,20 +50,8 @@ async function start(context: QemuContext, spec: MachineSpec, signal: AbortSigna
   return machine;
 }
 
-const alreadyRuns = ({ name }: MachineSpec): StrataError => new StrataError(`machine ${name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });
-
 /** Who never ran has no folder. */
 const isRunning = async (context: QemuContext, places: MachinePlaces): Promise<boolean> => existsSync(places.runFolder) && isHeld(await context.launcher(), places.runFolder);
-
-/** From what is kept of it, where it was suspended; what cannot be used is dropped. */
-async function goOn(context: QemuContext, spec: MachineSpec, places: MachinePlaces, signal: AbortSignal | undefined): Promise<{ readonly machine: RunningMachine } | { readonly why: string } | undefined> {
-  const kept = await findSuspended(context, spec, places);
-  const gone = kept === undefined || 'why' in kept ? kept : await startSuspended(context, spec, places, kept.record, signal);
-  if (gone === undefined || 'machine' in gone) return gone;
-  context.log.warn({ machineId: spec.id, why: gone.why }, 'the suspended state of a machine cannot be used and is dropped');
-  await dropSuspended(places);
-  return { why: `its suspended state was dropped: ${gone.why}` };
-}
 
 const withBackends = (context: QemuContext, spec: MachineSpec, contents: ProgramContents): ProgramContents => ({ ...contents, readable: [...contents.readable, ...sharedFolders(context.instance, spec.id, spec.disks)] });
 

@@ -1,28 +1,17 @@
 /** Starts a machine: from the pool where a paused one fits, else by a boot. */
 import { existsSync } from 'node:fs';
-import { StrataError } from '#base';
 import { backendDisks } from '../backends/backend-places.ts';
 import type { RunningMachine } from '../engine.ts';
 import { isHeld } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
+import { alreadyRuns, startAlone } from '../vmm/start-alone.ts';
 import { bootMachine } from './boot-machine.ts';
 import { checkSpec } from './check-spec.ts';
 import { startPooled } from './pooled/start-pooled.ts';
 import { umlArchitectures, type UmlContext } from './uml-context.ts';
 import { umlPlaces } from './uml-places.ts';
 
-export async function startMachine(context: UmlContext, spec: MachineSpec, signal?: AbortSignal): Promise<RunningMachine> {
-  // Only one of two at once may clear and take the machine's folder.
-  if (context.starting.has(spec.id)) throw alreadyRuns(spec);
-  context.starting.add(spec.id);
-  const ends = context.pool?.startBegins();
-  try {
-    return await start(context, spec, signal);
-  } finally {
-    context.starting.delete(spec.id);
-    ends?.();
-  }
-}
+export const startMachine = (context: UmlContext, spec: MachineSpec, signal?: AbortSignal): Promise<RunningMachine> => startAlone(context, spec, () => start(context, spec, signal));
 
 async function start(context: UmlContext, spec: MachineSpec, signal: AbortSignal | undefined): Promise<RunningMachine> {
   signal?.throwIfAborted();
@@ -35,5 +24,3 @@ async function start(context: UmlContext, spec: MachineSpec, signal: AbortSignal
   if (backendDisks(spec.disks).length > 0) return bootMachine(context, spec, { ...options, why: 'its disks are served by back ends, which no pooled machine knows' });
   return await startPooled(context, spec, signal) ?? bootMachine(context, spec, { ...options, why: 'no pooled machine of its size stood ready' });
 }
-
-const alreadyRuns = ({ name }: MachineSpec): StrataError => new StrataError(`machine ${name} already runs`, { code: 'machine.alreadyRuns', kind: 'conflict', advice: 'adopt it instead of starting it' });

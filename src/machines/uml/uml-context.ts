@@ -1,15 +1,14 @@
 /** What the parts of the UML driver share. */
 import { hostArchitecture, type Architecture, type Log } from '#base';
 import type { MachinePoolPart } from '../pooled/open-machine-pool.ts';
+import type { Starts } from '../vmm/start-alone.ts';
 import type { VmmContext } from '../vmm/vmm-context.ts';
 import type { PooledMachine } from './pooled/pooled-machine.ts';
 import type { PooledShape } from './pooled/pooled-shape.ts';
 
-export interface UmlContext extends VmmContext {
+export interface UmlContext extends VmmContext, Starts {
   readonly log: Log;
   readonly pool: MachinePoolPart<PooledShape, PooledMachine> | undefined;
-  /** Ids of machines that are being started. */
-  readonly starting: Set<string>;
   /** The guest OS whose kernel is a program of the host. */
   readonly guestOs: (architecture: Architecture) => Promise<{ readonly kernel: string; readonly initramfs: string; readonly version: string; readonly kernelRelease: string }>;
 }

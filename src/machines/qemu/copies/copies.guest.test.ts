@@ -299,7 +299,7 @@ test('[Q63] a daemon killed at any step of a restore, or of going on: it is done
   await write(agent, 'second');
   await end(machine, agent);
   for (const point of ['beforePut', 'disksPut']) await daemonKilledAt(point, `await engine.copies.restore(${JSON.stringify(spec)}, 'k1');`);
-  for (const [point, then] of [['afterLaunch', 'gone'], ['restored', 'gone'], ['beforeDropGoingOn', 'running'], ['beforeGoOn', 'running']] as const) {
+  for (const [point, then] of [['afterLaunch', 'gone'], ['restored', 'gone'], ['beforeDropState', 'running'], ['beforeGoOn', 'running']] as const) {
     await copies.restore(spec, 'k1');
     await daemonKilledAt(point, `await engine.start(${JSON.stringify(spec)});`);
     const by = openEngine(false);

@@ -1,74 +1,30 @@
-/**
- * Lets a suspended machine go on: a new QEMU with the devices it had, its disks attached, takes its memory from the file.
- * What is kept is removed before the guest runs: from then on its disks go another way than that memory. Cut off before,
- * the next start does it again; after, the machine is found paused and goes on.
- */
-import { mkdir } from 'node:fs/promises';
-import { asStrataError, failpoint, StrataError } from '#base';
+/** Lets a suspended machine go on from what is kept of it. */
 import type { RunningMachine } from '../../engine.ts';
-import { readKeeperRecord, type KeeperRecord } from '../../launcher/index.ts';
 import type { MachineSpec } from '../../machine.ts';
-import { awaitExit, endVmm } from '../../vmm/end-vmm.ts';
-import { jailContents } from '../jail-contents.ts';
-import { greet, launch } from '../launch-machine.ts';
+import { goOnFromState } from '../go-on-from-state.ts';
 import type { MachinePlaces } from '../machine-places.ts';
 import type { QemuContext } from '../qemu-context.ts';
-import { openMonitor } from '../qmp/open-monitor.ts';
-import { restoreState } from '../restore-state.ts';
-import { openRunningMachine, socketsOf } from '../running-machine.ts';
-import { writeStartRecord, type StartRecord } from '../start-record.ts';
-import { suspendedCommand } from './suspended-command.ts';
+import { findSuspended } from './find-suspended.ts';
 import { dropSuspended, suspendedState, type SuspendedRecord } from './suspended-record.ts';
 
-const restoreLimitMs = 120_000;
+const limitMs = 120_000;
 
-/** Where QEMU does not take the state, nothing is left running and the answer says why; the disks are as they were. */
-export async function startSuspended(context: QemuContext, spec: MachineSpec, places: MachinePlaces, kept: SuspendedRecord, signal: AbortSignal | undefined): Promise<{ readonly machine: RunningMachine } | { readonly why: string }> {
-  const started: { record?: KeeperRecord } = {};
-  try {
-    return { machine: await start(context, spec, places, kept, started, signal) };
-  } catch (thrown) {
-    const error = asStrataError(thrown, 'going on from the suspended state');
-    if (error.code === 'machine.alreadyRuns') throw error;
-    const record = started.record ?? await readKeeperRecord(places.runFolder);
-    const exit = record === undefined ? null : (await endVmm(record), await awaitExit(context, places, record));
-    const words = exit?.stderr.trim().split('\n').slice(-2).join(' | ') ?? '';
-    const why = words === '' ? error.message : `${error.message}: ${words}`;
-    // Only QEMU's own refusal says that the state is of no use; whatever else went wrong may go right the next time.
-    if (error.code === 'machine.stateRefused') return { why };
-    throw new StrataError(`machine ${spec.name} did not go on: ${why}`, { code: 'machine.resumeFailed', kind: error.kind, cause: error, advice: 'what it had in memory is kept; it is tried again' });
-  }
+type GoneOn = { readonly machine: RunningMachine } | { readonly why: string };
+
+/** Undefined where it was not suspended; what cannot be used is dropped, and says why. */
+export async function startSuspended(context: QemuContext, spec: MachineSpec, places: MachinePlaces, signal: AbortSignal | undefined): Promise<GoneOn | undefined> {
+  const kept = await findSuspended(context, spec, places);
+  const gone = kept === undefined || 'why' in kept ? kept : await goOn(context, spec, places, kept.record, signal);
+  if (gone === undefined || 'machine' in gone) return gone;
+  context.log.warn({ machineId: spec.id, why: gone.why }, 'the suspended state of a machine cannot be used and is dropped');
+  await dropSuspended(places);
+  return { why: `its suspended state was dropped: ${gone.why}` };
 }
 
-async function start(context: QemuContext, spec: MachineSpec, places: MachinePlaces, kept: SuspendedRecord, started: { record?: KeeperRecord }, signal: AbortSignal | undefined): Promise<RunningMachine> {
-  signal?.throwIfAborted();
-  await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
-  const tap = spec.network === null || context.network === undefined ? null : await context.network.ensureTap(spec.id);
-  const command = suspendedCommand(kept, spec.id, { state: suspendedState(places), tap });
-  const startedBy = { way: 'suspended', why: '' } as const;
-  const facts = { accelerator: kept.accelerator, kernel: null, tap, scratch: null, seed: null };
-  const record = await launch(context, { spec, places, facts, startedBy, description: { ...jailContents(spec.architecture, null), hugeHeap: true, ...command } }, signal);
-  started.record = record;
-  failpoint('machines.qemu.afterLaunch');
-  const monitor = openMonitor(places.monitor);
-  const sockets = socketsOf(context, spec);
-  const begun: StartRecord = { accelerator: kept.accelerator, uid: record.uid, startedBy, layout: kept.layout, ready: true };
-  const machine = openRunningMachine(context, spec, record, begun, monitor, sockets);
-  try {
-    await greet(monitor.connection(), signal);
-    // Its guest stopped with the line open, and goes on with an open one.
-    const line = await sockets.openAgentLine();
-    await restoreState(await monitor.connection(), { state: command.state, limitMs: restoreLimitMs, of: 'its suspended state' }, signal);
-    failpoint('machines.qemu.restored');
-    writeStartRecord(places, begun);
-    failpoint('machines.qemu.beforeDropSuspended');
-    await dropSuspended(places);
-    failpoint('machines.qemu.beforeGoOn');
-    sockets.handOn(line);
-    await monitor.execute('cont');
-    return machine;
-  } catch (thrown) {
-    await machine.release();
-    throw thrown;
-  }
+function goOn(context: QemuContext, spec: MachineSpec, places: MachinePlaces, kept: SuspendedRecord, signal: AbortSignal | undefined): Promise<GoneOn> {
+  return goOnFromState(context, spec, places, {
+    way: 'suspended', from: 'its suspended state', failed: 'did not go on', advice: 'what it had in memory is kept; it is tried again', limitMs, description: {},
+    open: async () => ({ devices: kept, source: { state: suspendedState(places) } }),
+    drop: () => dropSuspended(places),
+  }, signal);
 }

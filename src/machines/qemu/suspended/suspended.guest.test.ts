@@ -185,7 +185,7 @@ test('[Q42] a daemon killed at any step of going on: the next lets it go on, fro
   const spec = specOf({ network: null });
   const { machine: first, bootId } = await running(spec);
   let machine = first;
-  for (const [point, then] of [['afterLaunch', 'gone'], ['restored', 'gone'], ['beforeDropSuspended', 'running'], ['beforeGoOn', 'running']] as const) {
+  for (const [point, then] of [['afterLaunch', 'gone'], ['restored', 'gone'], ['beforeDropState', 'running'], ['beforeGoOn', 'running']] as const) {
     await machine.suspend?.();
     await machine.release();
     await daemonKilledAt(point, `await engine.start(${JSON.stringify(spec)});`);
