@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { identifyProcess, isAlive, signalProcess, silentLog, systemClock, waitUntil, type Instance, type ProcessIdentity } from '#base';
 import { openClient, type Client, type Container } from '#client';
 import { openQemuEngine } from '#machines/qemu';
+import { openUmlEngine } from '#machines/uml';
 import { openHostNetwork } from '#pool';
 import { openEdge } from '#services';
 import { openHaproxyGateway } from '#services/haproxy';
@@ -44,11 +45,16 @@ export interface TestInstance {
   end(): Promise<void>;
 }
 
-export function openTestInstance(short: string, subnet: number): TestInstance {
+export interface TestInstanceOptions {
+  /** Paused machines that its daemon keeps ready of each shape; default none, so that every start is like the one before. */
+  readonly poolSize?: number;
+}
+
+export function openTestInstance(short: string, subnet: number, { poolSize = 0 }: TestInstanceOptions = {}): TestInstance {
   const folder = mkdtempSync(join(tmpdir(), `${short}-`));
   const instance: Instance = { name: short, stateDir: join(folder, 's'), runDir: join(folder, 'r'), cacheDir: process.env['STRATA_CACHE'] ?? '/var/cache/strata', subnet };
   const env: Record<string, string> = {
-    PATH: process.env['PATH'] ?? '', HOME: '/root', STRATA_INSTANCE: instance.name, STRATA_STATE: instance.stateDir, STRATA_RUN: instance.runDir, STRATA_CACHE: instance.cacheDir, STRATA_SUBNET: String(subnet), STRATA_POOL: '0',
+    PATH: process.env['PATH'] ?? '', HOME: '/root', STRATA_INSTANCE: instance.name, STRATA_STATE: instance.stateDir, STRATA_RUN: instance.runDir, STRATA_CACHE: instance.cacheDir, STRATA_SUBNET: String(subnet), STRATA_POOL: String(poolSize),
     ...(process.env['STRATA_TEST_FILE'] === undefined ? {} : { STRATA_TEST_FILE: process.env['STRATA_TEST_FILE'] }),
   };
   const running = new Set<ChildProcess>();
@@ -126,8 +132,8 @@ export function openTestInstance(short: string, subnet: number): TestInstance {
       for (const child of running) child.kill('SIGKILL');
       await endProcesses(processesOf(instance).filter((one) => one.command.includes('strata-daemon.ts') || one.command.includes('/cli/main.ts')).map((one) => one.pid));
       const network = openHostNetwork({ instance, log: silentLog });
-      const engine = openQemuEngine({ instance, log: silentLog, clock: systemClock, guestOs: () => Promise.reject(new Error('nothing is started here')), network });
-      for (const id of machineFolders(instance)) await engine.erase(id);
+      const deps = { instance, log: silentLog, clock: systemClock, guestOs: () => Promise.reject(new Error('nothing is started here')), network };
+      for (const engine of [openQemuEngine(deps), openUmlEngine(deps)]) for (const id of machineFolders(instance, engine.name)) await engine.erase(id);
       await openHaproxyGateway({ instance, log: silentLog }).stop();
       await openEdge({ instance, log: silentLog }).stop();
       await endProcesses(processesOf(instance).map((one) => one.pid)); // what had lost its sockets
@@ -148,9 +154,9 @@ export async function endClean(test: TestInstance): Promise<void> {
   if (left.length > 0) throw new Error(`left of instance ${test.instance.name}:\n${left.join('\n')}`);
 }
 
-function machineFolders(instance: Instance): readonly string[] {
+function machineFolders(instance: Instance, engine: string): readonly string[] {
   const names = (path: string): string[] => { try { return readdirSync(path); } catch { return []; } };
-  return [...new Set([...names(join(instance.runDir, 'q')), ...names(join(instance.stateDir, 'qemu'))])].filter((name) => /^m[a-z0-9]+$/.test(name));
+  return [...new Set([...names(join(instance.runDir, engine.slice(0, 1))), ...names(join(instance.stateDir, engine))])].filter((name) => /^m[a-z0-9]+$/.test(name));
 }
 
 function unmountUnder(folder: string): void {
