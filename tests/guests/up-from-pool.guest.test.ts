@@ -54,7 +54,7 @@ const isOfPool = (line: string): boolean => /\bmp[0-9a-f]{12}\b/.test(line);
 const pooledIds = (): ReadonlySet<string> => new Set(machineTraces(strata.instance).flatMap((line) => /\bmp[0-9a-f]{12}\b/.exec(line) ?? []));
 
 for (const [at, engine] of ['qemu', 'uml'].entries()) {
-  test(`[Q52][U15] with ${engine} an app's machine comes from the pool, answers, and leaves nothing`, { timeout: 400_000 }, async (context) => {
+  test(`[M85] with ${engine} an app's machine comes from the pool, answers, and leaves nothing`, { timeout: 400_000 }, async (context) => {
     const port = await freePort();
     const folder = strata.app(engine, compose(engine, port));
     await strata.ok(['up', folder]);

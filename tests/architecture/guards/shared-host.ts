@@ -6,7 +6,7 @@ const { runsAlone, startsGuests } = await import(new URL('../../../tools/plan-st
 /** A second lane makes a host slower by its half and more: what is asserted must have room for that many times. */
 const roomMs = 10_000;
 const bound = /\bok\(.*<=? ?([\d_]+)\b.*\bms\b/;
-const subnet = /\bsubnet(?: =|:) ([^;,}\n]+)|\bopenTestInstance\(.*, (\d+)\)/g;
+const subnet = /\bsubnet(?: =|:) ([^;,}\n]+)|\bopenTestInstance\(.*, (\d+)[,)]/g;
 
 const usesHost = (file: string): boolean => startsGuests(file) || file.endsWith('.long.test.ts');
 
