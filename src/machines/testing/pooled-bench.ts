@@ -133,7 +133,9 @@ export async function openPooledBench<E extends PoolingEngine>(of: PoolOfEngine<
         deepEqual(await vmmTraces(instance, id), []);
       }
       for (const one of engines.splice(0)) await one.close();
-      deepEqual(await of.leftOfPool(instance), [], 'of the pool nothing is left');
+      let left: readonly string[] = [];
+      // A process that was ended is seen until the kernel is through with it.
+      await waitUntil(async () => (left = await of.leftOfPool(instance)).length === 0, { what: 'of the pool nothing is left', limitMs: 10_000 }).catch(() => deepEqual(left, [], 'of the pool nothing is left'));
     },
     async end() {
       self.begin();
