@@ -17,7 +17,7 @@ export interface LaunchTest {
 
 /** A compiled launcher is kept between runs: its name holds its content. */
 const cacheDir = '/var/cache/strata';
-export const standInUid = 9_000_001;
+export const standInUid = 50_000_000 + 2 * (process.pid % 1_000_000); // of this run alone, above those of all instances
 
 export async function openLaunchTest(): Promise<LaunchTest> {
   const root = await mkdtemp('/tmp/strata-l-');
