@@ -6,4 +6,4 @@ const program = (name: string): string => fileURLToPath(new URL(`../src/bin/${na
 const nodeOptions = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=1'];
 
 /** argv of one of our programs on the same Node. */
-export const programArgv = (name: 'strata-daemon.ts' | 'prepare-host.ts', ...args: string[]): [string, ...string[]] => [process.execPath, ...nodeOptions, program(name), ...args];
+export const programArgv = (name: 'strata-daemon.ts' | 'prepare-host.ts' | 'clear-host.ts', ...args: string[]): [string, ...string[]] => [process.execPath, ...nodeOptions, program(name), ...args];

@@ -2,13 +2,19 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { ClientProblem } from '#client';
+import { stopAll } from '../clear-host.ts';
 import { programArgv } from '../program-argv.ts';
 import { prepareHost } from '../prepare-host.ts';
 import { stopDaemon } from '../stop-daemon.ts';
 import { systemdUnit, unitName } from '../systemd-unit.ts';
-import { exitCodes, type Invocation } from '../verb.ts';
+import { UsageError, exitCodes, type Invocation } from '../verb.ts';
 
 export async function run({ context, options }: Invocation): Promise<number> {
+  if (options.flag('all')) {
+    if (!options.flag('stop')) throw new UsageError('--all belongs to --stop');
+    context.say(await stopAll(context));
+    return exitCodes.ok;
+  }
   if (options.flag('stop')) { context.say(await stopDaemon(context.places)); return exitCodes.ok; }
   const poolSize = options.count('pool');
   const env = poolSize === undefined ? context.env : { ...context.env, STRATA_POOL: String(poolSize) };

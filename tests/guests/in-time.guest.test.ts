@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { identifyProcess, isAlive, signalProcess, waitUntil } from '#base';
 import type { Machine } from '#client';
+import { census } from '../support/census.ts';
 import { freePort } from '../support/free-port.ts';
 import { importSmallImage, smallApp, startsKept } from '../support/small-app.ts';
 import { endClean, openTestInstance } from '../support/test-instance.ts';
@@ -79,5 +80,11 @@ test('a daemon that is busy and watched ends within two seconds of being told; c
   assert.match((await strata.ok(['serve', '--stop'])).stderr, /the daemon \(process \d+\) has ended; machines and their services go on/);
   assert.match((await strata.ok(['serve', '--stop'])).stderr, /no daemon runs/);
   assert.equal(await strata.daemon(), undefined);
+  const refused = await strata.cli(['serve', '--stop', '--all']);
+  assert.deepEqual([refused.code, /machines still run: (?=.*stays-x86-64)(?=.*more-x86-64)/.test(refused.stderr)], [1, true], refused.stderr);
+  assert.ok(await strata.daemon() !== undefined, 'nothing is ended where a machine runs');
   for (const app of ['stays', 'more']) await strata.ok(['down', '-v', '-p', app]);
+  await strata.ok(['serve', '--stop', '--all']);
+  assert.deepEqual(census(strata.instance).filter((line) => !line.startsWith('folder ')), [], 'nothing runs any more');
+  await strata.ok(['app', 'ls']); // and all of it comes back
 });
