@@ -55,7 +55,7 @@ async function watch(): Promise<string> {
   } catch (error) { return (error as { code: string }).code; }
 }
 
-test('a daemon that is busy and watched ends within two seconds of being told; calls meanwhile find the next one', { timeout: 240_000 }, async () => {
+test('a daemon that is busy and watched ends within two seconds of being told; calls meanwhile find the next one', { timeout: 300_000 }, async () => {
   const before = await strata.containers('stays');
   const watching = watch();
   const more = strata.app('more', smallApp({ port: await freePort() }));
