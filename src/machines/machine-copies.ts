@@ -2,13 +2,13 @@
  * Snapshots, restores and clones of machines, running or not: each looks what the machine is, in its turn, and asks its engine.
  * All may be asked again after a daemon that ended in the middle, with the same ids.
  */
-import { asStrataError, StrataError } from '#base';
+import { StrataError } from '#base';
 import type { EngineChoice } from './choose-engine.ts';
+import { endForCopies } from './end-for-copies.ts';
 import type { Engine } from './engine.ts';
 import type { EngineName, MachineDisk, MachineSpec } from './machine.ts';
 import type { MachineRecorder } from './machine-recorder.ts';
 import type { MachineSessions } from './machine-sessions.ts';
-import * as states from './machine-states.ts';
 import type { MachineTurns } from './machine-turns.ts';
 import type { EngineCopies, Snapshot, SnapshotWish } from './snapshots.ts';
 
@@ -39,6 +39,7 @@ export interface MachineCopiesDeps {
 interface Found { readonly spec: MachineSpec; readonly engine: Engine; readonly copies: EngineCopies }
 
 export function machineCopies({ engines, recorder, sessions, turns, choose }: MachineCopiesDeps): MachineCopies {
+  const { runs, end } = endForCopies({ recorder, sessions });
   async function find(machineId: string): Promise<Found> {
     const { spec, run } = await recorder.read(machineId);
     if (spec === undefined) throw new StrataError(`there is no machine ${machineId}`, { code: 'machine.notFound', kind: 'notFound', advice: 'see `strata machine ls`' });
@@ -46,29 +47,11 @@ export function machineCopies({ engines, recorder, sessions, turns, choose }: Ma
     const engine = name === null ? undefined : engines.get(name);
     if (engine?.copies === undefined) throw new StrataError(`the engine ${name ?? spec.engine} cannot copy machines`, { code: 'machine.engineCannot', kind: 'refused', advice: 'see `strata engine ls`' });
     const served = spec.disks.filter((disk) => disk.backend !== undefined).map((disk) => disk.serial);
-    if (served.length > 0) throw new StrataError(`machine ${spec.name} has disks that back ends serve (${served.join(', ')}), which cannot be frozen with the others`, { code: 'machine.engineCannot', kind: 'refused', advice: '`strata disk copy` copies each of them while it runs' });
+    if (served.length > 0) throw new StrataError(`machine ${spec.name} has disks that back ends serve (${served.join(', ')}), which cannot be frozen with the others`, { code: 'machine.engineCannot', kind: 'refused', advice: '`strata disk snapshot` and `strata disk clone` do it with each of them' });
     return { spec, engine, copies: engine.copies };
-  }
-  /** Whether its VMM runs; an end that nobody saw is recorded. @throws `machine.unreachable` */
-  async function runs(machineId: string, spec: MachineSpec): Promise<boolean> {
-    const vmm = await sessions.look(machineId, (await recorder.read(machineId)).run);
-    if (vmm.state === 'unknown') throw new StrataError(`machine ${spec.name} cannot be reached: ${vmm.why}`, { code: 'machine.unreachable', kind: 'unavailable', advice: `\`strata machine inspect ${spec.name}\` tells more` });
-    return vmm.state === 'running';
   }
   async function refuseSuspended({ spec, engine }: Found): Promise<void> {
     if (await engine.suspended?.(spec) !== undefined) throw new StrataError(`machine ${spec.name} is suspended: part of what is on its disks is in its memory`, { code: 'machine.suspended', kind: 'refused', advice: `let it go on with \`strata machine resume ${spec.name}\` first` });
-  }
-  async function end(machineId: string, spec: MachineSpec): Promise<void> {
-    const session = sessions.get(machineId);
-    if (session === undefined || !(await runs(machineId, spec))) return;
-    await recorder.change(machineId, (before) => states.stopping(before, 'a snapshot is being restored'));
-    await session.machine.kill().catch(async (thrown: unknown) => {
-      const error = asStrataError(thrown, `ending machine ${spec.name}`);
-      await recorder.change(machineId, (before) => states.goesOn(before, error.message)); // it runs on
-      throw error;
-    });
-    await session.machine.exited;
-    if (await runs(machineId, spec)) throw new StrataError(`machine ${spec.name} did not end`, { code: 'machine.unreachable', kind: 'unavailable' });
   }
 
   return {

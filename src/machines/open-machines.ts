@@ -18,6 +18,7 @@ import { machinePolicy, type MachinePolicy } from './machine-policy.ts';
 import { removeOwnDisks } from './machine-disks.ts';
 import { machineRecorder } from './machine-recorder.ts';
 import { isPaused, notRunning, type MachineSession } from './machine-session.ts';
+import { diskCopies, type DiskCopies } from './disk-copies.ts';
 import { machineCopies, type MachineCopies } from './machine-copies.ts';
 import { machineSessions } from './machine-sessions.ts';
 import { machineTurns } from './machine-turns.ts';
@@ -71,6 +72,8 @@ export interface OpenedMachines {
   /** What can be done with a disk of a running machine, whoever has it open. @throws StrataError `machine.notRunning`, `machine.engineCannot` */
   diskOperations(machineId: string, serial: string): Promise<DiskOperations>;
   readonly copies: MachineCopies;
+  /** Of one disk, whatever serves it. */
+  readonly disks: DiskCopies;
   /** Ends the VMM at once, for `--force`; the controller does what the wish then says. Fine where none runs. */
   kill(machineId: string): Promise<void>;
   /** Lets go of everything; machines run on. Call after the controllers have stopped. */
@@ -143,6 +146,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
 
   const turns = machineTurns();
   const copies = machineCopies({ engines, recorder, sessions, turns, choose });
+  const disks = diskCopies({ instance: deps.instance, engines, recorder, sessions, turns, backends, clock, choose });
   const controller = machinesController({ engines, network: deps.network, backends, removeDisks: (id) => removeOwnDisks(deps.instance, id), copies, recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose });
   const machines: Machines = {
     async agent(machineId, options = {}) {
@@ -179,7 +183,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     },
     measureEngines: () => figures.takeLacking(),
     measureInBackground() { measuring ??= figures.takeInBackground(); },
-    copies,
+    copies, disks,
     // What is being copied is neither started nor ended meanwhile.
     controller: { ...controller, reconcile: (id, signal) => turns(id, () => controller.reconcile(id, signal)) },
     async promised() {

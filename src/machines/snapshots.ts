@@ -23,6 +23,8 @@ export interface Snapshot {
 }
 
 export interface EngineCopies {
+  /** Where the layers of disks lie that its VMMs open themselves; without it nothing is done with one disk alone. */
+  placesOf?(machineId: string): { readonly stateFolder: string };
   /** Of a machine that does not run; twice the same as once. @throws `machine.noMemory`, `machine.nothingToKeep`, `machine.tooManyLayers`, `machine.diskElsewhere` */
   take(spec: MachineSpec, wish: SnapshotWish): Promise<void>;
   /** The whole ones, the oldest first; also passing ones. */

@@ -179,7 +179,7 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       const { entry } = await find(handle);
       const operations = await layers.machines.diskOperations(entry.id, disk);
       return showOperation(await layers.operations.start('disk.copy', `${entry.value.name}/${disk}`, async (run) => {
-        await run.step(`copy the disk ${disk} of machine ${entry.value.name} to ${path}`, () => operations.copy(disk, path, run.signal));
+        await run.step(`copy the disk ${disk} of machine ${entry.value.name} to ${path}`, () => operations.copy(disk, path, { signal: run.signal, progress: run.progress }));
         return { path };
       }));
     },

@@ -15,11 +15,15 @@ export const backendId = (machineId: string, serial: string): string => `${machi
 
 /** Ids of machines have no dash. */
 export const machineOfBackend = (id: string): string => id.slice(0, Math.max(0, id.indexOf('-')));
+export const serialOfBackend = (id: string): string => id.slice(id.indexOf('-') + 1);
 
 export function backendPlaces(instance: Instance, id: string): BackendPlaces {
   const places = vmmPlaces(instance, id, { run: 'b', state: 'backends' });
   return { ...places, monitor: join(places.runFolder, 'm'), shared: join(places.runFolder, 'shared') };
 }
+
+/** The folder with the layers and snapshots of a disk that a back end serves; beside the disk, and removed with it. */
+export const keptOfDisk = (instance: Instance, machineId: string, serial: string): { readonly stateFolder: string } => ({ stateFolder: join(instance.stateDir, 'disks', machineId, serial) });
 
 /** Name of the socket in the shared folder. */
 export const sharedSocket = 'v';

@@ -163,7 +163,7 @@ test('[BE6] a captured back end reaches nothing: confined as a VMM, and the atta
     const contents = programContents(storageDaemon);
     const other = join(root, 'other.raw');
     await writeFile(other, 'theirs');
-    const { descriptors, mounted } = backendCommand({ ...disk, path: other, readOnly: true });
+    const { descriptors, mounted } = backendCommand({ ...disk, path: other, readOnly: true }, join(root, 'layers'));
     const record = await startVmm(await ensureLauncher(instance), folder, {
       uid: 9_000_003, cgroups: [], links: contents.links, readable: [...contents.readable, { source: '/bin/busybox' }], devices: ['/dev/null', '/dev/zero', '/dev/urandom'],
       descriptors: [...descriptors, { kind: 'console' }], mounted, program: '/bin/busybox', argv: ['sh', '-c', `${script}\nif (echo x > /disks/${disk.serial}) 2>/dev/null; then echo "SUCCEEDED: write a read-only disk" >&2; fi`],

@@ -58,7 +58,7 @@ export function diskOperationsContract(name: string, setup: () => Promise<Carrie
   test(`[BE9] a copy that is broken off leaves no file and no job, and a later daemon makes it anew (${name})`, async () => {
     const copy = `${it.path}.copy`;
     const end = new AbortController();
-    const broken = it.operations().copy(it.serial, copy, end.signal);
+    const broken = it.operations().copy(it.serial, copy, { signal: end.signal });
     end.abort();
     await rejects(broken);
     equal(existsSync(copy) || existsSync(`${copy}.new`), false);

@@ -4,11 +4,13 @@
  */
 import { existsSync } from 'node:fs';
 import { link, open, rm } from 'node:fs/promises';
-import { z } from 'zod';
+import { basename } from 'node:path';
 import { StrataError, type Clock } from '#base';
-import { fileNode, nodeName, topNode } from '../qemu/drives.ts';
+import { fileNode, layerNode, nodeName } from '../qemu/drives.ts';
 import { removeNode } from '../qemu/plugged-disks.ts';
 import type { Monitor } from '../qemu/qmp/open-monitor.ts';
+import { awaitJob, endJob } from './disk-jobs.ts';
+import { nodesOfDisk, type DiskNode } from './disk-nodes.ts';
 
 /** Who has the disk open. */
 export interface DiskCarrier {
@@ -17,106 +19,144 @@ export interface DiskCarrier {
   handIn(name: string, path: string): Promise<string>;
   /** Idempotent; also where an earlier daemon handed it in. */
   takeBack(name: string): Promise<void>;
+  /** The file on the host that it opened by that name; null: the one that the machine's wish names. */
+  pathOf(filename: string): Promise<string | null>;
   readonly clock: Clock;
 }
 
+/** One of the files that hold a disk together; null: the one that the machine's wish names. */
+export interface DiskFile { readonly path: string | null; readonly format: 'raw' | 'qcow2' }
+
+export interface DiskWork { readonly signal?: AbortSignal | undefined; readonly progress?: ((fraction: number) => void) | undefined }
+
+/** Of one disk, one at a time: another is refused with `disk.busy`. */
 export interface DiskOperations {
   sizeBytes(serial: string): Promise<number>;
+  /** The uppermost first: the one that is written, and the layers below it. */
+  files(serial: string): Promise<readonly DiskFile[]>;
   /** Twice is as once. @throws StrataError `disk.cannotShrink` */
   grow(serial: string, bytes: number): Promise<void>;
   /**
    * The disk as it is at this moment, as a raw file of its own; the guest writes on meanwhile. Where the call is broken off
-   * there is no such file. @throws StrataError `disk.copyFailed`
+   * there is no such file. @throws StrataError `disk.jobFailed`
    */
-  copy(serial: string, path: string, signal?: AbortSignal): Promise<void>;
-}
-
-const nodesSchema = z.array(z.looseObject({ 'node-name': z.string().max(200).optional(), image: z.looseObject({ 'virtual-size': z.int() }) })).max(4000);
-const jobsSchema = z.array(z.looseObject({ id: z.string().max(200), status: z.string().max(50), error: z.string().max(2000).optional() })).max(1000);
-const lookEveryMs = 30;
-const cancelLimitMs = 20_000;
-
-export function diskOperations(carrier: DiskCarrier): DiskOperations {
-  const { monitor } = carrier;
-  const copying = new Set<string>();
-
-  const sizeBytes = async (serial: string): Promise<number> => (await lookAt(monitor, serial)).bytes;
-
-  return {
-    sizeBytes,
-    async grow(serial, bytes) {
-      const { node, bytes: now } = await lookAt(monitor, serial);
-      if (bytes < now) throw new StrataError(`the disk ${serial} has ${now} bytes, and cannot shrink to ${bytes}: what lies there would be lost`, { code: 'disk.cannotShrink', kind: 'refused' });
-      if (bytes > now) await monitor.execute('block_resize', { 'node-name': node, size: bytes });
-    },
-    async copy(serial, path, signal) {
-      if (existsSync(path)) throw new StrataError(`there is a file ${path} already`, { code: 'disk.fileExists', kind: 'conflict', advice: 'choose another name' });
-      if (copying.has(serial)) throw new StrataError(`the disk ${serial} is being copied already`, { code: 'disk.copyRuns', kind: 'conflict', advice: 'wait for its end' });
-      copying.add(serial);
-      const unfinished = `${path}.new`;
-      try {
-        await clearAway(carrier, serial);
-        await rm(unfinished, { force: true });
-        const file = await open(unfinished, 'wx', 0o600);
-        try { await file.truncate(await sizeBytes(serial)); } finally { await file.close(); }
-        await runCopy(carrier, serial, unfinished, signal);
-        await link(unfinished, path); // never over a file that is there
-      } finally {
-        await rm(unfinished, { force: true });
-        await clearAway(carrier, serial).finally(() => copying.delete(serial));
-      }
-    },
-  };
-}
-
-/** What the guest writes to, be it the disk or what a snapshot put on top of it. @throws StrataError `disk.notFound` */
-async function lookAt(monitor: Monitor, serial: string): Promise<{ readonly node: string; readonly bytes: number }> {
-  const nodes = nodesSchema.parse(await monitor.execute('query-named-block-nodes', { flat: true }));
-  const top = topNode(serial, nodes.map((node) => node['node-name'] ?? ''));
-  const found = nodes.find((node) => node['node-name'] === top);
-  if (found === undefined) throw new StrataError(`there is no disk ${serial}`, { code: 'disk.notFound', kind: 'notFound' });
-  return { node: top, bytes: found.image['virtual-size'] };
+  copy(serial: string, path: string, work?: DiskWork): Promise<void>;
+  /** At one moment: what was written until then stays as it is, and the guest writes on into this file, which is an empty qcow2. */
+  putOnTop(serial: string, path: string): Promise<void>;
+  /** All that lies between the top and the `keep` lowest files goes into the top, while the guest writes on. Twice is as once. @throws StrataError `disk.jobFailed` */
+  pull(serial: string, keep: number, work?: DiskWork): Promise<void>;
 }
 
 /** No serial has an underscore. */
-const targetOf = (serial: string): string => `copy_${serial}`;
+const copyOf = (serial: string): string => `copy_${serial}`;
+const pullOf = (serial: string): string => `pull_${serial}`;
 
-async function runCopy(carrier: DiskCarrier, serial: string, path: string, signal: AbortSignal | undefined): Promise<void> {
-  const { monitor, clock } = carrier;
-  const target = fileNode({ serial: targetOf(serial), path, format: 'raw', readOnly: false }, await carrier.handIn(targetOf(serial), path));
+export function diskOperations(carrier: DiskCarrier): DiskOperations {
+  const { monitor } = carrier;
+  const busy = new Set<string>();
+
+  const nodes = (serial: string) => nodesOfDisk(monitor, serial);
+
+  /** One change at a time, after what an earlier daemon began is out of the way. */
+  async function alone<T>(serial: string, work: () => Promise<T>): Promise<T> {
+    if (busy.has(serial)) throw new StrataError(`the disk ${serial} is being copied or changed already`, { code: 'disk.busy', kind: 'conflict', advice: 'wait for its end; `strata operation ls` shows it' });
+    busy.add(serial);
+    try {
+      await clearAway(carrier, serial);
+      return await work();
+    } finally {
+      await clearAway(carrier, serial).finally(() => busy.delete(serial));
+    }
+  }
+
+  return {
+    sizeBytes: async (serial) => (await nodes(serial))[0].bytes,
+    async files(serial) {
+      const files: DiskFile[] = [];
+      for (const { filename, format } of await nodes(serial)) files.push({ path: await carrier.pathOf(filename), format });
+      return files;
+    },
+    async grow(serial, bytes) {
+      const [{ name, bytes: now }] = await nodes(serial);
+      if (bytes < now) throw new StrataError(`the disk ${serial} has ${now} bytes, and cannot shrink to ${bytes}: what lies there would be lost`, { code: 'disk.cannotShrink', kind: 'refused' });
+      if (bytes > now) await monitor.execute('block_resize', { 'node-name': name, size: bytes });
+    },
+    async copy(serial, path, work = {}) {
+      if (existsSync(path)) throw fileExists(path);
+      await alone(serial, async () => {
+        const unfinished = `${path}.new`;
+        try {
+          await rm(unfinished, { force: true });
+          const file = await open(unfinished, 'wx', 0o600);
+          try { await file.truncate((await nodes(serial))[0].bytes); } finally { await file.close(); }
+          await runCopy(carrier, serial, unfinished, work);
+          await link(unfinished, path); // never over a file that is there
+        } finally {
+          await rm(unfinished, { force: true });
+        }
+      });
+    },
+    putOnTop: (serial, path) => alone(serial, async () => {
+      const [top, ...below] = await nodes(serial);
+      const node = `o${highest([top, ...below]) + 1}-${serial}`;
+      await monitor.execute('blockdev-del', { 'node-name': node }).catch(() => undefined); // of an attempt that was cut off
+      await monitor.execute('blockdev-add', layerNode('qcow2', false, node, await carrier.handIn(basename(path), path), null));
+      try {
+        await monitor.execute('blockdev-snapshot', { node: top.name, overlay: node });
+      } catch (thrown) {
+        await monitor.execute('blockdev-del', { 'node-name': node }).catch(() => undefined);
+        await carrier.takeBack(basename(path));
+        throw thrown;
+      }
+    }),
+    pull: (serial, keep, work = {}) => alone(serial, () => pull(carrier, serial, keep, work)),
+  };
+}
+
+export const fileExists = (path: string): StrataError => new StrataError(`there is a file ${path} already`, { code: 'disk.fileExists', kind: 'conflict', advice: 'choose another name' });
+
+/** Number of the newest overlay. */
+const highest = (nodes: readonly DiskNode[]): number => Math.max(0, ...nodes.map(({ name }) => Number(/^o(\d+)-/.exec(name)?.[1] ?? 0)));
+
+async function runCopy(carrier: DiskCarrier, serial: string, path: string, { signal, progress }: DiskWork): Promise<void> {
+  const { monitor } = carrier;
+  const target = fileNode({ serial: copyOf(serial), path, format: 'raw', readOnly: false }, await carrier.handIn(copyOf(serial), path));
   await monitor.execute('blockdev-add', { ...target, 'detect-zeroes': 'unmap' });
+  const [{ name }] = await nodesOfDisk(monitor, serial);
   // A mirror and no backup: that would write zeroes where the disk is empty, and take room for them. Each write of the guest
   // waits for its copy, so that it comes to an end however much the guest writes.
-  await monitor.execute('blockdev-mirror', { 'job-id': targetOf(serial), device: (await lookAt(monitor, serial)).node, target: nodeName(targetOf(serial)), sync: 'full', 'copy-mode': 'write-blocking', 'auto-dismiss': false });
-  let told = false;
-  for (;;) {
-    signal?.throwIfAborted();
-    const job = await jobOf(monitor, serial);
-    if (job === undefined || job.error !== undefined) throw new StrataError(`the disk ${serial} could not be copied: ${job?.error ?? 'the copy was ended'}`, { code: 'disk.copyFailed', kind: 'unavailable', advice: 'see whether the host\'s disk is full' });
-    if (job.status === 'concluded') return;
-    // Both are the same: to cancel it is to keep the copy as it is now. Once only: a job that is ending already would be
-    // broken off by a second word, or refuse it.
-    if (job.status === 'ready' && !told) {
-      told = true;
-      await monitor.execute('block-job-cancel', { device: targetOf(serial) });
-    }
-    await clock.wait(lookEveryMs, signal);
+  await monitor.execute('blockdev-mirror', { 'job-id': copyOf(serial), device: name, target: nodeName(copyOf(serial)), sync: 'full', 'copy-mode': 'write-blocking', 'auto-dismiss': false });
+  // To cancel a mirror that is ready is to keep the copy as it is now.
+  await awaitJob(carrier, copyOf(serial), { failed: `the disk ${serial} could not be copied`, signal, progress, ready: () => monitor.execute('block-job-cancel', { device: copyOf(serial) }) });
+}
+
+/** The file of the top must not name what lies below it: its opener says that. */
+async function pull(carrier: DiskCarrier, serial: string, keep: number, { signal, progress }: DiskWork): Promise<void> {
+  const { monitor } = carrier;
+  const [top, ...below] = await nodesOfDisk(monitor, serial);
+  const gone = below.slice(0, Math.max(0, below.length - keep));
+  const base = below[gone.length];
+  if (gone.length === 0 || base === undefined) return;
+  await monitor.execute('block-stream', { 'job-id': pullOf(serial), device: top.name, 'base-node': base.name, 'backing-file': '', 'auto-dismiss': false });
+  await awaitJob(carrier, pullOf(serial), { failed: `the layers of the disk ${serial} could not be merged`, signal, progress });
+  await endJob(carrier, pullOf(serial));
+  for (const { name, filename } of gone) {
+    if (!name.startsWith('b')) await monitor.execute('blockdev-del', { 'node-name': name }); // others go with what they lay under
+    await letGo(carrier, filename);
   }
 }
 
-async function jobOf(monitor: Monitor, serial: string) {
-  return jobsSchema.parse(await monitor.execute('query-jobs')).find((job) => job.id === targetOf(serial));
+/** Of a file that no node has open any more. */
+async function letGo(carrier: DiskCarrier, filename: string): Promise<void> {
+  const set = /^\/dev\/fdset\/(\d+)$/.exec(filename)?.[1];
+  if (set === undefined) await carrier.takeBack(basename(filename));
+  else await carrier.monitor.execute('remove-fd', { 'fdset-id': Number(set) }).catch(() => undefined); // QEMU removes a set with its last use
 }
 
-/** A copy of the disk that runs or has ended, and its target. */
-async function clearAway({ monitor, clock, takeBack }: DiskCarrier, serial: string): Promise<void> {
-  const until = clock.monotonic() + cancelLimitMs;
-  for (let job = await jobOf(monitor, serial); job !== undefined; job = await jobOf(monitor, serial)) {
-    if (job.status === 'concluded') await monitor.execute('job-dismiss', { id: targetOf(serial) });
-    else await monitor.execute('job-cancel', { id: targetOf(serial) }).catch(() => undefined); // it ends already
-    if (clock.monotonic() > until) throw new StrataError(`a copy of the disk ${serial} does not end`, { code: 'disk.copyFailed', kind: 'timeout' });
-    await clock.wait(5);
-  }
-  await removeNode(monitor, targetOf(serial));
-  await takeBack(targetOf(serial));
+/** A copy or a pull that runs or has ended, and the target of a copy. */
+async function clearAway(carrier: DiskCarrier, serial: string): Promise<void> {
+  await endJob(carrier, pullOf(serial));
+  await endJob(carrier, copyOf(serial));
+  await removeNode(carrier.monitor, copyOf(serial));
+  await carrier.takeBack(copyOf(serial));
 }

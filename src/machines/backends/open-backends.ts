@@ -32,6 +32,8 @@ export interface Backends {
   ensure(spec: MachineSpec): Promise<void>;
   /** Of a disk that is served now. @throws StrataError `backend.notRunning` */
   operationsOf(id: string): DiskOperations;
+  /** While it is neither started nor ended by others: what has the disk open, undefined where nothing has. @param ended it is ended first */
+  holding<T>(id: string, work: (operations: DiskOperations | undefined) => Promise<T>, ended?: boolean): Promise<T>;
   /** Lets go of all; they go on. */
   stop(): void;
 }
@@ -171,6 +173,12 @@ export function openBackends(deps: BackendsDeps): Backends {
       if (backend === undefined) throw new StrataError(`the back end ${id} does not run`, { code: 'backend.notRunning', kind: 'unavailable', advice: 'see `strata backend ls`' });
       return backend.disks;
     },
+    holding: (id, work, ended = false) => inTurn(id, async () => {
+      const found = await records.get(id) === undefined ? 'gone' : await look(id);
+      if (found === 'unknown') throw new StrataError(`the back end ${id} cannot be reached`, { code: 'backend.failed', kind: 'unavailable', advice: 'it is looked at again in a moment' });
+      if (found === 'running' && ended) await end(id, 'its disk is put back to a snapshot');
+      return work(known.get(id)?.disks);
+    }),
     stop() {
       closed = true;
       for (const id of [...known.keys()]) forget(id);

@@ -1,7 +1,9 @@
 /** The driver of back ends: qemu-storage-daemon, jailed as VMMs are, with its one disk mounted into the jail. */
 import { mkdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { failpoint, StrataError, systemClock, type Clock, type Instance } from '#base';
 import { ensureLauncher, plugDisk, readKeeperRecord, startVmm, unplugDisk, type KeeperRecord } from '../launcher/index.ts';
+import { layersFolder, withDisksNow } from '../qemu/copies/disks-record.ts';
 import { openMonitor } from '../qemu/qmp/open-monitor.ts';
 import { refuseHeldDisk } from '../uml/refuse-held-disk.ts';
 import { allocateUid } from '../vmm/allocate-uid.ts';
@@ -13,7 +15,7 @@ import { programContents } from '../vmm/program-contents.ts';
 import type { VmmContext } from '../vmm/vmm-context.ts';
 import { watchExit } from '../vmm/watch-exit.ts';
 import { backendCommand, jailFile, storageDaemon } from './backend-command.ts';
-import { backendPlaces, type BackendPlaces } from './backend-places.ts';
+import { backendPlaces, keptOfDisk, machineOfBackend, serialOfBackend, type BackendPlaces } from './backend-places.ts';
 import { diskOperations } from './disk-operations.ts';
 import type { BackendSpec, DiskBackends, RunningBackend } from './disk-backend.ts';
 
@@ -38,8 +40,10 @@ export function openStorageDaemon(deps: { readonly instance: Instance; readonly 
   };
 }
 
-async function start(context: VmmContext, { id, disk, memoryMiB }: BackendSpec, signal: AbortSignal | undefined): Promise<RunningBackend> {
+async function start(context: VmmContext, { id, disk: wished, memoryMiB }: BackendSpec, signal: AbortSignal | undefined): Promise<RunningBackend> {
   const places = backendPlaces(context.instance, id);
+  const kept = keptOf(context.instance, id);
+  const { disks: [disk = wished] } = await withDisksNow(kept, { disks: [wished] });
   await refuseHeldDisk(context, { id }, disk);
   const uid = await allocateUid(context.instance, id);
   await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
@@ -47,7 +51,7 @@ async function start(context: VmmContext, { id, disk, memoryMiB }: BackendSpec, 
   failpoint('machines.backends.beforeLaunch');
   let record: KeeperRecord | undefined;
   try {
-    record = await startVmm(await context.launcher(), places.runFolder, { uid, cgroups, devices: ['/dev/null', '/dev/zero', '/dev/urandom'], processes: maxProcesses, ...programContents(storageDaemon), ...backendCommand(disk) }, signal);
+    record = await startVmm(await context.launcher(), places.runFolder, { uid, cgroups, devices: ['/dev/null', '/dev/zero', '/dev/urandom'], processes: maxProcesses, ...programContents(storageDaemon), ...backendCommand(disk, layersFolder(kept)) }, signal);
     failpoint('machines.backends.afterLaunch');
     const monitor = openMonitor(places.monitor, { connectMs: greetingLimitMs });
     try { await monitor.connection(); } finally { monitor.close(); }
@@ -57,6 +61,8 @@ async function start(context: VmmContext, { id, disk, memoryMiB }: BackendSpec, 
     throw await undo(context, places, disk.serial, record, cause);
   }
 }
+
+const keptOf = (instance: Instance, id: string) => keptOfDisk(instance, machineOfBackend(id), serialOfBackend(id));
 
 /** Nothing of a failed start is left running; its own words are in the error. The folder stays: a VMM may see it. */
 async function undo(context: VmmContext, places: BackendPlaces, serial: string, known: KeeperRecord | undefined, cause: unknown): Promise<StrataError> {
@@ -77,9 +83,14 @@ function runningBackend(context: VmmContext, id: string, places: BackendPlaces, 
     await plugDisk(await context.launcher(), record, { path, readOnly: false }, jailFile(name));
     return jailFile(name);
   };
+  const layers = layersFolder(keptOf(context.instance, id));
   return {
     id, process: record.vmm, exited: exit.promise,
-    disks: diskOperations({ monitor, clock: context.clock, handIn, takeBack: async (name) => unplugDisk(await context.launcher(), record, jailFile(name)) }),
+    disks: diskOperations({
+      monitor, clock: context.clock, handIn,
+      takeBack: async (name) => unplugDisk(await context.launcher(), record, jailFile(name)),
+      pathOf: async (filename) => (basename(filename) === serialOfBackend(id) ? null : join(layers, basename(filename))),
+    }),
     release() {
       exit.stop();
       monitor.close();

@@ -13,21 +13,21 @@ type Node = Readonly<Record<string, unknown>>;
  * For `-blockdev` and `blockdev-add`. The format is stated, and so is what lies below: nothing else is followed.
  * @param below sets of the descriptors of `disk.backing`
  */
-export function driveNode(disk: MachineDisk, set: number, below: readonly number[] = []): Node {
-  return layerNode(disk.format, disk.readOnly, nodeName(disk.serial), setPath(set), disk.format === 'qcow2' ? backingNode(disk, below, 0) : null);
-}
+export const driveNode = (disk: MachineDisk, set: number, below: readonly number[] = []): Node => fileNode(disk, setPath(set), below.map(setPath));
 
-/** As `driveNode`, of a file that is opened by name, with nothing below it. */
-export const fileNode = (disk: MachineDisk, filename: string): Node => layerNode(disk.format, disk.readOnly, nodeName(disk.serial), filename, null);
+/** As `driveNode`, of files that are opened by name. */
+export function fileNode(disk: MachineDisk, filename: string, below: readonly string[] = []): Node {
+  return layerNode(disk.format, disk.readOnly, nodeName(disk.serial), filename, disk.format === 'qcow2' ? backingNode(disk, below, 0) : null);
+}
 
 /** The name under which QEMU opens a descriptor that was handed in. */
 export const setPath = (set: number): string => `/dev/fdset/${set}`;
 
-function backingNode(disk: MachineDisk, below: readonly number[], at: number): Node | null {
+function backingNode(disk: MachineDisk, below: readonly string[], at: number): Node | null {
   const layer = disk.backing?.[at];
-  const set = below[at];
-  if (layer === undefined || set === undefined) return null;
-  return layerNode(layer.format, true, `b${at + 1}-${disk.serial}`, setPath(set), layer.format === 'qcow2' ? backingNode(disk, below, at + 1) : null);
+  const filename = below[at];
+  if (layer === undefined || filename === undefined) return null;
+  return layerNode(layer.format, true, `b${at + 1}-${disk.serial}`, filename, layer.format === 'qcow2' ? backingNode(disk, below, at + 1) : null);
 }
 
 /** The block node a guest writes to: the newest overlay over the disk, or the disk itself (`freeze-disks.ts` puts them there). */

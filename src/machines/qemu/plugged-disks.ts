@@ -7,7 +7,7 @@ import { StrataError } from '#base';
 import { passDisk } from '../launcher/index.ts';
 import { onlyFromTheStart } from '../backends/only-from-the-start.ts';
 import type { MachineDisk } from '../machine.ts';
-import { deviceArguments, driveNode, fileNodeName, nodeName, serialId, serialOf, topNode } from './drives.ts';
+import { deviceArguments, driveNode, fileNodeName, serialId, serialOf, topNode } from './drives.ts';
 import type { Monitor } from './qmp/open-monitor.ts';
 import { chainOf } from './suspended/list-disks.ts';
 
@@ -64,7 +64,8 @@ export function openPluggedDisks(parts: Parts): PluggedDisks {
     }),
     detach: (serial) => inTurn(async () => {
       if ((await list()).includes(serial)) {
-        if (!(await nodesOf(monitor)).some((node) => node['node-name'] === nodeName(serial))) throw onlyFromTheStart(serial); // a back end serves it
+        const names = (await nodesOf(monitor)).map((node) => node['node-name'] ?? '');
+        if (chainOf(serial, names, topNode(serial, names)).length === 0) throw onlyFromTheStart(serial); // a back end serves it
         await unplug(monitor, serial, list);
       }
       await removeNode(monitor, serial);

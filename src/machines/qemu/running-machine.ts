@@ -13,6 +13,7 @@ import type { QemuContext } from './qemu-context.ts';
 import { openPluggedDisks } from './plugged-disks.ts';
 import type { Monitor } from './qmp/open-monitor.ts';
 import { endMigration, suspendMachine } from './suspended/suspend-machine.ts';
+import { pathOfSet } from './suspended/list-disks.ts';
 import { dropSuspended } from './suspended/suspended-record.ts';
 import type { StartRecord } from './start-record.ts';
 
@@ -29,7 +30,7 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
     attachDisk: (disk) => disks.attach(disk),
     detachDisk: (serial) => disks.detach(serial),
     disks: () => disks.list(),
-    diskOperations: diskOperations({ monitor, clock: context.clock, handIn: disks.handIn, takeBack: disks.takeBack }),
+    diskOperations: diskOperations({ monitor, clock: context.clock, handIn: disks.handIn, takeBack: disks.takeBack, pathOf: (filename) => pathOfSet(monitor, record.vmm.pid, filename) }),
     pause: async () => { await monitor.execute('stop'); },
     resume: async () => {
       // Of a suspension that was cut off: what runs on makes it old. But where QEMU is gone it is all there is.

@@ -8,17 +8,19 @@ import { z } from 'zod';
 import { atomicWrite, StrataError } from '#base';
 import type { MachineDisk, MachineSpec } from '../../machine.ts';
 import { machineDiskSchema } from '../../machine.ts';
-import type { MachinePlaces } from '../machine-places.ts';
 import { keepOnly, type Layer } from './layers.ts';
 
 /** By serial; `of` is the file that the wish names: another one there is another disk. */
 const movedDisksSchema = z.record(z.string(), z.strictObject({ of: z.string(), disk: machineDiskSchema }));
+/** The folder where the layers and snapshots of disks lie: of a machine, or of one disk that a back end serves. */
+export interface LayerPlaces { readonly stateFolder: string }
+
 export type MovedDisks = z.infer<typeof movedDisksSchema>;
 
-const recordFile = (places: MachinePlaces): string => join(places.stateFolder, 'disks.json');
-export const layersFolder = (places: Pick<MachinePlaces, 'stateFolder'>): string => join(places.stateFolder, 'layers');
+const recordFile = (places: LayerPlaces): string => join(places.stateFolder, 'disks.json');
+export const layersFolder = (places: LayerPlaces): string => join(places.stateFolder, 'layers');
 
-export async function readMovedDisks(places: MachinePlaces): Promise<MovedDisks> {
+export async function readMovedDisks(places: LayerPlaces): Promise<MovedDisks> {
   const text = await readFile(recordFile(places), 'utf8').catch((cause: NodeJS.ErrnoException) => { if (cause.code === 'ENOENT') return undefined; throw cause; });
   if (text === undefined) return {};
   try { return movedDisksSchema.parse(JSON.parse(text)); } catch (cause) {
@@ -27,7 +29,7 @@ export async function readMovedDisks(places: MachinePlaces): Promise<MovedDisks>
   }
 }
 
-export async function writeMovedDisks(places: MachinePlaces, moved: MovedDisks): Promise<void> {
+export async function writeMovedDisks(places: LayerPlaces, moved: MovedDisks): Promise<void> {
   await atomicWrite(recordFile(places), JSON.stringify(moved));
 }
 
@@ -40,7 +42,7 @@ export function disksNow(spec: Pick<MachineSpec, 'disks'>, moved: MovedDisks): r
 }
 
 /** The wish with its disks where they lie now; what a boot does not need any more is removed. */
-export async function withDisksNow(places: MachinePlaces, spec: MachineSpec): Promise<MachineSpec> {
+export async function withDisksNow<T extends Pick<MachineSpec, 'disks'>>(places: LayerPlaces, spec: T): Promise<T> {
   const disks = disksNow(spec, await readMovedDisks(places));
   await keepOnly(layersFolder(places), disks.flatMap((disk) => [disk.path, ...(disk.backing ?? []).map((one) => one.path)]));
   return { ...spec, disks: [...disks] };

@@ -11,10 +11,10 @@ const flattenLimitMs = 3_600_000;
 const harmlessFeatures = 0b1_1011n; // dirty, corrupt, compression type, extended L2
 
 /** @throws StrataError `machine.badDisk` */
-export async function flatten(chain: readonly Layer[], path: string): Promise<void> {
+export async function flatten(chain: readonly Layer[], path: string, format: Layer['format'] = 'qcow2', signal?: AbortSignal): Promise<void> {
   for (const layer of chain) await refuseLeading(layer);
   await rm(path, { force: true });
-  await runProcess(['qemu-img', 'convert', '-U', '-O', 'qcow2', '--', `json:${JSON.stringify(nodeOf(chain, 0))}`, path], { timeoutMs: flattenLimitMs });
+  await runProcess(['qemu-img', 'convert', '-U', '-O', format, '--', `json:${JSON.stringify(nodeOf(chain, 0))}`, path], { timeoutMs: flattenLimitMs, ...(signal === undefined ? {} : { signal }) });
   const file = await open(path, 'r+');
   try {
     await file.chmod(0o600);
@@ -35,10 +35,11 @@ export async function refuseLeading({ path, format }: Layer): Promise<void> {
   if (format === 'raw') return;
   const file = await open(path, 'r');
   try {
+    // A pull leaves the place of a name there, and no name.
     const { buffer } = await file.read(Buffer.alloc(80), 0, 80, 0);
     const version = buffer.readUInt32BE(4);
     const features = version >= 3 ? buffer.readBigUInt64BE(72) : 0n;
-    const good = buffer.readUInt32BE(0) === 0x5146_49fb && (version === 2 || version === 3) && buffer.readBigUInt64BE(8) === 0n && (features & ~harmlessFeatures) === 0n;
+    const good = buffer.readUInt32BE(0) === 0x5146_49fb && (version === 2 || version === 3) && (buffer.readBigUInt64BE(8) === 0n || buffer.readUInt32BE(16) === 0) && (features & ~harmlessFeatures) === 0n;
     if (!good) throw new StrataError(`the disk ${path} leads to other files, or is no qcow2 disk`, { code: 'machine.badDisk', kind: 'refused', advice: 'make a linked clone, or restore an older snapshot' });
   } finally {
     await file.close();

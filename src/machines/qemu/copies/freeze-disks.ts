@@ -12,7 +12,7 @@ import type { MachinePlaces } from '../machine-places.ts';
 import { freeSet } from '../plugged-disks.ts';
 import type { Monitor } from '../qmp/open-monitor.ts';
 import type { RunningDisk } from '../suspended/list-disks.ts';
-import { diskOnTop, disksNow, layersFolder, readMovedDisks, writeMovedDisks, type MovedDisks } from './disks-record.ts';
+import { diskOnTop, disksNow, layersFolder, readMovedDisks, writeMovedDisks, type LayerPlaces, type MovedDisks } from './disks-record.ts';
 import { chainOfDisk, mostLayers, type Layer } from './layers.ts';
 import { diskBytes, makeOverlay } from './make-overlay.ts';
 
@@ -78,7 +78,7 @@ export async function freezeStopped(places: MachinePlaces, spec: MachineSpec, su
   return overlays.map(({ serial, layers }) => ({ serial, layers }));
 }
 
-const newTop = (places: MachinePlaces, serial: string, suffix: string): string => join(layersFolder(places), `top-${serial}-${suffix}`);
+export const newTop = (places: LayerPlaces, serial: string, suffix: string): string => join(layersFolder(places), `top-${serial}-${suffix}`);
 
 /** Number of the newest overlay among nodes of one disk. */
 const highest = (nodes: readonly string[]): number => Math.max(0, ...nodes.map((name) => Number(/^o(\d+)-/.exec(name)?.[1] ?? 0)));
@@ -93,7 +93,7 @@ async function record(places: MachinePlaces, spec: MachineSpec, overlays: readon
   if (Object.keys(moved).length > 0) await writeMovedDisks(places, moved);
 }
 
-function checkedChain(spec: MachineSpec, serial: string, chain: readonly Layer[]): readonly Layer[] {
+export function checkedChain(spec: MachineSpec, serial: string, chain: readonly Layer[]): readonly Layer[] {
   if (chain.length < mostLayers) return chain;
   throw new StrataError(`the disk ${serial} of machine ${spec.name} lies on ${chain.length} layers already`, { code: 'machine.tooManyLayers', kind: 'refused', advice: `\`strata machine clone ${spec.name} <new> --full\` makes one without layers` });
 }

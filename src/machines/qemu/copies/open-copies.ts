@@ -24,6 +24,7 @@ export function openCopies(context: QemuContext): EngineCopies {
   }
 
   return {
+    placesOf,
     take: (spec, wish) => takeStopped(context, spec, placesOf(spec.id), wish),
     list: async (machineId) => (await listSnapshots(placesOf(machineId))).map(shown),
     async restore(spec, snapshotId) {

@@ -6,9 +6,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failpoint } from '#base';
 import type { MachineDisk, MachineSpec } from '../../machine.ts';
-import type { MachinePlaces } from '../machine-places.ts';
 import { dropSuspended } from '../suspended/suspended-record.ts';
-import { diskOnTop, disksNow, layersFolder, readMovedDisks, writeMovedDisks, type MovedDisks } from './disks-record.ts';
+import { diskOnTop, disksNow, layersFolder, readMovedDisks, writeMovedDisks, type LayerPlaces, type MovedDisks } from './disks-record.ts';
 import { flatten } from './flatten-disk.ts';
 import { linkChain } from './layers.ts';
 import { diskBytes, makeOverlay } from './make-overlay.ts';
@@ -17,7 +16,7 @@ import { dropSnapshot, goingOnFolder, linkSnapshot, type SnapshotRecord } from '
 export interface KeptSnapshot { readonly folder: string; readonly record: SnapshotRecord }
 
 /** Onto the machine it was taken of. */
-export async function restoreSnapshot(kept: KeptSnapshot, places: MachinePlaces, spec: MachineSpec): Promise<void> {
+export async function restoreSnapshot(kept: KeptSnapshot, places: LayerPlaces, spec: MachineSpec): Promise<void> {
   await clear(places);
   const before = await readMovedDisks(places).catch((): MovedDisks => ({})); // damaged: this mends it
   // Not the file that is in use: until the record says otherwise, that is the machine's disk.
@@ -35,7 +34,7 @@ export async function restoreSnapshot(kept: KeptSnapshot, places: MachinePlaces,
 }
 
 /** Onto a machine that is new. Its disks, as its wish is to name them. */
-export async function cloneSnapshot(kept: KeptSnapshot, places: MachinePlaces, { memory, full }: { readonly memory: boolean; readonly full: boolean }): Promise<readonly MachineDisk[]> {
+export async function cloneSnapshot(kept: KeptSnapshot, places: LayerPlaces, { memory, full }: { readonly memory: boolean; readonly full: boolean }): Promise<readonly MachineDisk[]> {
   await clear(places);
   const laid = await layDisks(kept, places, (serial) => top(places, serial, 'first'), full);
   failpoint('machines.qemu.disksPut');
@@ -43,16 +42,16 @@ export async function cloneSnapshot(kept: KeptSnapshot, places: MachinePlaces, {
   return kept.record.spec.disks.map((disk) => laid.get(disk.serial) ?? disk);
 }
 
-const top = (places: MachinePlaces, serial: string, suffix: string): string => join(layersFolder(places), `top-${serial}-${suffix}`);
+const top = (places: LayerPlaces, serial: string, suffix: string): string => join(layersFolder(places), `top-${serial}-${suffix}`);
 
-async function clear(places: MachinePlaces): Promise<void> {
+async function clear(places: LayerPlaces): Promise<void> {
   await mkdir(layersFolder(places), { recursive: true, mode: 0o700 });
   await dropSuspended(places);
   await dropSnapshot(goingOnFolder(places));
 }
 
 /** By serial, without the scratch disk, which belongs to the memory. */
-async function layDisks({ folder, record }: KeptSnapshot, places: MachinePlaces, pathOf: (serial: string) => string, full: boolean): Promise<ReadonlyMap<string, MachineDisk>> {
+async function layDisks({ folder, record }: KeptSnapshot, places: LayerPlaces, pathOf: (serial: string) => string, full: boolean): Promise<ReadonlyMap<string, MachineDisk>> {
   const laid = new Map<string, MachineDisk>();
   for (const { serial, layers } of record.disks.filter((one) => one.layers.length > 0 && one.serial !== 'scratch')) {
     const chain = layers.map(({ file, format }) => ({ path: join(folder, file), format }));

@@ -7,8 +7,8 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { architectures, atomicWrite, StrataError } from '#base';
 import { machineSpecSchema } from '../../machine.ts';
-import type { MachinePlaces } from '../machine-places.ts';
 import { layouts } from '../suspended/suspended-record.ts';
+import type { LayerPlaces } from './disks-record.ts';
 
 const layerSchema = z.strictObject({ file: z.string().regex(/^[^/]+$/), format: z.enum(['raw', 'qcow2']) });
 const snapshotRecordSchema = z.strictObject({
@@ -33,17 +33,17 @@ const snapshotRecordSchema = z.strictObject({
 export type SnapshotRecord = z.infer<typeof snapshotRecordSchema>;
 
 const recordName = 'snapshot.json';
-const snapshotsFolder = (places: MachinePlaces): string => join(places.stateFolder, 'snapshots');
+const snapshotsFolder = (places: LayerPlaces): string => join(places.stateFolder, 'snapshots');
 export const memoryFile = (folder: string): string => join(folder, 'memory');
 export const devicesFile = (folder: string): string => join(folder, 'devices');
 
-export function snapshotFolder(places: MachinePlaces, id: string): string {
+export function snapshotFolder(places: LayerPlaces, id: string): string {
   if (!/^[a-z0-9-]{1,40}$/.test(id)) throw new StrataError(`'${id}' is no id of a snapshot`, { code: 'machine.badId', kind: 'invalid' });
   return join(snapshotsFolder(places), id);
 }
 
 /** What a machine goes on from at its next start: a snapshot with memory, put there. */
-export const goingOnFolder = (places: MachinePlaces): string => join(places.stateFolder, 'going-on');
+export const goingOnFolder = (places: LayerPlaces): string => join(places.stateFolder, 'going-on');
 
 /** 'none' where nothing whole is there, 'damaged' where it cannot be read. */
 export async function readSnapshot(folder: string): Promise<SnapshotRecord | 'none' | 'damaged'> {
@@ -65,7 +65,7 @@ export async function writeSnapshot(folder: string, record: SnapshotRecord): Pro
 }
 
 /** The whole ones, the oldest first. */
-export async function listSnapshots(places: MachinePlaces): Promise<readonly SnapshotRecord[]> {
+export async function listSnapshots(places: LayerPlaces): Promise<readonly SnapshotRecord[]> {
   const names = await readdir(snapshotsFolder(places)).catch(() => []);
   const all = await Promise.all(names.map((name) => readSnapshot(join(snapshotsFolder(places), name))));
   return all.flatMap((one) => (typeof one === 'string' ? [] : [one])).toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));

@@ -15,6 +15,7 @@ import type { Monitor } from '../qmp/open-monitor.ts';
 import type { StartRecord } from '../start-record.ts';
 import { listDisks, type RunningDisk } from '../suspended/list-disks.ts';
 import { layoutOf } from '../suspended/suspend-machine.ts';
+import type { LayerPlaces } from './disks-record.ts';
 import { freezeStopped, prepareFreeze, type Freezing, type FrozenDisk } from './freeze-disks.ts';
 import { linkLayer, type Layer } from './layers.ts';
 import { devicesFile, dropSnapshot, memoryFile, readSnapshot, snapshotFolder, writeSnapshot, type SnapshotRecord } from './snapshot-record.ts';
@@ -117,7 +118,7 @@ async function recordDisks(folder: string, frozen: readonly FrozenDisk[], disks:
   return recorded;
 }
 
-async function recordLayers(folder: string, layers: readonly Layer[]): Promise<SnapshotRecord['disks'][number]['layers']> {
+export async function recordLayers(folder: string, layers: readonly Layer[]): Promise<SnapshotRecord['disks'][number]['layers']> {
   const recorded = [];
   for (const { path, format } of layers) recorded.push({ file: await linkLayer(path, folder), format });
   return recorded;
@@ -129,13 +130,13 @@ function refuseNothing(spec: MachineSpec, wish: SnapshotWish, hasDisk: boolean):
   throw new StrataError(`machine ${spec.name} has no disk that outlives a boot: a snapshot without memory would hold nothing`, { code: 'machine.nothingToKeep', kind: 'refused', advice: 'add --memory while it runs' });
 }
 
-async function beginFolder(folder: string): Promise<void> {
+export async function beginFolder(folder: string): Promise<void> {
   await dropSnapshot(folder); // of an attempt that was cut off
   await mkdir(folder, { recursive: true, mode: 0o700 });
 }
 
 /** An attempt that was cut off may have left its files in use. */
-async function freshSuffix(places: MachinePlaces, id: string): Promise<string> {
+export async function freshSuffix(places: LayerPlaces, id: string): Promise<string> {
   const names = await readdir(`${places.stateFolder}/layers`).catch(() => []);
   let at = 0;
   while (names.some((name) => name.endsWith(`-${id}-${at}`))) at += 1;

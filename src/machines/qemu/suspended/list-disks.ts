@@ -43,6 +43,14 @@ export async function listDisks(monitor: Monitor, pid: number, serials: readonly
   return disks.toSorted((a, b) => a.scsiId - b.scsiId);
 }
 
+/** The file behind a name by which QEMU opened it. @throws StrataError `machine.diskLost` */
+export async function pathOfSet(monitor: Monitor, pid: number, filename: string): Promise<string> {
+  const set = /^\/dev\/fdset\/(\d+)$/.exec(filename)?.[1];
+  const fd = setsSchema.parse(await monitor.execute('query-fdsets')).find((one) => one['fdset-id'] === Number(set))?.fds[0]?.fd;
+  if (fd === undefined) throw lost(filename);
+  return readlink(`/proc/${pid}/fd/${fd}`);
+}
+
 /** From the uppermost node down: overlays `o<n>-`, the newest first, the disk as it was started `n-`, what lay below it then `b<n>-`. Pure. */
 export function chainOf(serial: string, names: readonly string[], top: string | undefined): readonly string[] {
   const place = (name: string): number | undefined => {

@@ -35,23 +35,23 @@ const suspendedRecordSchema = z.strictObject({
 export type SuspendedRecord = z.infer<typeof suspendedRecordSchema>;
 export type SuspendedDisk = z.infer<typeof suspendedDiskSchema>;
 
-const recordFile = (places: MachinePlaces): string => join(places.stateFolder, 'suspended.json');
+const recordFile = (places: Pick<MachinePlaces, 'stateFolder'>): string => join(places.stateFolder, 'suspended.json');
 /** Memory and devices, as QEMU writes them. */
-export const suspendedState = (places: MachinePlaces): string => join(places.stateFolder, 'suspended.state');
+export const suspendedState = (places: Pick<MachinePlaces, 'stateFolder'>): string => join(places.stateFolder, 'suspended.state');
 
-export async function writeSuspended(places: MachinePlaces, record: SuspendedRecord): Promise<void> {
+export async function writeSuspended(places: Pick<MachinePlaces, 'stateFolder'>, record: SuspendedRecord): Promise<void> {
   await atomicWrite(recordFile(places), JSON.stringify(record));
 }
 
 /** 'none' where nothing is kept, 'damaged' where what is kept cannot be read. */
-export async function readSuspended(places: MachinePlaces): Promise<SuspendedRecord | 'none' | 'damaged'> {
+export async function readSuspended(places: Pick<MachinePlaces, 'stateFolder'>): Promise<SuspendedRecord | 'none' | 'damaged'> {
   const text = await readFile(recordFile(places), 'utf8').catch(() => undefined);
   if (text === undefined) return 'none';
   try { return suspendedRecordSchema.parse(JSON.parse(text)); } catch { return 'damaged'; }
 }
 
 /** On the disk before it returns: a state that comes back after a power cut would be an old one. Idempotent. */
-export async function dropSuspended(places: MachinePlaces): Promise<void> {
+export async function dropSuspended(places: Pick<MachinePlaces, 'stateFolder'>): Promise<void> {
   await rm(recordFile(places), { force: true });
   const folder = await open(places.stateFolder, 'r').catch(() => undefined);
   if (folder === undefined) return; // nothing was ever kept

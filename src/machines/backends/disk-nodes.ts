@@ -1,0 +1,29 @@
+/** The nodes of one disk in its carrier (QEMU or qemu-storage-daemon), as the carrier says: nothing is remembered of them. */
+import { z } from 'zod';
+import { StrataError } from '#base';
+import { fileNodeName, topNode } from '../qemu/drives.ts';
+import type { Monitor } from '../qemu/qmp/open-monitor.ts';
+import { chainOf } from '../qemu/suspended/list-disks.ts';
+
+export interface DiskNode {
+  readonly name: string;
+  readonly format: 'raw' | 'qcow2';
+  /** By which the carrier opened it. */
+  readonly filename: string;
+  readonly bytes: number;
+}
+
+const nodesSchema = z.array(z.looseObject({ 'node-name': z.string().max(200).optional(), drv: z.string().max(50), file: z.string().max(65_536), image: z.looseObject({ 'virtual-size': z.int() }) })).max(4000);
+
+/** From what the guest writes to, be it the disk or what a snapshot put on top of it, down. @throws StrataError `disk.notFound` */
+export async function nodesOfDisk(monitor: Monitor, serial: string): Promise<readonly [DiskNode, ...DiskNode[]]> {
+  const all = nodesSchema.parse(await monitor.execute('query-named-block-nodes', { flat: true }));
+  const named = new Map(all.map((one) => [one['node-name'] ?? '', one]));
+  const names = [...named.keys()];
+  const [top, ...below] = chainOf(serial, names, topNode(serial, names)).flatMap((name): DiskNode[] => {
+    const node = named.get(name);
+    return node === undefined ? [] : [{ name, format: node.drv === 'qcow2' ? 'qcow2' : 'raw', filename: named.get(fileNodeName(name))?.file ?? '', bytes: node.image['virtual-size'] }];
+  });
+  if (top === undefined) throw new StrataError(`there is no disk ${serial}`, { code: 'disk.notFound', kind: 'notFound' });
+  return [top, ...below];
+}

@@ -1,0 +1,119 @@
+/** The same story of snapshots, clones and copies for a disk of each VMM that a back end serves, and for one that QEMU opens itself. */
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { runProcess, systemClock } from '#base';
+import { flatten } from '../qemu/copies/flatten-disk.ts';
+import { layersFolder } from '../qemu/copies/disks-record.ts';
+import { testMachine } from '../testing/test-daemon.ts';
+import { runInGuest } from '../testing/run-in-guest.ts';
+import { backendId, keptOfDisk } from './backend-places.ts';
+import { chainNow, dropOfDisk, layersOfSnapshot, layNew, pullLayers, recordChain, restoreOfDisk, snapshotsOfDisk, takeOfDisk } from './disk-snapshots.ts';
+import { startFront } from './testing/start-front.ts';
+
+const mebibyte = 1024 * 1024;
+const fronts = [
+  { name: 'QEMU x86_64, served', engine: 'qemu', architecture: 'x86_64', served: true },
+  { name: 'QEMU aarch64, served', engine: 'qemu', architecture: 'aarch64', served: true },
+  { name: 'UML, served', engine: 'uml', architecture: 'x86_64', served: true },
+  { name: 'QEMU x86_64, opened by itself', engine: 'qemu', architecture: 'x86_64', served: false },
+] as const;
+
+/** What lies in a file of a raw disk, as after a power cut; empty where there is no such file. */
+async function fileIn(disk: string, name: string): Promise<string> {
+  await runProcess(['e2fsck', '-fy', '--', disk], { timeoutMs: 60_000, okCodes: [0, 1] });
+  return (await runProcess(['debugfs', '-R', `cat /${name}`, disk], { timeoutMs: 60_000 })).stdout;
+}
+
+for (const kind of fronts) {
+  test(`[BE11] [BE12] [BE13] a disk is kept, cloned, put back and merged while its guest writes (${kind.name})`, { timeout: 420_000 }, async () => {
+    const front = await startFront(kind);
+    try {
+      const wish = (id: string) => ({ id, name: id, memory: false, passing: false });
+      const said = async (script: string): Promise<string> => {
+        const { code, out } = await runInGuest(front.agent(), script);
+        equal(code, 0, out);
+        return out.trim();
+      };
+      const write = (text: string) => said(`echo ${text} > /mnt/word && sync`);
+      const mount = `mkdir -p /mnt && mount -t ext4 ${front.device} /mnt`;
+      await said(`${mount} && busybox head -c 3000000 /dev/urandom > /tmp/kept && cp /tmp/kept /mnt/kept && sync`);
+      await write('first');
+
+      const load = runInGuest(front.agent(), 'for i in 1 2 3 4 5 6 7 8; do cp /tmp/kept /mnt/load$i && sync || exit 1; done');
+      await systemClock.wait(100);
+      await takeOfDisk(front.held(), wish('one'), systemClock);
+      await takeOfDisk(front.held(), wish('one'), systemClock);
+      equal((await load).code, 0);
+      await write('second');
+      await takeOfDisk(front.held(), wish('two'), systemClock);
+      await write('third');
+      deepEqual((await snapshotsOfDisk(front.held())).map((one) => one.id), ['one', 'two']);
+      equal((await chainNow(front.held())).length, 3);
+
+      // Each of one moment, whatever was written since; a copy of now is as before.
+      const flat = `${front.disk.path}.flat`;
+      for (const [id, word] of [['one', 'first'], ['two', 'second']] as const) {
+        await flatten(await layersOfSnapshot(front.held().places, front.disk, id), flat, 'raw');
+        equal((await fileIn(flat, 'word')).trim(), word);
+        ok((await stat(flat)).blocks * 512 < 100 * mebibyte, 'what is empty takes no room');
+      }
+      await rm(flat);
+      await front.operations().copy(front.disk.serial, flat);
+      equal((await fileIn(flat, 'word')).trim(), 'third');
+      await rm(flat);
+
+      // A clone on top of the layers is served while its source goes on; it takes no room, and goes its own way.
+      const clone = testMachine({ disks: [] });
+      const places = keptOfDisk(front.instance, clone.id, 'data');
+      const path = join(front.instance.stateDir, 'disks', clone.id, 'data.raw');
+      const linked = { ...await layNew(await layersOfSnapshot(front.held().places, front.disk, 'one'), 'data', { places, path, full: false }), backend: 'vhost-user' as const };
+      ok((await stat(linked.path)).blocks * 512 < mebibyte);
+      const served = await front.backends.start({ id: backendId(clone.id, 'data'), disk: linked, memoryMiB: 64 });
+      await served.disks.copy('data', flat);
+      equal((await fileIn(flat, 'word')).trim(), 'first');
+      await served.kill();
+      served.release();
+      await front.backends.erase(backendId(clone.id, 'data'));
+      const full = await layNew(await layersOfSnapshot(front.held().places, front.disk, 'two'), 'data', { places, path, full: true });
+      deepEqual([full.format, full.backing, (await fileIn(path, 'word')).trim()], ['raw', undefined, 'second']);
+      await Promise.all([rm(flat), rm(join(front.instance.stateDir, 'disks', clone.id), { recursive: true })]);
+
+      // A later daemon, and a start anew, find the disk on its layers.
+      await front.later();
+      equal(await said('cat /mnt/word'), 'third');
+      await said('umount /mnt');
+      await front.restart();
+      equal(await said(`${mount} && cat /mnt/word`), 'third');
+      equal((await chainNow(front.held())).length, 3);
+
+      // Without its snapshots it is two files again, while the guest writes; nothing else is left.
+      await takeOfDisk(front.held(), wish('three'), systemClock);
+      await write('fourth');
+      for (const id of ['two', 'three']) await dropOfDisk(front.held().places, id);
+      const loadAgain = runInGuest(front.agent(), 'for i in 1 2 3 4; do cp /mnt/kept /mnt/load$i && sync || exit 1; done');
+      equal(await pullLayers(front.held(), {}), true);
+      await recordChain(front.held());
+      equal((await loadAgain).code, 0);
+      equal((await chainNow(front.held())).length, 2, 'what snapshot one has stays');
+      equal(await pullLayers(front.held(), {}), false);
+      equal((await readdir(layersFolder(front.held().places))).filter((name) => name.includes('-data-')).length, 1);
+      await takeOfDisk(front.held(), wish('four'), systemClock);
+      await write('fifth');
+      await said('cmp /tmp/kept /mnt/kept || busybox cmp /mnt/load1 /mnt/kept; umount /mnt');
+
+      // Back to where it was, with what is kept as it was.
+      await rejects(restoreOfDisk({ ...front.held(), operations: undefined }, 'two'), { code: 'machine.snapshotNotFound' });
+      await front.restart((nobody) => restoreOfDisk(nobody, 'one'));
+      equal(await said(`${mount} && cat /mnt/word && umount /mnt`), 'first');
+      await front.restart((nobody) => restoreOfDisk(nobody, 'four'));
+      equal(await said(`${mount} && cat /mnt/word && umount /mnt`), 'fourth');
+      // Of one that nobody has open.
+      await front.restart((nobody) => takeOfDisk(nobody, wish('five'), systemClock));
+      equal(await said(`${mount} && cat /mnt/word && umount /mnt`), 'fourth');
+    } finally {
+      await front.close();
+    }
+  });
+}

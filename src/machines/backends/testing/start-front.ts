@@ -1,0 +1,111 @@
+/** For tests: a disk of a machine with a real guest, opened by its VMM or served by a back end, as a daemon and a later one have it. */
+import { deepEqual, ok } from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { silentLog, systemClock, systemDice, type Architecture, type Instance } from '#base';
+import { openAgentConnection, type OpenedAgentConnection } from '../../agent/open-agent-connection.ts';
+import type { Engine, RunningMachine } from '../../engine.ts';
+import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
+import type { MachineDisk } from '../../machine.ts';
+import type { AgentConnection } from '../../machines.ts';
+import { makeExt4Disk } from '../../make-ext4-disk.ts';
+import { openQemuEngine } from '../../qemu/index.ts';
+import { testMachine } from '../../testing/test-daemon.ts';
+import { openUmlEngine } from '../../uml/index.ts';
+import { backendId, keptOfDisk } from '../backend-places.ts';
+import type { DiskBackends, RunningBackend } from '../disk-backend.ts';
+import type { DiskOperations } from '../disk-operations.ts';
+import type { HeldDisk } from '../disk-snapshots.ts';
+import { openStorageDaemon } from '../index.ts';
+
+export interface FrontKind { readonly engine: 'qemu' | 'uml'; readonly architecture: Architecture; readonly served: boolean }
+
+export interface Front {
+  readonly instance: Instance;
+  readonly backends: DiskBackends;
+  operations(): DiskOperations;
+  /** As whoever takes snapshots has it. */
+  held(): HeldDisk;
+  /** From now on all is that of a later daemon. */
+  later(): Promise<AgentConnection>;
+  agent(): AgentConnection;
+  /** Of 128 MiB, with an ext4. */
+  readonly disk: MachineDisk;
+  /** In the guest. */
+  readonly device: string;
+  /** Ends and starts the machine, with something between; the disk stays. */
+  restart(between?: (nobody: HeldDisk) => Promise<void>): Promise<AgentConnection>;
+  close(): Promise<void>;
+}
+
+const agentOf = async (machine: RunningMachine) => openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: 90_000 });
+
+function openEngine(instance: Instance, { engine }: FrontKind): Engine {
+  const guestOs = (one: Architecture) => ensureGuestOs(one, { instance, flavour: engine === 'uml' ? 'uml' : 'machine' });
+  return engine === 'uml' ? openUmlEngine({ instance, log: silentLog, guestOs }) : openQemuEngine({ instance, log: silentLog, guestOs, accelerator: async () => 'tcg' });
+}
+
+export async function startFront(kind: FrontKind): Promise<Front> {
+  const root = await mkdtemp('/tmp/strata-bo-');
+  const instance: Instance = { name: `bo${randomBytes(3).toString('hex')}`, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 191 };
+  const engine = openEngine(instance, kind);
+  const backends = openStorageDaemon({ instance });
+  const path = join(root, 's/data.raw');
+  await makeExt4Disk(path, 128 * 1024 * 1024);
+  const disk: MachineDisk = { serial: 'data', path, format: 'raw', readOnly: false, ...(kind.served ? { backend: 'vhost-user' } : {}) };
+  const spec = testMachine({ engine: kind.engine, architecture: kind.architecture, memoryMiB: 256, scratchMiB: 0, network: null, disks: [disk] });
+  const id = backendId(spec.id, disk.serial);
+  const places = kind.served ? keptOfDisk(instance, spec.id, disk.serial) : engine.copies?.placesOf?.(spec.id);
+  ok(places !== undefined);
+  let running: { readonly machine: RunningMachine; readonly agent: OpenedAgentConnection; readonly backend: RunningBackend | undefined };
+
+  async function start(): Promise<void> {
+    const backend = kind.served ? await backends.start({ id, disk, memoryMiB: spec.memoryMiB }) : undefined;
+    const machine = await engine.start(spec);
+    const agent = await agentOf(machine);
+    await agent.call('awaitDisks', { serials: [disk.serial], timeoutMs: 30_000 }, { timeoutMs: 60_000 });
+    running = { machine, agent, backend };
+  }
+  async function end(): Promise<void> {
+    running.agent.close();
+    await running.machine.kill();
+    await running.machine.release();
+    await running.backend?.kill();
+    running.backend?.release();
+  }
+  const operations = (): DiskOperations => {
+    const found = running.backend?.disks ?? running.machine.diskOperations;
+    ok(found !== undefined);
+    return found;
+  };
+  await start();
+  return {
+    instance, backends, operations, disk, device: kind.served ? '/dev/vda' : '/dev/sda',
+    held: () => ({ spec, disk, places, operations: operations() }),
+    agent: () => running.agent,
+    async later() {
+      running.agent.close();
+      await running.machine.release();
+      running.backend?.release();
+      const [machine, backend] = await Promise.all([engine.adopt(spec), backends.find(id)]);
+      ok(machine.found === 'running' && (backend.found === 'running') === kind.served);
+      running = { agent: await agentOf(machine.machine), machine: machine.machine, backend: backend.found === 'running' ? backend.backend : undefined };
+      return running.agent;
+    },
+    async restart(between) {
+      await end();
+      await between?.({ spec, disk, places, operations: undefined });
+      await start();
+      return running.agent;
+    },
+    async close() {
+      await end();
+      await backends.erase(id);
+      await engine.erase(spec.id);
+      const left = await Promise.all(['r/b', 'r/q', 'r/u', 's/qemu-uids'].map((folder) => readdir(join(root, folder)).catch(() => [])));
+      await rm(root, { recursive: true, force: true });
+      deepEqual(left.flat(), [], 'nothing is left');
+    },
+  };
+}

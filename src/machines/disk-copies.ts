@@ -1,0 +1,154 @@
+/**
+ * Snapshots, clones and copies of one disk of a machine, the same whatever serves it: a back end under any engine, or the
+ * VMM of an engine that keeps layers. All may be asked again after a daemon that ended in the middle, with the same ids.
+ */
+import { link, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { StrataError, type Clock, type Instance } from '#base';
+import { backendId, keptOfDisk } from './backends/backend-places.ts';
+import { fileExists, type DiskOperations, type DiskWork } from './backends/disk-operations.ts';
+import { chainNow, dropOfDisk, layersOfSnapshot, layNew, pullLayers, recordChain, restoreOfDisk, snapshotsOfDisk, takeOfDisk, type HeldDisk } from './backends/disk-snapshots.ts';
+import type { Backends } from './backends/open-backends.ts';
+import type { EngineChoice } from './choose-engine.ts';
+import { endForCopies } from './end-for-copies.ts';
+import type { Engine } from './engine.ts';
+import { ownDisk, removeOwnDisks } from './machine-disks.ts';
+import type { EngineName, MachineDisk, MachineSpec } from './machine.ts';
+import type { MachineRecorder } from './machine-recorder.ts';
+import type { MachineSessions } from './machine-sessions.ts';
+import type { MachineTurns } from './machine-turns.ts';
+import { flatten } from './qemu/copies/flatten-disk.ts';
+import type { Snapshot, SnapshotWish } from './snapshots.ts';
+
+export interface DiskCopies {
+  /** Whose layers hold this disk, the oldest first; without those made in passing. */
+  list(machineId: string, serial: string): Promise<readonly Snapshot[]>;
+  /** At one moment, while the guest writes on. @throws `machine.engineCannot`, `machine.tooManyLayers`, `machine.suspended` */
+  take(machineId: string, serial: string, wish: SnapshotWish): Promise<void>;
+  /** Ends the machine where it runs; its next start has the disk as it was. */
+  restore(machineId: string, serial: string, snapshotId: string): Promise<void>;
+  /** Twice is as once; clones go on. */
+  remove(machineId: string, serial: string, snapshotId: string): Promise<void>;
+  /** What no snapshot keeps apart any more goes into one file, where the disk is in use. */
+  merge(machineId: string, serial: string, work: DiskWork): Promise<void>;
+  /** Makes a disk for a new machine: on top of the snapshot's layers, or (`full`) a raw file of its own. As its wish is to name it. */
+  clone(machineId: string, serial: string, snapshotId: string, to: { readonly machineId: string; readonly engine: MachineSpec['engine']; readonly served: boolean; readonly full: boolean; readonly signal?: AbortSignal }): Promise<MachineDisk>;
+  /** Removes what `clone` made for a machine that was not wished. */
+  discard(machineId: string): Promise<void>;
+  /** Into a raw file, whole and sparse, of one moment: now, or of a snapshot. @throws `disk.fileExists` */
+  copy(machineId: string, serial: string, path: string, snapshotId: string | undefined, work: DiskWork): Promise<void>;
+}
+
+export interface DiskCopiesDeps {
+  readonly instance: Instance;
+  readonly engines: ReadonlyMap<EngineName, Engine>;
+  readonly recorder: MachineRecorder;
+  readonly sessions: MachineSessions;
+  readonly turns: MachineTurns;
+  readonly backends: Backends | undefined;
+  readonly clock: Clock;
+  choose(spec: MachineSpec): Promise<EngineChoice>;
+}
+
+type Found = Omit<HeldDisk, 'operations' | 'places'> & {
+  readonly engine: Engine | undefined;
+  /** Undefined where the engine keeps no layers. */
+  readonly places: HeldDisk['places'] | undefined;
+  readonly served: Backends | undefined;
+};
+
+export function diskCopies({ instance, engines, recorder, sessions, turns, backends, clock, choose }: DiskCopiesDeps): DiskCopies {
+  const { runs, end } = endForCopies({ recorder, sessions });
+
+  async function find(machineId: string, serial: string): Promise<Found> {
+    const { spec, run } = await recorder.read(machineId);
+    if (spec === undefined) throw new StrataError(`there is no machine ${machineId}`, { code: 'machine.notFound', kind: 'notFound', advice: 'see `strata machine ls`' });
+    const disk = spec.disks.find((one) => one.serial === serial);
+    if (disk === undefined) throw noDisk(spec, serial);
+    if (disk.readOnly) throw new StrataError(`the disk ${serial} of machine ${spec.name} is only read`, { code: 'disk.readOnly', kind: 'refused' });
+    const name = run?.engine ?? (await choose(spec)).chosen;
+    const engine = name === null ? undefined : engines.get(name);
+    const served = disk.backend === undefined ? undefined : backends;
+    return { spec, disk, engine, served, places: served === undefined ? engine?.copies?.placesOf?.(machineId) : keptOfDisk(instance, machineId, serial) };
+  }
+  async function layered(machineId: string, serial: string): Promise<Found & Pick<HeldDisk, 'places'>> {
+    const found = await find(machineId, serial);
+    if (found.places === undefined) throw new StrataError(`the engine ${found.engine?.name ?? found.spec.engine} opens the disk ${serial} of machine ${found.spec.name} as a plain file without layers`, { code: 'machine.engineCannot', kind: 'refused', advice: 'have a back end serve the disk (`backend=vhost-user`), or use the engine qemu' });
+    return { ...found, places: found.places };
+  }
+  /** While nobody opens or closes the disk. @param ended nobody has it open any more */
+  async function holding<T>({ spec, disk, served, engine }: Found, work: (operations: DiskOperations | undefined) => Promise<T>, ended = false): Promise<T> {
+    if (served !== undefined) return served.holding(backendId(spec.id, disk.serial), work, ended);
+    const running = await runs(spec.id, spec);
+    if (!running && await engine?.suspended?.(spec) !== undefined) throw new StrataError(`machine ${spec.name} is suspended: part of what is on its disks is in its memory`, { code: 'machine.suspended', kind: 'refused', advice: `let it go on with \`strata machine resume ${spec.name}\` first` });
+    if (!running) return work(undefined);
+    const operations = sessions.get(spec.id)?.machine.diskOperations;
+    if (operations === undefined) throw new StrataError(`the engine of machine ${spec.name} can do nothing with the disk ${disk.serial} while it has it open`, { code: 'machine.engineCannot', kind: 'refused', advice: 'stop the machine, or have a back end serve the disk (`backend=vhost-user`)' });
+    return work(operations);
+  }
+
+  return {
+    async list(machineId, serial) {
+      const all = await snapshotsOfDisk(await layered(machineId, serial));
+      return all.filter((one) => !one.passing).map((one) => ({ id: one.id, name: one.name, machineId, createdAt: one.createdAt, memory: one.memory !== null, passing: false, disks: one.disks.filter((of) => of.layers.length > 0 && of.serial !== 'scratch').map((of) => of.serial) }));
+    },
+    take: (machineId, serial, wish) => turns(machineId, async () => {
+      const found = await layered(machineId, serial);
+      await holding(found, (operations) => takeOfDisk({ ...found, operations }, wish, clock));
+    }),
+    restore: (machineId, serial, snapshotId) => turns(machineId, async () => {
+      const found = await layered(machineId, serial);
+      await layersOfSnapshot(found.places, found.disk, snapshotId); // before anything is ended
+      if (found.served === undefined && !(await runs(machineId, found.spec))) await holding(found, async () => undefined);
+      await end(machineId, found.spec);
+      await holding(found, () => restoreOfDisk({ ...found, operations: undefined }, snapshotId), true);
+    }),
+    remove: (machineId, serial, snapshotId) => turns(machineId, async () => { await dropOfDisk((await layered(machineId, serial)).places, snapshotId); }),
+    async merge(machineId, serial, work) {
+      const found = await layered(machineId, serial);
+      const held = async (operations: DiskOperations | undefined): Promise<HeldDisk> => ({ ...found, operations });
+      // The long part is in nobody's way: what it does to the layers changes nothing that can be read.
+      const before = await holding(found, held);
+      if (await pullLayers(before, work)) await turns(machineId, () => holding(found, async (operations) => recordChain(await held(operations))));
+    },
+    async clone(machineId, serial, snapshotId, to) {
+      const found = await layered(machineId, serial);
+      const chain = await layersOfSnapshot(found.places, found.disk, snapshotId);
+      const places = to.served ? keptOfDisk(instance, to.machineId, serial) : engines.get('qemu')?.copies?.placesOf?.(to.machineId);
+      if (!to.full && (places === undefined || (!to.served && to.engine !== 'qemu' && to.engine !== 'auto'))) throw new StrataError(`the engine ${to.engine} opens disks as plain files without layers`, { code: 'machine.engineCannot', kind: 'refused', advice: 'make a full clone, or have a back end serve it' });
+      const own = ownDisk(instance, to.machineId, { serial, content: { sizeMiB: 0 } });
+      const disk = await layNew(chain, serial, { places: places ?? keptOfDisk(instance, to.machineId, serial), path: own.path, full: to.full, ...(to.signal === undefined ? {} : { signal: to.signal }) });
+      return to.served ? { ...disk, backend: 'vhost-user' } : disk;
+    },
+    discard: (machineId) => turns(machineId, async () => {
+      if (await recorder.specs.get(machineId) !== undefined) return;
+      await removeOwnDisks(instance, machineId);
+      await engines.get('qemu')?.erase(machineId);
+    }),
+    async copy(machineId, serial, path, snapshotId, work) {
+      if (existsSync(path)) throw fileExists(path);
+      const flat = async (chain: Parameters<typeof flatten>[0]): Promise<void> => {
+        const unfinished = `${path}.new`;
+        try {
+          await flatten(chain, unfinished, 'raw', work.signal);
+          await link(unfinished, path); // never over a file that is there
+        } finally {
+          await rm(unfinished, { force: true });
+        }
+      };
+      if (snapshotId !== undefined) {
+        const found = await layered(machineId, serial);
+        return flat(await layersOfSnapshot(found.places, found.disk, snapshotId));
+      }
+      const found = await find(machineId, serial);
+      // Whether it runs is looked at in its turn; a copy of what nobody has open keeps it from being opened meanwhile.
+      const operations = await turns(machineId, () => holding(found, async (open) => {
+        if (open === undefined) await flat(found.places === undefined ? [{ path: found.disk.path, format: found.disk.format }] : await chainNow({ ...found, places: found.places, operations: undefined }));
+        return open;
+      }));
+      await operations?.copy(serial, path, work);
+    },
+  };
+}
+
+const noDisk = (spec: MachineSpec, serial: string): StrataError => new StrataError(`machine ${spec.name} has no disk ${serial}`, { code: 'disk.notFound', kind: 'notFound', advice: `it has: ${spec.disks.map((one) => one.serial).join(', ') || 'none'}` });
