@@ -125,5 +125,5 @@ const daemonVerbs: readonly Verb[] = [
 export const verbs: readonly Verb[] = [...appVerbs, ...imageVerbs, ...machineVerbs(outputOptions, execOptions), ...diskVerbs(outputOptions), ...daemonVerbs];
 
 export const nounSummaries: Readonly<Record<string, string>> = {
-  app: 'apps: what `up` brings up', image: 'OCI images', machine: 'virtual machines', 'machine snapshot': 'what machines were, to come back to', backend: 'processes that serve disks to machines', disk: 'disks of machines', host: 'hosts of the pool', engine: 'what runs machines', pool: 'paused machines that stand ready', volume: 'disks of services', operation: 'long work',
+  app: 'apps: what `up` brings up', image: 'OCI images', machine: 'virtual machines', 'machine snapshot': 'what machines were, to come back to', backend: 'processes that serve disks to machines', disk: 'disks of machines', 'disk snapshot': 'what a disk was, to come back to', host: 'hosts of the pool', engine: 'what runs machines', pool: 'paused machines that stand ready', volume: 'disks of services', operation: 'long work',
 };

@@ -6,5 +6,5 @@ export { placesFromEnvironment, type Places } from './places.ts';
 export { ensureDaemon, type StartOptions } from './start-daemon.ts';
 export type { OperationId } from '../contract/endpoints.ts';
 export type {
-  App, BackendLog, Container, Diagnostic, DiskBackend, DoctorItem, Engine, Event, ExecRequestInput, Host, Image, LogLine, Machine, MachinePhase, Operation, Problem, ResolvedApp, Service, Step, Version, Volume,
+  App, BackendLog, Container, Diagnostic, DiskBackend, DoctorItem, Engine, Event, ExecRequestInput, Host, Image, LogLine, Machine, MachinePhase, Operation, Problem, ResolvedApp, Service, Step, Snapshot, Version, Volume,
 } from '#contract';

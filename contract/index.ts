@@ -9,7 +9,7 @@ export { parameterNames, parameterSchema, requestShape, type BodyInputOf, type B
 export type { AnswerOf } from './routes.ts';
 export { machineActions, machinePhases, permissionOf, permissionsIn, permittedIn, type MachineAction, type MachinePhase, type Permission } from './permitted-actions.ts';
 export { StreamFrameDecoder, StreamFrameError, encodeStreamFrame, maxStreamPayload, streamFrameTypes, type StreamFrame, type StreamFrameType } from './stream-frames.ts';
-export { terminalSizeSchema, type ExecRequest, type ExecRequestInput, type MachineClone, type MachineCreate, type SnapshotCreate, type TerminalSize } from './machine-requests.ts';
+export { terminalSizeSchema, type DiskClone, type ExecRequest, type ExecRequestInput, type MachineClone, type MachineCreate, type SnapshotCreate, type TerminalSize } from './machine-requests.ts';
 export type { ImageImport, ImagePull } from './image-requests.ts';
 export type { AppAction, AppPut, AppPutInput, AppResolve, AppResolveInput } from './app-requests.ts';
 export type { Diagnostic, Problem } from './problem.ts';

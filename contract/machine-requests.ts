@@ -20,7 +20,22 @@ export const machineCreateSchema = z.strictObject({
 export type MachineCreate = z.infer<typeof machineCreateSchema>;
 
 export const diskGrowSchema = z.strictObject({ sizeMiB: z.int().min(16).max(16 * 1024 * 1024) }).meta({ id: 'DiskGrow' });
-export const diskCopySchema = z.strictObject({ path: pathField.describe('file on the host that is to be made') }).meta({ id: 'DiskCopy' });
+export const diskCopySchema = z.strictObject({
+  path: pathField.describe('file on the host that is to be made'),
+  snapshot: z.string().min(1).max(64).optional().describe('copy this snapshot, not the disk as it is'),
+}).meta({ id: 'DiskCopy' });
+export const diskSnapshotCreateSchema = z.strictObject({ name: nameField.optional().describe('default: snap-1, snap-2') }).meta({ id: 'DiskSnapshotCreate' });
+
+export const diskCloneSchema = z.strictObject({
+  name: nameField.describe('of the new machine that gets the disk'),
+  snapshot: z.string().min(1).max(64).optional().describe('clone this snapshot, not the disk as it is'),
+  full: z.boolean().default(false).describe('with a file of its own, which shares nothing'),
+  architecture: architectureField.optional().describe('of the new machine; default: as the one whose disk it is'),
+  engine: z.enum(['auto', 'qemu', 'uml', 'fake']).optional().describe('of the new machine; default: as the one whose disk it is'),
+  backend: z.enum(['vmm', 'vhost-user']).optional().describe('what serves the new disk; default: as the one it is cloned from'),
+  start: z.boolean().default(false),
+}).meta({ id: 'DiskClone' });
+export type DiskClone = z.infer<typeof diskCloneSchema>;
 
 export const machineStopSchema = z.strictObject({
   force: z.boolean().default(false).describe('cut the power instead of asking the guest'),

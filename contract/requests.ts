@@ -8,7 +8,7 @@ import { backendRestartSchema } from './disk-backend.ts';
 import { endpoints, type OperationId } from './endpoints.ts';
 import { handleField } from './fields.ts';
 import { imageImportSchema, imagePullSchema } from './image-requests.ts';
-import { consoleRequestSchema, diskCopySchema, diskGrowSchema, execRequestSchema, machineCloneSchema, machineCreateSchema, machineForkSchema, machineLogsQuery, machineRemoveQuery, machineStopSchema, snapshotCreateSchema } from './machine-requests.ts';
+import { consoleRequestSchema, diskCloneSchema, diskCopySchema, diskGrowSchema, diskSnapshotCreateSchema, execRequestSchema, machineCloneSchema, machineCreateSchema, machineForkSchema, machineLogsQuery, machineRemoveQuery, machineStopSchema, snapshotCreateSchema } from './machine-requests.ts';
 import { eventsQuery, operationListQuery } from './operation-requests.ts';
 
 export interface RequestShape {
@@ -32,6 +32,9 @@ const requests = {
   resumeMachine: { body: empty },
   growDisk: { body: diskGrowSchema },
   copyDisk: { body: diskCopySchema },
+  cloneDisk: { body: diskCloneSchema },
+  createDiskSnapshot: { body: diskSnapshotCreateSchema },
+  restoreDiskSnapshot: { body: empty },
   createSnapshot: { body: snapshotCreateSchema },
   restoreSnapshot: { body: empty },
   cloneMachine: { body: machineCloneSchema },

@@ -1,24 +1,29 @@
 /** `strata machine snapshot create|ls|restore|rm`, `strata machine clone`, `strata machine fork` */
-import type { Client, Operation } from '#client';
+import type { Client, Operation, Snapshot } from '#client';
 import { awaitOperation } from '../await-operation.ts';
 import { explain } from '../explain.ts';
-import { age, lines, printList } from '../print-list.ts';
+import { age, lines, printList, printValue } from '../print-list.ts';
 import { exitCodes, type Invocation } from '../verb.ts';
 
 /** Begins an operation, and says what it made once it has ended. */
-async function begin({ context, options }: Invocation, start: (client: Client) => Promise<Operation>, made: (operation: Operation) => string): Promise<number> {
+export async function begin({ context, options }: Invocation, start: (client: Client) => Promise<Operation>, made: (operation: Operation) => string): Promise<number> {
   const client = await context.client();
   const operation = await start(client);
+  const format = options.text('output');
+  const print = async (one: Operation, text: string): Promise<void> => { if (format === undefined || format === 'text') context.out.write(`${text}\n`); else await printValue(context.out, one, format); };
   if (options.flag('detach')) {
-    context.out.write(`${operation.id}\n`);
+    await print(operation, operation.id);
     return exitCodes.ok;
   }
   const code = await awaitOperation(client, context, operation, { quiet: options.flag('quiet'), cancelOnInterrupt: true });
-  if (code === exitCodes.ok) context.out.write(`${made(await client.call('getOperation', { params: { operation: operation.id } }))}\n`);
+  if (code === exitCodes.ok || (format ?? 'text') !== 'text') {
+    const ended = await client.call('getOperation', { params: { operation: operation.id } });
+    await print(ended, made(ended));
+  }
   return code;
 }
 
-const nameIn = ({ result }: Operation): string => { const name = result?.['name']; return typeof name === 'string' ? name : ''; };
+export const nameIn = ({ result }: Operation): string => { const name = result?.['name']; return typeof name === 'string' ? name : ''; };
 
 export function createSnapshot(invocation: Invocation): Promise<number> {
   const [machine = '', name] = invocation.args;
@@ -44,6 +49,10 @@ export function forkMachine(invocation: Invocation): Promise<number> {
 
 export async function listSnapshots({ context, args, options }: Invocation): Promise<number> {
   const { items } = await (await context.client()).call('listSnapshots', { params: { machine: args[0] as string } });
+  return printSnapshots(context, items, options);
+}
+
+export async function printSnapshots(context: Invocation['context'], items: readonly Snapshot[], options: Invocation['options']): Promise<number> {
   if (options.flag('quiet')) { context.out.write(lines(items.map((snapshot) => snapshot.name))); return exitCodes.ok; }
   const now = Date.now();
   await printList(context.out, items, {

@@ -4,7 +4,7 @@ import { parseDisk } from '../parse-disk.ts';
 import { parseMiB } from '../parse-size.ts';
 import { exitCodes, type Invocation } from '../verb.ts';
 
-const architectures: Readonly<Record<string, 'x86_64' | 'aarch64'>> = { x86_64: 'x86_64', amd64: 'x86_64', aarch64: 'aarch64', arm64: 'aarch64' };
+export const architectures: Readonly<Record<string, 'x86_64' | 'aarch64'>> = { x86_64: 'x86_64', amd64: 'x86_64', aarch64: 'aarch64', arm64: 'aarch64' };
 
 export async function run({ context, args, options }: Invocation): Promise<number> {
   const architecture = architectures[options.text('arch') ?? ''];

@@ -25,6 +25,7 @@ const items = async <T>(list: Promise<readonly T[]>): Promise<{ items: T[] }> =>
 const change = (call: { readonly ifMatch: number | undefined }) => (call.ifMatch === undefined ? {} : { ifMatch: call.ifMatch });
 /** The first parameter of a path. */
 const handle = (call: { readonly params: Readonly<Record<string, string>> }): string => Object.values(call.params)[0] as string;
+const disk = (call: { readonly params: Readonly<Record<string, string>> }): [string, string] => [call.params['machine'] as string, call.params['disk'] as string];
 const snapshot = (call: { readonly params: Readonly<Record<string, string>> }): string => call.params['snapshot'] as string;
 
 export const plainAnswers: Plain = {
@@ -47,8 +48,13 @@ export const plainAnswers: Plain = {
   suspendMachine: (call) => call.backend.machines.suspend(handle(call), change(call)),
   resumeMachine: (call) => call.backend.machines.resume(handle(call), change(call)),
   restartMachine: (call) => call.backend.machines.restart(handle(call), { ...change(call), force: call.body.force }),
-  growDisk: ({ backend, params, body }) => backend.machines.growDisk(params['machine'] as string, params['disk'] as string, body.sizeMiB * 1024 * 1024),
-  copyDisk: ({ backend, params, body }) => backend.machines.copyDisk(params['machine'] as string, params['disk'] as string, body.path),
+  growDisk: (call) => call.backend.disks.grow(...disk(call), call.body.sizeMiB * 1024 * 1024),
+  copyDisk: (call) => call.backend.disks.copy(...disk(call), call.body),
+  cloneDisk: (call) => call.backend.disks.clone(...disk(call), call.body),
+  listDiskSnapshots: (call) => items(call.backend.disks.snapshots(...disk(call))),
+  createDiskSnapshot: (call) => call.backend.disks.takeSnapshot(...disk(call), call.body.name),
+  restoreDiskSnapshot: (call) => call.backend.disks.restoreSnapshot(...disk(call), snapshot(call)),
+  removeDiskSnapshot: (call) => call.backend.disks.removeSnapshot(...disk(call), snapshot(call)),
   listBackends: ({ backend }) => items(backend.backends.list()),
   getBackend: (call) => call.backend.backends.get(handle(call)),
   getBackendLog: (call) => items(call.backend.backends.log(handle(call))),

@@ -9,7 +9,7 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import type {
-  App, AppAction, AppPut, AppResolve, BackendLog, ConsoleLine, Container, DiskBackend, DoctorItem, Engine, Event, ExecRequest, Host, Image, ImageImport, ImagePull,
+  App, AppAction, AppPut, AppResolve, BackendLog, ConsoleLine, Container, DiskBackend, DiskClone, DoctorItem, Engine, Event, ExecRequest, Host, Image, ImageImport, ImagePull,
   LogLine, Machine, MachineClone, MachineCreate, Operation, PooledMachines, Readiness, ResolvedApp, Snapshot, SnapshotCreate, TerminalSize, Version, Volume,
 } from '#contract';
 
@@ -73,8 +73,6 @@ export interface Backend {
     suspend(handle: string, options: ChangeOptions): Promise<Machine>;
     /** @throws `machine.suspendedLost` where what is kept of it cannot be used */
     resume(handle: string, options: ChangeOptions): Promise<Machine>;
-    growDisk(handle: string, disk: string, bytes: number): Promise<Machine>;
-    copyDisk(handle: string, disk: string, path: string): Promise<Operation>;
     snapshots(handle: string): Promise<readonly Snapshot[]>;
     takeSnapshot(handle: string, wish: SnapshotCreate): Promise<Operation>;
     restoreSnapshot(handle: string, snapshot: string): Promise<Operation>;
@@ -87,6 +85,16 @@ export interface Backend {
     exec(handle: string, request: ExecRequest, session: TerminalSession): Promise<number>;
     /** Runs until the client leaves or the machine ends. */
     console(handle: string, session: TerminalSession): Promise<void>;
+  };
+  /** Of a machine, by its name or id and the disk's name. */
+  readonly disks: {
+    grow(machine: string, disk: string, bytes: number): Promise<Machine>;
+    copy(machine: string, disk: string, wish: { readonly path: string; readonly snapshot?: string | undefined }): Promise<Operation>;
+    snapshots(machine: string, disk: string): Promise<readonly Snapshot[]>;
+    takeSnapshot(machine: string, disk: string, name: string | undefined): Promise<Operation>;
+    restoreSnapshot(machine: string, disk: string, snapshot: string): Promise<Operation>;
+    removeSnapshot(machine: string, disk: string, snapshot: string): Promise<Operation>;
+    clone(machine: string, disk: string, wish: DiskClone): Promise<Operation>;
   };
   readonly backends: {
     list(): Promise<readonly DiskBackend[]>;

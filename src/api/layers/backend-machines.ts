@@ -11,7 +11,6 @@ import { consoleLines } from './console-lines.ts';
 import { findByHandle } from './find-record.ts';
 import type { Layers } from './layers.ts';
 import { execInGuest, pumpConsole } from './guest-terminal.ts';
-import { showOperation } from './show-operation.ts';
 import { showMachine } from './show-machine.ts';
 
 interface Found { readonly entry: RecordEntry<MachineSpec>; readonly status: MachineStatus | undefined }
@@ -169,19 +168,6 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       permit('resume', found);
       if (found.status?.phase === 'suspended') await refuseLost(found);
       return change(found, options, { wanted: 'running' });
-    },
-    async growDisk(handle, disk, bytes) {
-      const found = await find(handle);
-      await (await layers.machines.diskOperations(found.entry.id, disk)).grow(disk, bytes);
-      return view(found);
-    },
-    async copyDisk(handle, disk, path) {
-      const { entry } = await find(handle);
-      const operations = await layers.machines.diskOperations(entry.id, disk);
-      return showOperation(await layers.operations.start('disk.copy', `${entry.value.name}/${disk}`, async (run) => {
-        await run.step(`copy the disk ${disk} of machine ${entry.value.name} to ${path}`, () => operations.copy(disk, path, { signal: run.signal, progress: run.progress }));
-        return { path };
-      }));
     },
     async logs(handle, query, signal): Promise<AsyncIterable<ConsoleLine>> {
       const { entry } = await find(handle);

@@ -43,7 +43,7 @@ export function cloneBody(layers: Layers, input: CloneInput): OperationBody {
   const { machineId, cloneId, snapshotId, memory, passing, name, full } = input;
   const { copies, specs } = layers.machines;
   return async (run) => {
-    const remove = () => (passing ? removePassing(layers, input) : Promise.resolve());
+    const remove = () => (passing ? removePassing(layers, input, () => copies.remove(machineId, snapshotId)) : Promise.resolve());
     await undone(async () => {
       await copies.discard(machineId, cloneId);
       await remove();
@@ -71,10 +71,10 @@ async function makeClone({ machines, addresses, clock }: Layers, input: CloneInp
 }
 
 /** Nobody would see it, or remove it, where it stayed. */
-async function removePassing({ machines, log, clock }: Layers, { machineId, snapshotId }: CloneInput): Promise<void> {
+export async function removePassing({ log, clock }: Layers, { machineId, snapshotId }: Pick<CloneInput, 'machineId' | 'snapshotId'>, remove: () => Promise<void>): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await machines.copies.remove(machineId, snapshotId);
+      return await remove();
     } catch (thrown) {
       const error = asStrataError(thrown, 'removing a passing snapshot');
       if (error.kind === 'notFound') return; // its machine went meanwhile, and it with that
@@ -86,7 +86,7 @@ async function removePassing({ machines, log, clock }: Layers, { machineId, snap
 }
 
 /** Where the work fails, or is cancelled, what it made is taken back; where the daemon ends it is gone on with. */
-async function undone(undo: () => Promise<void>, run: OperationRun, work: () => Promise<void>): Promise<void> {
+export async function undone(undo: () => Promise<void>, run: OperationRun, work: () => Promise<void>): Promise<void> {
   try { await work(); } catch (thrown) {
     if (!isInterrupted(run.signal)) await undo();
     throw thrown;
@@ -95,7 +95,7 @@ async function undone(undo: () => Promise<void>, run: OperationRun, work: () => 
 
 const isInterrupted = (signal: AbortSignal): boolean => signal.aborted && (signal.reason as { readonly code?: unknown }).code !== 'operation.cancelled';
 
-async function answers({ machines, clock }: Layers, machineId: string, signal: AbortSignal): Promise<void> {
+export async function answers({ machines, clock }: Layers, machineId: string, signal: AbortSignal): Promise<void> {
   await waitUntil(async () => {
     const status = (await machines.statuses.get(machineId))?.value;
     if (status?.phase !== 'running') return false;

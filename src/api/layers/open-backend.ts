@@ -5,16 +5,19 @@ import { upBody, downBody, type DownInput, type UpInput } from './app-operations
 import { appsBackend } from './backend-apps.ts';
 import { backendsBackend } from './backend-backends.ts';
 import { containersBackend, volumesBackend } from './backend-containers.ts';
+import { disksBackend } from './backend-disks.ts';
 import { enginesBackend } from './backend-engines.ts';
 import { examineHost, hostsBackend } from './backend-hosts.ts';
 import { imagesBackend } from './backend-images.ts';
 import { machinesBackend } from './backend-machines.ts';
 import { cloneBody, restoreBody, snapshotBody, type CloneInput, type RestoreInput, type SnapshotInput } from './copy-operations.ts';
+import { diskCloneBody, diskRemovalBody, diskRestoreBody, diskSnapshotBody, type DiskCloneInput, type DiskSnapshotInput } from './disk-operations.ts';
 import { eventsBackend, operationsBackend } from './backend-operations.ts';
 import type { Layers } from './layers.ts';
 import { timeOf } from './show-machine.ts';
 
 export function openBackend(layers: Layers): Backend {
+  const machines = machinesBackend(layers);
   return {
     version: async () => ({ version: layers.version, api: 'v1', instance: layers.instance.name, node: process.versions.node, pid: process.pid, startedAt: timeOf(layers.startedAt) }),
     readiness: async () => layers.readiness(),
@@ -22,7 +25,8 @@ export function openBackend(layers: Layers): Backend {
     events: eventsBackend(layers),
     hosts: hostsBackend(layers),
     engines: enginesBackend(layers),
-    machines: machinesBackend(layers),
+    machines,
+    disks: disksBackend(layers, machines.get),
     backends: backendsBackend(layers),
     images: imagesBackend(layers),
     apps: appsBackend(layers),
@@ -40,6 +44,10 @@ export function operationReruns(layers: () => Layers): Readonly<Record<string, (
     'machine.restore': (input) => restoreBody(layers(), input as RestoreInput),
     'machine.clone': (input) => cloneBody(layers(), input as CloneInput),
     'machine.fork': (input) => cloneBody(layers(), input as CloneInput),
+    'disk.snapshot': (input) => diskSnapshotBody(layers(), input as DiskSnapshotInput),
+    'disk.restore': (input) => diskRestoreBody(layers(), input as DiskSnapshotInput),
+    'disk.merge': (input) => diskRemovalBody(layers(), input as DiskSnapshotInput),
+    'disk.clone': (input) => diskCloneBody(layers(), input as DiskCloneInput),
     'app.down': (input) => downBody(layers(), input as DownInput),
   };
 }

@@ -1,0 +1,44 @@
+/** `strata disk snapshot create|ls|restore|rm`, `strata disk clone`, `strata disk copy` */
+import { resolve } from 'node:path';
+import type { Invocation } from '../verb.ts';
+import { begin, nameIn, printSnapshots } from './machine-copies.ts';
+import { architectures } from './machine-create.ts';
+
+const named = ([machine = '', disk = '']: readonly string[]) => ({ machine, disk });
+
+export function createSnapshot(invocation: Invocation): Promise<number> {
+  const name = invocation.args[2];
+  return begin(invocation, (client) => client.call('createDiskSnapshot', { params: named(invocation.args), body: name === undefined ? {} : { name } }), nameIn);
+}
+
+export async function listSnapshots({ context, args, options }: Invocation): Promise<number> {
+  const { items } = await (await context.client()).call('listDiskSnapshots', { params: named(args) });
+  return printSnapshots(context, items, options);
+}
+
+export function restoreSnapshot(invocation: Invocation): Promise<number> {
+  const snapshot = invocation.args[2] ?? '';
+  return begin(invocation, (client) => client.call('restoreDiskSnapshot', { params: { ...named(invocation.args), snapshot }, body: {} }), () => snapshot);
+}
+
+export function removeSnapshot(invocation: Invocation): Promise<number> {
+  const snapshot = invocation.args[2] ?? '';
+  return begin(invocation, (client) => client.call('removeDiskSnapshot', { params: { ...named(invocation.args), snapshot } }), nameIn);
+}
+
+export function copyDisk(invocation: Invocation): Promise<number> {
+  const path = resolve(invocation.context.cwd, invocation.args[2] ?? '');
+  const snapshot = invocation.options.text('snapshot');
+  return begin(invocation, (client) => client.call('copyDisk', { params: named(invocation.args), body: { path, ...(snapshot === undefined ? {} : { snapshot }) } }), () => path);
+}
+
+export function cloneDisk(invocation: Invocation): Promise<number> {
+  const { args, options } = invocation;
+  const [snapshot, engine, backend, architecture] = [options.text('snapshot'), options.text('engine'), options.text('backend'), architectures[options.text('arch') ?? '']];
+  const body = {
+    name: args[2] ?? '', full: options.flag('full'), start: options.flag('start'),
+    ...(snapshot === undefined ? {} : { snapshot }), ...(architecture === undefined ? {} : { architecture }),
+    ...(engine === undefined ? {} : { engine: engine as 'auto' }), ...(backend === undefined ? {} : { backend: backend as 'vmm' }),
+  };
+  return begin(invocation, (client) => client.call('cloneDisk', { params: named(args), body }), nameIn);
+}
