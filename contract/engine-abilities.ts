@@ -12,7 +12,7 @@ export const abilityWords: Readonly<Record<EngineAbility, string>> = {
 };
 
 const umlMemory = 'its guest\'s processes are processes of the host, whose memory nobody writes down as one';
-const umlDisks = 'its disks are plain files without layers';
+const umlDisks = 'its disks are plain files without layers (`strata disk snapshot` and `disk clone` do it with each that a back end serves)';
 
 const cannot: Readonly<Record<string, Partial<Record<EngineAbility, string>>>> = {
   uml: {

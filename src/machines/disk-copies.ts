@@ -1,5 +1,5 @@
 /**
- * Snapshots, clones and copies of one disk of a machine, the same whatever serves it: a back end under any engine, or the
+ * Size, snapshots, clones and copies of one disk of a machine, the same whatever serves it: a back end under any engine, or the
  * VMM of an engine that keeps layers. All may be asked again after a daemon that ended in the middle, with the same ids.
  */
 import { link, rm } from 'node:fs/promises';
@@ -15,12 +15,15 @@ import type { Engine } from './engine.ts';
 import { ownDisk, removeOwnDisks } from './machine-disks.ts';
 import type { EngineName, MachineDisk, MachineSpec } from './machine.ts';
 import type { MachineRecorder } from './machine-recorder.ts';
+import { notRunning } from './machine-session.ts';
 import type { MachineSessions } from './machine-sessions.ts';
 import type { MachineTurns } from './machine-turns.ts';
 import { flatten } from './qemu/copies/flatten-disk.ts';
 import type { Snapshot, SnapshotWish } from './snapshots.ts';
 
 export interface DiskCopies {
+  /** While its machine runs. Twice is as once. @throws `machine.notRunning`, `machine.engineCannot`, `disk.cannotShrink` */
+  grow(machineId: string, serial: string, bytes: number): Promise<void>;
   /** Whose layers hold this disk, the oldest first; without those made in passing. */
   list(machineId: string, serial: string): Promise<readonly Snapshot[]>;
   /** At one moment, while the guest writes on. @throws `machine.engineCannot`, `machine.tooManyLayers`, `machine.suspended` */
@@ -88,6 +91,13 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, backe
   }
 
   return {
+    grow: (machineId, serial, bytes) => turns(machineId, async () => {
+      const found = await find(machineId, serial);
+      await holding(found, async (operations) => {
+        if (operations === undefined) throw notRunning(found.spec.name, `its disk ${serial} grows while it runs`);
+        await operations.grow(serial, bytes);
+      });
+    }),
     async list(machineId, serial) {
       const all = await snapshotsOfDisk(await layered(machineId, serial));
       return all.filter((one) => !one.passing).map((one) => ({ id: one.id, name: one.name, machineId, createdAt: one.createdAt, memory: one.memory !== null, passing: false, disks: one.disks.filter((of) => of.layers.length > 0 && of.serial !== 'scratch').map((of) => of.serial) }));

@@ -4,8 +4,6 @@ import type { HostNetwork, Promised } from '#pool';
 import { openGenerationGuard, type Controller } from '#reconcile';
 import type { Records, Store } from '#store';
 import type { DiskBackends } from './backends/disk-backend.ts';
-import { backendId } from './backends/backend-places.ts';
-import type { DiskOperations } from './backends/disk-operations.ts';
 import { openBackends, type Backends } from './backends/open-backends.ts';
 import { chooseEngine } from './choose-engine.ts';
 import type { Engine, EngineCapabilities, PooledShapeView } from './engine.ts';
@@ -69,8 +67,6 @@ export interface OpenedMachines {
   pooled(): readonly PooledShapeView[];
   /** What is kept of a suspended machine: `why` it cannot go on, empty where it can; undefined where nothing is. */
   suspended(machineId: string): Promise<{ readonly why: string } | undefined>;
-  /** What can be done with a disk of a running machine, whoever has it open. @throws StrataError `machine.notRunning`, `machine.engineCannot` */
-  diskOperations(machineId: string, serial: string): Promise<DiskOperations>;
   readonly copies: MachineCopies;
   /** Of one disk, whatever serves it. */
   readonly disks: DiskCopies;
@@ -195,15 +191,6 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     async suspended(machineId) {
       const { run } = await recorder.read(machineId);
       return run === undefined ? undefined : engines.get(run.engine)?.suspended?.(run.spec);
-    },
-    async diskOperations(machineId, serial) {
-      const session = await running(machineId);
-      const spec = (await recorder.read(machineId)).run?.spec;
-      const disk = spec?.disks.find((one) => one.serial === serial);
-      if (disk === undefined) throw new StrataError(`machine ${spec?.name ?? machineId} has no disk ${serial}`, { code: 'disk.notFound', kind: 'notFound', advice: `it has: ${spec?.disks.map((one) => one.serial).join(', ') || 'none'}` });
-      if (disk.backend !== undefined && backends !== undefined) return backends.operationsOf(backendId(machineId, serial));
-      if (session.machine.diskOperations === undefined) throw new StrataError(`the engine of machine ${spec?.name ?? machineId} can do nothing with a disk that it has open`, { code: 'machine.engineCannot', kind: 'refused', advice: 'have a back end serve the disk (`backend=vhost-user`), or use the engine qemu' });
-      return session.machine.diskOperations;
     },
     kill, backends,
     async stop() {

@@ -37,7 +37,7 @@ export function disksBackend(layers: Layers, show: (handle: string) => Promise<M
 
   return {
     async grow(handle, disk, bytes) {
-      await (await machines.diskOperations((await find(handle)).id, disk)).grow(disk, bytes);
+      await machines.disks.grow((await find(handle)).id, disk, bytes);
       return show(handle);
     },
     async copy(handle, disk, { path, snapshot }) {

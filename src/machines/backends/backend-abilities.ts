@@ -9,6 +9,8 @@ export function backendAbilities(engine: EngineName | null): readonly Ability[] 
     ...(engine === null ? [] : [restart(engine)]),
     { name: 'grow', able: true, why: 'at once; the guest has the new size from its next start, since qemu-storage-daemon 7.2 tells nobody' },
     { name: 'copy while the guest writes', able: true, why: 'the copy is the disk of one moment' },
+    { name: 'snapshot while the guest writes', able: true, why: 'at one moment; to be put back its machine is ended, and started again' },
+    { name: 'clone while the guest writes', able: true, why: 'for a new machine of any engine, sharing what was written until then, or with a file of its own' },
     { name: 'several requests at once', able: false, why: 'qemu-storage-daemon keeps no list of requests it has begun, so that after its death only one at a time is lost to nobody' },
     { name: 'plug while the machine runs', able: false, why: 'it is plugged in when the machine starts' },
     { name: 'start as a clone of a template', able: false, why: 'it reads and writes the guest\'s memory, which must be shared; that of a clone is not' },

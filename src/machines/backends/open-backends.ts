@@ -30,8 +30,6 @@ export interface Backends {
   readonly statuses: Records<BackendStatus>;
   /** All back ends of a machine that is about to start serve their disks. @throws StrataError `backend.failed` */
   ensure(spec: MachineSpec): Promise<void>;
-  /** Of a disk that is served now. @throws StrataError `backend.notRunning` */
-  operationsOf(id: string): DiskOperations;
   /** While it is neither started nor ended by others: what has the disk open, undefined where nothing has. @param ended it is ended first */
   holding<T>(id: string, work: (operations: DiskOperations | undefined) => Promise<T>, ended?: boolean): Promise<T>;
   /** Lets go of all; they go on. */
@@ -167,11 +165,6 @@ export function openBackends(deps: BackendsDeps): Backends {
           await start(backend as Backend);
         });
       }
-    },
-    operationsOf(id) {
-      const backend = known.get(id);
-      if (backend === undefined) throw new StrataError(`the back end ${id} does not run`, { code: 'backend.notRunning', kind: 'unavailable', advice: 'see `strata backend ls`' });
-      return backend.disks;
     },
     holding: (id, work, ended = false) => inTurn(id, async () => {
       const found = await records.get(id) === undefined ? 'gone' : await look(id);

@@ -6,16 +6,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
-import { runProcess } from '#base';
+import { armFailpoints, runProcess, systemClock } from '#base';
+import { keptFiles } from '../../backends/plan-pull.ts';
+import type { MachineDisk } from '../../machine.ts';
 import { testMachine } from '../../testing/test-daemon.ts';
 import { machinePlaces } from '../machine-places.ts';
 import { topNode } from '../drives.ts';
 import { chainOf } from '../suspended/list-disks.ts';
 import { diskOnTop, disksNow, layersFolder, readMovedDisks, withDisksNow, writeMovedDisks } from './disks-record.ts';
 import { flatten, refuseLeading } from './flatten-disk.ts';
-import { keepOnly, linkChain } from './layers.ts';
+import { chainOfDisk, keepOnly, linkChain } from './layers.ts';
 import { diskBytes, makeOverlay } from './make-overlay.ts';
+import { restoreSnapshot } from './put-snapshot.ts';
 import { linkSnapshot, listSnapshots, readSnapshot, snapshotFolder, writeSnapshot, type SnapshotRecord } from './snapshot-record.ts';
+import { takeStopped } from './take-snapshot.ts';
 
 let folder: string;
 before(async () => { folder = await mkdtemp(join(tmpdir(), 'strata-copies-')); });
@@ -109,6 +113,33 @@ test('[Q61] a snapshot is whole or not there; its twin under another name shares
   await writeFile(join(twin, 'snapshot.json'), '{');
   equal(await readSnapshot(twin), 'damaged');
   await rejects(async () => snapshotFolder(places, '../x'), (error: Error) => { match(error.message, /no id of a snapshot/); return true; });
+});
+
+test('[Q63] a restore that is cut off leaves the disk as it was, also where a layer of it came from a restore', async () => {
+  const places = machinePlaces({ name: 'x', stateDir: folder, runDir: folder, cacheDir: folder, subnet: 1 }, 'mcccccccccc');
+  const path = join(folder, 'restored.raw');
+  await writeFile(path, Buffer.alloc(4096, 'base'));
+  const spec = testMachine({ id: 'mcccccccccc', disks: [{ serial: 'data', path, format: 'raw', readOnly: false }] });
+  const kept = async (id: string) => {
+    const at = snapshotFolder(places, id);
+    const record = await readSnapshot(at);
+    ok(typeof record !== 'string');
+    return { folder: at, record };
+  };
+  const chain = async () => chainOfDisk((await withDisksNow(places, spec)).disks[0] as MachineDisk);
+  await takeStopped({ clock: systemClock }, spec, places, { id: 'kone', name: 'one', memory: false, passing: false });
+  await restoreSnapshot(await kept('kone'), places, spec);
+  await takeStopped({ clock: systemClock }, spec, places, { id: 'ktwo', name: 'two', memory: false, passing: false });
+  const before = await chain();
+  const files = await Promise.all(before.map((one) => stat(one.path).then(({ ino }) => ino)));
+  armFailpoints('machines.qemu.beforePut=error');
+  try { await rejects(restoreSnapshot(await kept('kone'), places, spec), { code: 'base.failpoint' }); } finally { armFailpoints(''); }
+  deepEqual(await chain(), before);
+  deepEqual(await Promise.all(before.map((one) => stat(one.path).then(({ ino }) => ino))), files, 'the same files');
+});
+
+test('[BE13] what is shared, or the lowest alone, stays; all between it and the top is merged', () => {
+  for (const [shared, keep] of [['-', 0], ['--', 1], ['---', 1], ['-----', 1], ['--++', 2], ['-+++', 3], ['----+', 1]] as const) equal(keptFiles([...shared].map((one) => one === '+')), keep, shared);
 });
 
 test('[Q60] the guest writes to the newest of what lies on its disk, whatever other disks have', () => {

@@ -9,7 +9,7 @@ import type { MachineDisk, MachineSpec } from '../../machine.ts';
 import { dropSuspended } from '../suspended/suspended-record.ts';
 import { diskOnTop, disksNow, layersFolder, readMovedDisks, writeMovedDisks, type LayerPlaces, type MovedDisks } from './disks-record.ts';
 import { flatten } from './flatten-disk.ts';
-import { linkChain } from './layers.ts';
+import { chainOfDisk, linkChain } from './layers.ts';
 import { diskBytes, makeOverlay } from './make-overlay.ts';
 import { dropSnapshot, goingOnFolder, linkSnapshot, type SnapshotRecord } from './snapshot-record.ts';
 
@@ -19,9 +19,9 @@ export interface KeptSnapshot { readonly folder: string; readonly record: Snapsh
 export async function restoreSnapshot(kept: KeptSnapshot, places: LayerPlaces, spec: MachineSpec): Promise<void> {
   await clear(places);
   const before = await readMovedDisks(places).catch((): MovedDisks => ({})); // damaged: this mends it
-  // Not the file that is in use: until the record says otherwise, that is the machine's disk.
-  const used = disksNow(spec, before).map((disk) => disk.path);
-  const laid = await layDisks(kept, places, (serial) => [`put-a`, `put-b`].map((suffix) => top(places, serial, suffix)).find((path) => !used.includes(path)) as string, false);
+  // Not a file that is in use, on top or below: until the record says otherwise, they are the machine's disk.
+  const used = disksNow(spec, before).flatMap(chainOfDisk).map(({ path }) => path);
+  const laid = await layDisks(kept, places, (serial) => unused(used, (at) => top(places, serial, `put-${at}`)), false);
   failpoint('machines.qemu.beforePut');
   const moved: MovedDisks = { ...before };
   for (const wished of spec.disks) {
@@ -40,6 +40,12 @@ export async function cloneSnapshot(kept: KeptSnapshot, places: LayerPlaces, { m
   failpoint('machines.qemu.disksPut');
   if (memory) await linkSnapshot(kept.folder, goingOnFolder(places), kept.record.passing);
   return kept.record.spec.disks.map((disk) => laid.get(disk.serial) ?? disk);
+}
+
+function unused(used: readonly string[], pathOf: (at: number) => string): string {
+  let at = 0;
+  while (used.includes(pathOf(at))) at += 1;
+  return pathOf(at);
 }
 
 const top = (places: LayerPlaces, serial: string, suffix: string): string => join(layersFolder(places), `top-${serial}-${suffix}`);

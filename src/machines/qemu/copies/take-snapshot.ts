@@ -95,7 +95,7 @@ async function prepare({ spec, places, monitor }: Taking, launcher: string, fold
   return { devicesSet, freezing: await prepareFreeze({ places, spec, monitor, launcher }, disks, suffix) };
 }
 
-export async function takeStopped(context: QemuContext, spec: MachineSpec, places: MachinePlaces, wish: SnapshotWish): Promise<void> {
+export async function takeStopped(context: Pick<QemuContext, 'clock'>, spec: MachineSpec, places: MachinePlaces, wish: SnapshotWish): Promise<void> {
   const folder = snapshotFolder(places, wish.id);
   if (typeof await readSnapshot(folder) !== 'string') return;
   if (wish.memory) throw new StrataError(`machine ${spec.name} does not run, and has no memory to keep`, { code: 'machine.noMemory', kind: 'refused', advice: 'leave --memory out, or start it first' });
@@ -107,7 +107,7 @@ export async function takeStopped(context: QemuContext, spec: MachineSpec, place
   await writeSnapshot(folder, { ...recordOf(wish, spec, context), memory: null, disks: await recordDisks(folder, frozen, disks) });
 }
 
-const recordOf = (wish: SnapshotWish, spec: MachineSpec, context: QemuContext): Pick<SnapshotRecord, 'id' | 'name' | 'passing' | 'createdAt' | 'spec'> => ({ id: wish.id, name: wish.name, passing: wish.passing, createdAt: context.clock.now(), spec });
+const recordOf = (wish: SnapshotWish, spec: MachineSpec, context: Pick<QemuContext, 'clock'>): Pick<SnapshotRecord, 'id' | 'name' | 'passing' | 'createdAt' | 'spec'> => ({ id: wish.id, name: wish.name, passing: wish.passing, createdAt: context.clock.now(), spec });
 
 async function recordDisks(folder: string, frozen: readonly FrozenDisk[], disks: readonly Pick<RunningDisk, 'disk'>[] & readonly { readonly scsiId: number | null }[]): Promise<SnapshotRecord['disks']> {
   const recorded: SnapshotRecord['disks'] = [];
