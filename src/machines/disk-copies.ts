@@ -62,6 +62,8 @@ type Found = Omit<HeldDisk, 'operations' | 'places'> & {
 
 export function diskCopies({ instance, engines, recorder, sessions, turns, backends, clock, choose }: DiskCopiesDeps): DiskCopies {
   const { runs, end } = endForCopies({ recorder, sessions });
+  /** Whose VMMs open disks with layers themselves. */
+  const layering = (name: MachineSpec['engine']): Engine | undefined => [...engines.values()].find((one) => one.copies?.placesOf !== undefined && (name === 'auto' || one.name === name));
 
   async function find(machineId: string, serial: string): Promise<Found> {
     const { spec, run } = await recorder.read(machineId);
@@ -124,8 +126,8 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, backe
     async clone(machineId, serial, snapshotId, to) {
       const found = await layered(machineId, serial);
       const chain = await layersOfSnapshot(found.places, found.disk, snapshotId);
-      const places = to.served ? keptOfDisk(instance, to.machineId, serial) : engines.get('qemu')?.copies?.placesOf?.(to.machineId);
-      if (!to.full && (places === undefined || (!to.served && to.engine !== 'qemu' && to.engine !== 'auto'))) throw new StrataError(`the engine ${to.engine} opens disks as plain files without layers`, { code: 'machine.engineCannot', kind: 'refused', advice: 'make a full clone, or have a back end serve it' });
+      const places = to.served ? keptOfDisk(instance, to.machineId, serial) : layering(to.engine)?.copies?.placesOf?.(to.machineId);
+      if (!to.full && places === undefined) throw new StrataError(`the engine ${to.engine} opens disks as plain files without layers`, { code: 'machine.engineCannot', kind: 'refused', advice: 'make a full clone, or have a back end serve it' });
       const own = ownDisk(instance, to.machineId, { serial, content: { sizeMiB: 0 } });
       const disk = await layNew(chain, serial, { places: places ?? keptOfDisk(instance, to.machineId, serial), path: own.path, full: to.full, ...(to.signal === undefined ? {} : { signal: to.signal }) });
       return to.served ? { ...disk, backend: 'vhost-user' } : disk;
@@ -133,7 +135,7 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, backe
     discard: (machineId) => turns(machineId, async () => {
       if (await recorder.specs.get(machineId) !== undefined) return;
       await removeOwnDisks(instance, machineId);
-      await engines.get('qemu')?.erase(machineId);
+      await layering('auto')?.erase(machineId);
     }),
     async copy(machineId, serial, path, snapshotId, work) {
       if (existsSync(path)) throw fileExists(path);
