@@ -52,7 +52,7 @@ export const answers = {
   listSnapshots: { tag: 'machines', summary: 'Snapshots of a machine, the oldest first', answer: machine.snapshotListSchema },
   createSnapshot: { tag: 'machines', summary: 'Take a snapshot of a machine\'s disks, and of its memory', answer: operation.operationSchema },
   restoreSnapshot: { tag: 'machines', summary: 'Bring a machine back to a snapshot; one that runs is ended for it', answer: operation.operationSchema },
-  removeSnapshot: { tag: 'machines', summary: 'Remove a snapshot; clones of it stay', answer: machine.snapshotSchema },
+  removeSnapshot: { tag: 'machines', summary: 'Remove a snapshot; clones of it stay. What only it kept apart on disks in use is merged by operations of their own', answer: machine.snapshotSchema },
   cloneMachine: { tag: 'machines', summary: 'Make a new machine with the disks of one that does not run, or of a snapshot', answer: operation.operationSchema },
   forkMachine: { tag: 'machines', summary: 'Make a second machine that goes on from where one that runs is, memory and all', answer: operation.operationSchema },
   getMachineLogs: { tag: 'machines', summary: 'What its serial console printed last', answer: machine.consoleLineSchema },

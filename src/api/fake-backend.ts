@@ -141,7 +141,7 @@ export function openFakeBackend(): FakeBackend {
       snapshots: async (name) => [fakeSnapshot(machineNamed(name).name)],
       takeSnapshot: async (name, disk, wished) => begin('disk.snapshot', `${machineNamed(name).name} ${disk}${wished === undefined ? '' : ` ${wished}`}`),
       restoreSnapshot: async (name, disk, snapshot) => begin('disk.restore', `${machineNamed(name).name} ${disk} ${snapshot}`),
-      removeSnapshot: async (name, disk, snapshot) => begin('disk.merge', `${machineNamed(name).name} ${disk} ${snapshot}`),
+      removeSnapshot: async (name, disk, snapshot) => begin('disk.forget', `${machineNamed(name).name} ${disk} ${snapshot}`),
       clone: async (name, disk, wish) => begin('disk.clone', `${machineNamed(name).name} ${disk} ${wish.name}${wish.snapshot === undefined ? '' : ` of ${wish.snapshot}`}${wish.full ? ' full' : ''}${wish.start ? ' start' : ''}`),
     },
     backends: {

@@ -82,6 +82,7 @@ test('[M38] a disk that nobody has open is kept, copied, cloned and brought back
   await disks.remove(spec.id, 'data', one.id);
   await disks.remove(spec.id, 'data', one.id);
   await rejects(disks.restore(spec.id, 'data', one.id), { code: 'machine.snapshotNotFound' });
+  equal(await disks.mergeable(spec.id, 'data'), false);
   await disks.merge(spec.id, 'data', {}); // nobody has it open: the next one does it
   await rejects(disks.grow(spec.id, 'data', 2 * bytes), { code: 'machine.notRunning' });
 });
@@ -95,6 +96,7 @@ test('[M38] what cannot be done with a disk is refused with the reason, and noth
   for (const refused of [plain.disks.take(spec.id, 'data', wish('x')), plain.disks.list(spec.id, 'data')]) {
     await rejects(refused, (error: Error & { readonly code?: string; readonly advice?: string }) => { equal(error.code, 'machine.engineCannot'); match(`${error.message} ${error.advice}`, /plain file without layers.*back end/); return true; });
   }
+  equal(await plain.disks.mergeable(spec.id, 'data'), false);
   const copied = join(folder, 'plain.raw');
   await plain.disks.copy(spec.id, 'data', copied, undefined, {});
   equal(await begins(copied), 'other', 'a copy needs no layers');

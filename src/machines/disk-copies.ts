@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { StrataError, type Clock, type Instance } from '#base';
 import { backendId, keptOfDisk } from './backends/backend-places.ts';
 import { fileExists, type DiskOperations, type DiskWork } from './backends/disk-operations.ts';
-import { chainNow, dropOfDisk, layersOfSnapshot, layNew, pullLayers, recordChain, restoreOfDisk, snapshotsOfDisk, takeOfDisk, type HeldDisk } from './backends/disk-snapshots.ts';
+import { chainNow, dropOfDisk, filesToKeep, layersOfSnapshot, layNew, pullLayers, recordChain, restoreOfDisk, snapshotsOfDisk, takeOfDisk, type HeldDisk } from './backends/disk-snapshots.ts';
 import type { Backends } from './backends/open-backends.ts';
 import type { EngineChoice } from './choose-engine.ts';
 import { endForCopies } from './end-for-copies.ts';
@@ -32,6 +32,8 @@ export interface DiskCopies {
   restore(machineId: string, serial: string, snapshotId: string): Promise<void>;
   /** Twice is as once; clones go on. */
   remove(machineId: string, serial: string, snapshotId: string): Promise<void>;
+  /** Whether the disk is in use and has layers that nothing keeps apart. */
+  mergeable(machineId: string, serial: string): Promise<boolean>;
   /** What no snapshot keeps apart any more goes into one file, where the disk is in use. */
   merge(machineId: string, serial: string, work: DiskWork): Promise<void>;
   /** Makes a disk for a new machine: on top of the snapshot's layers, or (`full`) a raw file of its own. As its wish is to name it. */
@@ -81,6 +83,7 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, backe
     if (found.places === undefined) throw new StrataError(`the engine ${found.engine?.name ?? found.spec.engine} opens the disk ${serial} of machine ${found.spec.name} as a plain file without layers`, { code: 'machine.engineCannot', kind: 'refused', advice: 'have a back end serve the disk (`backend=vhost-user`), or use the engine qemu' });
     return { ...found, places: found.places };
   }
+  const mayBeOpen = async ({ spec, served }: Found): Promise<boolean> => served !== undefined || runs(spec.id, spec);
   /** While nobody opens or closes the disk. @param ended nobody has it open any more */
   async function holding<T>({ spec, disk, served, engine }: Found, work: (operations: DiskOperations | undefined) => Promise<T>, ended = false): Promise<T> {
     if (served !== undefined) return served.holding(backendId(spec.id, disk.serial), work, ended);
@@ -116,8 +119,15 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, backe
       await holding(found, () => restoreOfDisk({ ...found, operations: undefined }, snapshotId), true);
     }),
     remove: (machineId, serial, snapshotId) => turns(machineId, async () => { await dropOfDisk((await layered(machineId, serial)).places, snapshotId); }),
+    mergeable: (machineId, serial) => turns(machineId, async () => {
+      const found = await find(machineId, serial);
+      const { places } = found;
+      if (places === undefined || !(await mayBeOpen(found))) return false;
+      return holding(found, async (operations) => await filesToKeep({ ...found, places, operations }) !== undefined);
+    }),
     async merge(machineId, serial, work) {
       const found = await layered(machineId, serial);
+      if (!(await mayBeOpen(found))) return;
       const held = async (operations: DiskOperations | undefined): Promise<HeldDisk> => ({ ...found, operations });
       // The long part is in nobody's way: what it does to the layers changes nothing that can be read.
       const before = await holding(found, held);

@@ -4,6 +4,7 @@ import type { Snapshot as SnapshotView } from '#contract';
 import type { MachineSpec, Snapshot } from '#machines';
 import type { Backend } from '../backend.ts';
 import { cloneBody, restoreBody, snapshotBody, type CloneInput, type RestoreInput, type SnapshotInput } from './copy-operations.ts';
+import { diskMergeBody, type DiskMergeInput } from './disk-operations.ts';
 import type { Layers } from './layers.ts';
 import { timeOf } from './show-machine.ts';
 import { showOperation } from './show-operation.ts';
@@ -65,6 +66,10 @@ export function copiesBackend(layers: Layers, find: (handle: string, action: Cop
       const spec = await permitted(handle, null);
       const found = await snapshotOf(spec, snapshot);
       await machines.copies.remove(spec.id, found.id);
+      for (const disk of found.disks.filter((serial) => spec.disks.some((one) => one.serial === serial))) {
+        const input: DiskMergeInput = { machineId: spec.id, disk };
+        if (await machines.disks.mergeable(spec.id, disk)) await operations.start('disk.merge', `${spec.name}/${disk}`, diskMergeBody(layers, input), { input });
+      }
       return show(spec, found);
     },
     async clone(handle, { name, snapshot, full, start }) {

@@ -27,10 +27,10 @@ export function disksBackend(layers: Layers, show: (handle: string) => Promise<M
     if (found === undefined) throw new StrataError(`the disk ${disk} of machine ${spec.name} has no snapshot ${handle}`, { code: 'machine.snapshotNotFound', kind: 'notFound', advice: `see \`strata disk snapshot ls ${spec.name} ${disk}\`` });
     return found;
   }
-  async function begin(kind: 'disk.restore' | 'disk.merge', body: typeof diskRestoreBody, handle: string, disk: string, snapshot: string) {
+  async function begin(kind: 'disk.restore' | 'disk.forget', body: typeof diskRestoreBody, handle: string, disk: string, snapshot: string) {
     const spec = await mine(handle);
     const { id, name, disks } = await snapshotOf(spec, disk, snapshot);
-    if (kind === 'disk.merge' && disks.length > 1) throw new StrataError(`the snapshot ${name} of machine ${spec.name} holds the disks ${disks.join(', ')}`, { code: 'machine.notPermitted', kind: 'refused', advice: `\`strata machine snapshot rm ${spec.name} ${name}\` removes it with all of them` });
+    if (kind === 'disk.forget' && disks.length > 1) throw new StrataError(`the snapshot ${name} of machine ${spec.name} holds the disks ${disks.join(', ')}`, { code: 'machine.notPermitted', kind: 'refused', advice: `\`strata machine snapshot rm ${spec.name} ${name}\` removes it with all of them` });
     const input: DiskSnapshotInput = { machineId: spec.id, disk, snapshotId: id, name };
     return showOperation(await operations.start(kind, `${spec.name}/${disk}`, body(layers, input), { input, exclusive: true }));
   }
@@ -63,7 +63,7 @@ export function disksBackend(layers: Layers, show: (handle: string) => Promise<M
       return showOperation(await operations.start('disk.snapshot', `${spec.name}/${disk}`, diskSnapshotBody(layers, input), { input, exclusive: true }));
     },
     restoreSnapshot: (handle, disk, snapshot) => begin('disk.restore', diskRestoreBody, handle, disk, snapshot),
-    removeSnapshot: (handle, disk, snapshot) => begin('disk.merge', diskRemovalBody, handle, disk, snapshot),
+    removeSnapshot: (handle, disk, snapshot) => begin('disk.forget', diskRemovalBody, handle, disk, snapshot),
     async clone(handle, disk, { name, snapshot, full, architecture, engine, backend, start }: DiskClone) {
       const spec = await mine(handle);
       const of = spec.disks.find((one) => one.serial === disk);

@@ -45,6 +45,12 @@ export function diskRemovalBody({ machines }: Layers, { machineId, disk, snapsho
   };
 }
 
+export interface DiskMergeInput { readonly machineId: string; readonly disk: string }
+
+export function diskMergeBody({ machines }: Layers, { machineId, disk }: DiskMergeInput): OperationBody {
+  return (run) => merge(machines.disks, machineId, disk, run);
+}
+
 const merge = (disks: Layers['machines']['disks'], machineId: string, disk: string, run: OperationRun): Promise<void> => run.step('merge what nothing keeps apart any more', () => disks.merge(machineId, disk, { signal: run.signal, progress: run.progress }));
 
 export function diskCloneBody(layers: Layers, input: DiskCloneInput): OperationBody {

@@ -107,19 +107,19 @@ export async function layNew(chain: readonly Layer[], serial: string, to: { read
   return diskOnTop(serial, top, below);
 }
 
-/**
- * What lies between the disk's top and what others share goes into the top, while the guest writes on; nothing where that is
- * little or nobody has the disk open. @returns whether there was something to do
- */
-export async function pullLayers(it: HeldDisk, work: DiskWork): Promise<boolean> {
-  const { disk, operations } = it;
-  if (operations === undefined) return false;
+/** How many of its lowest files stay; undefined where there is nothing to merge, or nobody has the disk open. */
+export async function filesToKeep(it: HeldDisk): Promise<number | undefined> {
+  if (it.operations === undefined) return undefined;
   const chain = await chainNow(it);
-  const shared = await Promise.all(chain.map(async ({ path }) => (await stat(path)).nlink > 1));
-  const keep = keptFiles(shared);
-  if (keep >= chain.length - 1) return false;
-  await operations.pull(disk.serial, keep, work);
-  return true;
+  const keep = keptFiles(await Promise.all(chain.map(async ({ path }) => (await stat(path)).nlink > 1)));
+  return keep < chain.length - 1 ? keep : undefined;
+}
+
+/** What lies between the disk's top and what others share goes into the top, while the guest writes on. @returns whether there was something to do */
+export async function pullLayers(it: HeldDisk, work: DiskWork): Promise<boolean> {
+  const keep = await filesToKeep(it);
+  if (keep !== undefined) await it.operations?.pull(it.disk.serial, keep, work);
+  return keep !== undefined;
 }
 
 /** After a pull, or one that was cut off: what says where the disk lies, and the files that nobody needs. */
