@@ -13,6 +13,7 @@ import { chainNow, dropOfDisk, layersOfSnapshot, layNew, pullLayers, recordChain
 import { startFront } from './testing/start-front.ts';
 
 const mebibyte = 1024 * 1024;
+const subnet = 219;
 const fronts = [
   { name: 'QEMU x86_64, served', engine: 'qemu', architecture: 'x86_64', served: true },
   { name: 'QEMU aarch64, served', engine: 'qemu', architecture: 'aarch64', served: true },
@@ -28,7 +29,7 @@ async function fileIn(disk: string, name: string): Promise<string> {
 
 for (const kind of fronts) {
   test(`[BE11][BE12][BE13] a disk is kept, cloned, put back and merged while its guest writes (${kind.name})`, { timeout: 420_000 }, async () => {
-    const front = await startFront(kind);
+    const front = await startFront(kind, subnet);
     try {
       const wish = (id: string) => ({ id, name: id, memory: false, passing: false });
       const said = async (script: string): Promise<string> => {

@@ -46,9 +46,10 @@ function openEngine(instance: Instance, { engine }: FrontKind): Engine {
   return engine === 'uml' ? openUmlEngine({ instance, log: silentLog, guestOs }) : openQemuEngine({ instance, log: silentLog, guestOs, accelerator: async () => 'tcg' });
 }
 
-export async function startFront(kind: FrontKind): Promise<Front> {
+/** @param subnet of the file's own */
+export async function startFront(kind: FrontKind, subnet: number): Promise<Front> {
   const root = await mkdtemp('/tmp/strata-bo-');
-  const instance: Instance = { name: `bo${randomBytes(3).toString('hex')}`, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 191 };
+  const instance: Instance = { name: `bo${randomBytes(3).toString('hex')}`, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet };
   const engine = openEngine(instance, kind);
   const backends = openStorageDaemon({ instance });
   const path = join(root, 's/data.raw');
