@@ -153,7 +153,7 @@ test('[L2] machines: waits for the phase, says why it failed, 1 for what is not 
   match((await run(['machine', 'create', 'disks', '--disk', 'data'])).err, /--disk wants a name and a size/);
   match((await run(['machine', 'create', 'disks', '--disk', 'data,size=1G,backend=nfs'])).err, /--disk does not know 'backend=nfs'/);
   equal((await run(['machine', 'logs', 'box'])).out, 'booting\nbooted\n');
-  deepEqual(backend.changes, ['start box', 'stop box', 'create new', 'restart box-data', 'grow box data 4294967296', 'disk.copy box', 'create disks']);
+  deepEqual(backend.changes, ['start box', 'stop box', 'create new', 'restart box-data', 'grow box data 4294967296', 'disk.copy box data', 'create disks']);
 });
 
 test('[L2] the other verbs end with 0 and print what they should', async (t) => {

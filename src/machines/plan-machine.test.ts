@@ -166,6 +166,16 @@ test('[M13] auto takes the first engine that can; a refusal names each engine an
 /** What may happen between two looks. */
 const event = fc.constantFrom('look', 'look', 'look', 'die', 'hang', 'heal', 'daemonDies', 'wishStopped', 'wishRunning', 'wishPaused', 'restart', 'delete', 'unreachable', 'time', 'answer');
 
+test('[M14] what was told to power off ends, and is started again where it is wished back meanwhile; a daemon that does not know of it says that it runs', () => {
+  const told = states.stopping(running, '');
+  deepEqual(planMachine(id, seen({ ...told, vmm: up({ stoppingMs: 1 }) }), policy).waitingOn.map(({ why }) => why), ['it powers off']);
+  deepEqual(planMachine(id, seen({ ...told, vmm: up({ stoppingMs: policy.stopGraceMs }) }), policy).operations.map(({ kind }) => kind), ['machine.kill']);
+  const gone = states.ended(told, { exit, spec, hostRebooted: false, now: 5000, policy });
+  deepEqual([gone.run?.end, gone.run?.failures], ['restart', 0]);
+  equal(planMachine(id, seen({ ...gone, now: 5000 }), policy).operations.at(-1)?.kind, 'machine.start');
+  deepEqual(planMachine(id, seen({ ...told, vmm: up() }), policy).settle, { phase: 'running', why: '' });
+});
+
 test('[M14] whatever happens: never a start without a proved end before it, and it converges', () => {
   fc.assert(fc.property(fc.array(event, { maxLength: 80 }), (events) => {
     const world = new PlannedWorld();
@@ -178,7 +188,7 @@ test('[M14] whatever happens: never a start without a proved end before it, and 
     else deepEqual([world.alive, world.paused], [world.spec.wanted === 'running', false], JSON.stringify(world.records.status));
     if (world.alive) equal(world.records.status?.phase, world.spec?.wanted);
     if (world.alive) equal(world.records.run?.restartToken, world.spec?.restartToken ?? null);
-  }), { numRuns: 500 });
+  }), { numRuns: 2000 });
 });
 
 /** The rest of the layer as a few rules: what the planner's operations do and what is then seen. */

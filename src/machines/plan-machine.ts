@@ -3,7 +3,7 @@
  *
  *   nothing runs, wished running      ─► tap ─► start; after a failure only when its pause is over
  *   nothing runs, wish deleted        ─► erase ─► remove tap ─► forget
- *   runs, to be gone or restarted     ─► power off (grace) ─► kill; the next round sees the end and goes on
+ *   runs, to be gone or restarted     ─► power off (grace) ─► kill; the next round sees the end and goes on, also where it is wished back meanwhile
  *   runs, silent for too long         ─► kill; never a start beside it
  *   runs, wished paused, or back      ─► pause, resume; suspend; a paused one is resumed before it is powered off, and its silence is nothing
  *   lives but cannot be reached       ─► look again; end the process when the policy's time is over
@@ -100,7 +100,8 @@ function planRemoval(id: string, status: MachineStatus | undefined, run: Machine
 function planRunning(id: string, seen: MachineSeen, vmm: VmmRunning, policy: MachinePolicy): MachinePlan {
   const { spec, run } = seen;
   const name = spec?.name ?? run?.spec.name ?? id;
-  if (spec === undefined || spec.wanted === 'stopped' || restartAsked(spec, run)) return planStop(id, name, run, vmm, policy);
+  // What was told to power off is half shut down, whatever is wished by now: its end comes first.
+  if (spec === undefined || spec.wanted === 'stopped' || restartAsked(spec, run) || vmm.stoppingMs !== null) return planStop(id, name, run, vmm, policy);
   if (vmm.paused && spec.wanted === 'suspended') return planReady(id, spec, seen.status, vmm);
   if (vmm.paused) return spec.wanted === 'paused' ? { ...idle, settle: { phase: 'paused', why: '' } } : one('machine.resume', id, `let machine ${name} go on`);
   if (vmm.trouble !== null) {
@@ -120,8 +121,8 @@ function planRunning(id: string, seen: MachineSeen, vmm: VmmRunning, policy: Mac
 function planReady(id: string, spec: MachineSpec, status: MachineStatus | undefined, vmm: VmmRunning): MachinePlan {
   if (spec.wanted === 'paused') return one('machine.pause', id, `pause machine ${spec.name}`);
   if (spec.wanted === 'suspended') return one('machine.suspend', id, `write the memory of machine ${spec.name} down and end its VMM`);
-  // A daemon that ended right after it had let it go on did not say so.
-  if (status?.phase === 'paused' && vmm.agent !== 'awaited') return { ...idle, settle: { phase: 'running', why: '' } };
+  // A daemon that ended right after it had let it go on, or had told it to power off, did not say so.
+  if ((status?.phase === 'paused' || status?.phase === 'stopping') && vmm.agent !== 'awaited') return { ...idle, settle: { phase: 'running', why: '' } };
   return idle;
 }
 
