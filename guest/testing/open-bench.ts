@@ -62,9 +62,9 @@ function benchOf(guest: Guest, folder: string): Bench {
     },
     awaitState: async (id, holds, limitMs = 30_000) => {
       const { line } = guest;
+      const from = line.events.length; // before it is asked: what is told right behind the answer counts too
       const now = await bench.state(id);
       if (holds(now)) return now;
-      const from = line.events.length;
       const event = await line.event((one) => one.event === 'container' && one.state.id === id && holds(one.state) && line.events.indexOf(one) >= from, limitMs);
       return (event as Extract<typeof event, { event: 'container' }>).state;
     },

@@ -18,7 +18,7 @@ test('1,000 lives of machines of every kind leave memory and descriptors as they
   await runMixedLives(strata, { from: 0, to: batch, together: 2, untilMs: end });
   const first = await daemonWeight(strata);
   let lived = 0;
-  for (let from = batch; from < lives && performance.now() < end; from += batch) lived += await runMixedLives(strata, { from, to: Math.min(lives, from + batch), together: 2, untilMs: end });
+  for (let from = batch; from < lives && performance.now() < end; from += batch) lived += (await runMixedLives(strata, { from, to: Math.min(lives, from + batch), together: 2, untilMs: end })).length;
   const last = await daemonWeight(strata);
   const slope = (last.rssKiB - first.rssKiB) / Math.max(1, lived);
   context.diagnostic(`${lived} lives: ${first.rssKiB} → ${last.rssKiB} KiB (${slope.toFixed(2)} KiB a life), ${first.descriptors.length} → ${last.descriptors.length} descriptors`);

@@ -25,20 +25,28 @@ const kinds: readonly Kind[] = [qemu(stop), qemu(lose), uml(stop), qemu(stop, ot
 
 export const kindsOfLives = kinds.length;
 
-/** Lives number `from` to `to`, `together` at a time. Returns how many lived. */
-export async function runMixedLives(strata: TestInstance, { from, to, together, untilMs = Number.POSITIVE_INFINITY }: { readonly from: number; readonly to: number; readonly together: number; readonly untilMs?: number }): Promise<number> {
+export interface LifeLived { readonly kind: string; readonly ms: number }
+
+/** Lives number `from` to `to`, `together` at a time. Returns those that were lived. */
+export async function runMixedLives(strata: TestInstance, { from, to, together, untilMs = Number.POSITIVE_INFINITY }: { readonly from: number; readonly to: number; readonly together: number; readonly untilMs?: number }): Promise<readonly LifeLived[]> {
   let next = from;
-  let lived = 0;
+  const lived: LifeLived[] = [];
   await Promise.all(Array.from({ length: together }, async () => {
     for (let at = next++; at < to && performance.now() < untilMs; at = next++) {
       const kind = kinds[at % kinds.length] as Kind;
-      const life = { client: strata.client(), name: `life${at}` };
-      await live(life, kind).catch((cause: unknown) => { throw new Error(`${life.name}, ${kind.engine} ${kind.architecture}, ${kind.live.name}`, { cause }); });
-      lived += 1;
+      const [life, said, began] = [{ client: strata.client(), name: `life${at}` }, `${kind.engine} ${kind.architecture} ${kind.live.name}`, performance.now()];
+      await live(life, kind).catch((cause: unknown) => { throw new Error(`${life.name}, ${said}`, { cause }); });
+      lived.push({ kind: said, ms: performance.now() - began });
     }
   }));
   await waitUntil(async () => machineTraces(strata.instance).length === 0 || undefined, { what: 'nothing is left of the machines', limitMs: 30_000, everyMs: 100 }).catch(() => assert.deepEqual(machineTraces(strata.instance), []));
   return lived;
+}
+
+/** For people: how long a life of each kind took on average. */
+export function describeLives(lived: readonly LifeLived[]): string {
+  const byKind = Object.groupBy(lived, ({ kind }) => kind);
+  return Object.entries(byKind).map(([kind, lives = []]) => `${kind} ${Math.round(lives.reduce((sum, { ms }) => sum + ms, 0) / lives.length)} ms`).join(', ');
 }
 
 async function live(life: Life, { engine, architecture, live: inItsWay }: Kind): Promise<void> {

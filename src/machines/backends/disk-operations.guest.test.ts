@@ -2,10 +2,10 @@
 import { diskOperationsContract, type CarrierUnderTest } from './disk-operations.contract.ts';
 import { startFront } from './testing/start-front.ts';
 
+const subnet = 207;
+
 diskOperationsContract('inside QEMU', () => setup(false));
 diskOperationsContract('qemu-storage-daemon', () => setup(true));
-
-const subnet = 207;
 
 async function setup(served: boolean): Promise<CarrierUnderTest> {
   const front = await startFront({ engine: 'qemu', architecture: 'x86_64', served }, subnet);
