@@ -7,7 +7,7 @@ const word = 'booted';
 const said = new RegExp(`^${word}\\b`, 'm');
 const limitMs = 60_000;
 /** Of our own kernel command line: what decides how it boots. Devices are left out. */
-const kept = /^(mem|initcall_blacklist|random\.trust_cpu|cryptomgr|rcupdate|loglevel|lpj)\b/;
+const kept = /^(mem|initcall_blacklist|pty\.legacy_count|random\.trust_cpu|cryptomgr|rcupdate|loglevel|lpj)\b/;
 
 /** @param ours the kernel command line of a machine of ours, as its guest sees it; returns seconds */
 export async function bootUmlByHand(guestOs: GuestOs, ours: string, folder: string): Promise<number> {
