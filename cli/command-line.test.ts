@@ -66,6 +66,17 @@ test('[L2] a service that never gets healthy is exit 1, with the reason', async 
   match(up.err, /strata: web did not become healthy: connection refused\n {2}see `strata logs web`\n$/);
 });
 
+test('[L2] who reads only the beginning of what is printed, and closes it, is no failure', { timeout: 30_000 }, async () => {
+  for (const args of [['machine', '--help'], ['--help'], ['completion', 'bash']]) {
+    const child = spawn(launcher, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    let said = '';
+    child.stderr.on('data', (chunk: Buffer) => { said += chunk.toString(); });
+    const code = await new Promise((resolve) => { child.once('close', resolve); });
+    deepEqual([code, said], [0, ''], args.join(' '));
+  }
+});
+
 test('[L2] exec has the exit code of the command, 127 for none such, 126 for one that cannot be started, 2 for bad usage, 125 for us', async (t) => {
   const { run } = await openLab(t);
   deepEqual(await run(['exec', 'web', 'echo', '-n', '--', 'hi']), { code: 0, out: '-n -- hi\n', err: '' });

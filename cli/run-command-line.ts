@@ -8,6 +8,8 @@ import { UsageError, exitCodes, readOptions } from './verb.ts';
 
 /** Exit code of the whole command. Never rejects. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  // `strata logs | head` or `strata --help | head` closes our stdout; that is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => { process.exit(error.code === 'EPIPE' ? exitCodes.ok : exitCodes.failed); });
   if (argv[0] === '__complete') return printCompletions(argv.slice(argv[1] === '--' ? 2 : 1));
   let chosen: Chosen | undefined;
   const program = buildProgram((one) => { chosen = one; });
@@ -37,8 +39,6 @@ async function runVerb(chosen: Chosen): Promise<number> {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
-  // `strata logs | head` closes our stdout; that is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => { process.exit(error.code === 'EPIPE' ? exitCodes.ok : exitCodes.failed); });
   const context = openContext(interrupt.signal);
   try {
     const { run } = await chosen.verb.load();
