@@ -61,7 +61,7 @@ async function stop(life: Life): Promise<void> {
   await reaches(life, life.name, 'stopped');
 }
 
-/** Its VMM is killed from outside; the machine comes back by itself. */
+/** Its VMM is killed from outside; it is removed while it comes back. */
 async function lose(life: Life): Promise<void> {
   const { pid } = await look(life, life.name);
   const identity = pid === null ? undefined : await identifyProcess(pid);
@@ -70,19 +70,14 @@ async function lose(life: Life): Promise<void> {
   await waitUntil(async () => ((await look(life, life.name)).restarts > 0) || undefined, { what: `the loss of ${life.name} was noticed`, limitMs: 60_000, everyMs: 50 });
 }
 
-async function pause(life: Life): Promise<void> {
-  await life.client.call('pauseMachine', { params: { machine: life.name }, body: {} });
-  await reaches(life, life.name, 'paused');
-  await life.client.call('resumeMachine', { params: { machine: life.name }, body: {} });
-  await reaches(life, life.name, 'running');
-  await answers(life, life.name);
-}
+function pause(life: Life): Promise<void> { return restAndGoOn(life, 'pauseMachine', 'paused'); }
 
-async function suspend(life: Life): Promise<void> {
-  await life.client.call('suspendMachine', { params: { machine: life.name }, body: {} });
-  await reaches(life, life.name, 'suspended');
+function suspend(life: Life): Promise<void> { return restAndGoOn(life, 'suspendMachine', 'suspended'); }
+
+async function restAndGoOn(life: Life, rest: 'pauseMachine' | 'suspendMachine', phase: Machine['phase']): Promise<void> {
+  await life.client.call(rest, { params: { machine: life.name }, body: {} });
+  await reaches(life, life.name, phase);
   await life.client.call('resumeMachine', { params: { machine: life.name }, body: {} });
-  await reaches(life, life.name, 'running');
   await answers(life, life.name);
 }
 
