@@ -3,7 +3,7 @@
  * never remembered, so a daemon that died between two steps leaves nothing that the next call does not finish.
  */
 import { z } from 'zod';
-import { StrataError } from '#base';
+import { StrataError, waitUntil } from '#base';
 import { passDisk } from '../launcher/index.ts';
 import { onlyFromTheStart } from '../backends/only-from-the-start.ts';
 import type { MachineDisk } from '../machine.ts';
@@ -28,6 +28,7 @@ const fdsetsSchema = z.array(z.looseObject({ 'fdset-id': z.int() })).max(2000);
 /** Sets of disks plugged in at the start are numbered by their descriptors, which lie below. */
 const firstSet = 1000;
 const unplugLimitMs = 10_000;
+const releaseLimitMs = 10_000;
 
 export function openPluggedDisks(parts: Parts): PluggedDisks {
   const { monitor } = parts;
@@ -126,10 +127,23 @@ export async function removeNode(monitor: Monitor, serial: string): Promise<void
   for (const name of top) {
     const file = z.looseObject({ file: z.string().max(4096) }).safeParse(nodes.find((node) => node['node-name'] === fileNodeName(name)));
     // What lay below it from the start goes with it.
-    if (!name.startsWith('b')) await monitor.execute('blockdev-del', { 'node-name': name });
+    if (!name.startsWith('b')) await deleteNode(monitor, name);
     const set = file.success ? /^\/dev\/fdset\/(\d+)$/.exec(file.data.file)?.[1] : undefined;
     if (set !== undefined) await monitor.execute('remove-fd', { 'fdset-id': Number(set) }).catch(() => undefined); // QEMU removes a set with its last use
   }
+}
+
+/** A device that is gone for all who ask still holds its node until the last of its requests has ended, and no event tells of that. */
+async function deleteNode(monitor: Monitor, node: string): Promise<void> {
+  await waitUntil(async () => {
+    try {
+      await monitor.execute('blockdev-del', { 'node-name': node });
+      return true;
+    } catch (error) {
+      if (error instanceof StrataError && error.code === 'qmp.refused' && /\bin use\b/.test(error.message)) return false;
+      throw error;
+    }
+  }, { what: `QEMU lets go of ${node}`, limitMs: releaseLimitMs });
 }
 
 function asDiskError(disk: MachineDisk, error: unknown): unknown {
