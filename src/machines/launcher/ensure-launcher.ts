@@ -1,38 +1,45 @@
-/** Compiles the launcher into the cache folder, once for each content of its sources. */
+/** Compiles the launcher, and what it loads into VMMs, into the cache folder, once for each content of its sources. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { asStrataError, hostArchitecture, runProcess, StrataError, type Instance } from '#base';
 
 /** Debian packages the compilation needs. */
 export const launcherPackages = ['gcc', 'libc6-dev'] as const;
 
 const sourceFolder = import.meta.dirname;
-const flags = ['-std=gnu11', '-O2', '-static', '-Wall', '-Wextra', '-Werror'] as const;
+const preloadFolder = join(sourceFolder, 'preload');
+const flags = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror'] as const;
+
+/** Of a launcher that is there: what it loads into a VMM whose heap is kept. */
+export const heapLibraryOf = (launcher: string): string => `${launcher}-heap.so`;
 
 /** Path of the program; the second call takes a millisecond. @throws StrataError `machine.launcherBuild` */
 export async function ensureLauncher(instance: Instance): Promise<string> {
   const sources = await readSources();
   const hash = createHash('sha256').update(`${flags.join(' ')} ${hostArchitecture}\n`);
-  for (const [name, text] of sources) hash.update(`${name}\0`).update(text).update('\0');
+  for (const [name, text] of sources) hash.update(`${basename(name)}\0`).update(text).update('\0');
   const home = join(instance.cacheDir, 'launcher');
   const path = join(home, `launcher-${hash.digest('hex').slice(0, 16)}`);
-  if (!existsSync(path)) await compile(home, path, sources.map(([name]) => name).filter((name) => name.endsWith('.c')));
+  const made = (folder: string): readonly string[] => sources.map(([name]) => name).filter((name) => name.endsWith('.c') && dirname(name) === folder);
+  if (!existsSync(heapLibraryOf(path))) await compile(home, heapLibraryOf(path), ['-shared', '-fPIC', ...made(preloadFolder)]);
+  if (!existsSync(path)) await compile(home, path, ['-static', ...made(sourceFolder)]);
   return path;
 }
 
 async function readSources(): Promise<readonly (readonly [string, Buffer])[]> {
-  const names = (await readdir(sourceFolder)).filter((name) => /\.[ch]$/.test(name)).sort();
-  return Promise.all(names.map(async (name) => [name, await readFile(join(sourceFolder, name))] as const));
+  const folders = await Promise.all([sourceFolder, preloadFolder].map(async (folder) => (await readdir(folder)).map((name) => join(folder, name))));
+  const paths = folders.flat().filter((path) => /\.[ch]$/.test(path)).sort();
+  return Promise.all(paths.map(async (path) => [path, await readFile(path)] as const));
 }
 
-async function compile(home: string, path: string, names: readonly string[]): Promise<void> {
+async function compile(home: string, path: string, parts: readonly string[]): Promise<void> {
   await mkdir(home, { recursive: true });
   const work = await mkdtemp(join(home, '.build-'));
   const made = join(work, 'launcher');
   try {
-    await runProcess(['gcc', ...flags, '-o', made, ...names.map((name) => join(sourceFolder, name))], { timeoutMs: 120_000 });
+    await runProcess(['gcc', ...flags, '-o', made, ...parts], { timeoutMs: 120_000 });
     await rename(made, path); // whole or not there, whoever compiles at the same time
   } catch (cause) {
     throw new StrataError(`the launcher cannot be compiled: ${asStrataError(cause, 'gcc').message}`, {

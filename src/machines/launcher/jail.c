@@ -267,7 +267,10 @@ void enter_jail(const struct description *description, const struct descriptors 
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  char *environment[] = { "PATH=/usr/bin", "LC_ALL=C", description->huge_heap ? "GLIBC_TUNABLES=glibc.malloc.hugetlb=1" : NULL, NULL };
+  char *environment[5] = { "PATH=/usr/bin", "LC_ALL=C" };
+  size_t count = 2;
+  if (description->huge_heap) environment[count++] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
+  if (description->kept_heap) environment[count++] = "LD_PRELOAD=/heap.so";
   forbid_calls(description->traces);
   if (description->traces) stay_as_first_process();
   execve(description->program, description->arguments, environment);

@@ -26,6 +26,8 @@ export interface LaunchDescription {
    * times while it starts, and even without one two thousand pages less are touched first, of which each costs microseconds.
    */
   readonly hugeHeap?: boolean;
+  /** What it frees it uses again, instead of giving it back and asking for it anew (preload/kept-heap.c). */
+  readonly keptHeap?: boolean;
   /** A console's ring that the machine's own begins with: a clone's past is its template's. */
   readonly consoleBefore?: string;
   /** A folder in which the VMM sees its own descriptors by number, for what QEMU opens by a path only. */
@@ -69,12 +71,13 @@ export function encodeLaunchDescription(description: LaunchDescription): Buffer 
   return Buffer.from(pairs.map(([key, value]) => `${key}\0${checked(value)}\0`).join(''));
 }
 
-function vmmRights({ processes, traces, idle, hugeHeap, consoleBefore, memory, ownDescriptors, mounted }: LaunchDescription): (readonly [string, string])[] {
+function vmmRights({ processes, traces, idle, hugeHeap, keptHeap, consoleBefore, memory, ownDescriptors, mounted }: LaunchDescription): (readonly [string, string])[] {
   return [
     ...(processes === undefined ? [] : [['processes', String(processes)] as const]),
     ...(traces === true ? [['traces', ''] as const] : []),
     ...(idle === true ? [['idle', ''] as const] : []),
     ...(hugeHeap === true ? [['huge-heap', ''] as const] : []),
+    ...(keptHeap === true ? [['kept-heap', ''] as const] : []),
     ...(consoleBefore === undefined ? [] : [['console-before', consoleBefore] as const]),
     ...(ownDescriptors === undefined ? [] : [['own-fds', ownDescriptors] as const]),
     ...(memory === undefined ? [] : [['memory', twoParts(String(memory.bytes), memory.path)] as const]),

@@ -19,6 +19,7 @@ struct description {
   unsigned processes; /* limit of the VMM's processes */
   bool idle;          /* runs only while nobody else wants the processor */
   bool huge_heap;     /* what it allocates in large pieces lies in huge pages, where the host has them */
+  bool kept_heap;     /* what it frees it uses again (preload/kept-heap.c) */
   bool traces;        /* its program runs guests' processes as its own children, with ptrace, and is no pid 1 (UML) */
   const char *console_before; /* a ring that the console's begins with; NULL for none */
   const char *program;

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { hostArchitecture, isAlive, runProcess, signalProcess, waitUntil } from '#base';
 import { isHeld, measureTsc, readConsoleRing, readKeeperRecord } from './index.ts';
 import { whileBusy } from '../testing/while-busy.ts';
+import { heapLibraryOf } from './ensure-launcher.ts';
 import { attackScript, finished } from './testing/attack-script.ts';
 import { openLaunchTest, residentKb, standInUid, statusField, type LaunchTest } from './testing/stand-in-vmm.ts';
 
@@ -53,6 +54,12 @@ test('[J2] a VMM has the descriptors it was given and no other, and nothing of o
 test('[J20] a VMM that is to boot a kernel gets huge pages for what it allocates in large pieces; others have nothing to do with it', async () => {
   const { vmm } = await it.start(forever, { hugeHeap: true });
   deepEqual(await environmentOf(vmm.pid), ['GLIBC_TUNABLES=glibc.malloc.hugetlb=1', 'LC_ALL=C', 'PATH=/usr/bin']);
+});
+
+test('[J20] a VMM whose heap is kept sees what keeps it, and nothing more', async () => {
+  const { vmm } = await it.start(forever, { keptHeap: true });
+  deepEqual(await environmentOf(vmm.pid), ['LC_ALL=C', 'LD_PRELOAD=/heap.so', 'PATH=/usr/bin']);
+  deepEqual(await readFile(`/proc/${vmm.pid}/root/heap.so`), await readFile(heapLibraryOf(it.launcher)));
 });
 
 test('[J3] an attack with the VMM\'s rights is denied everything', async () => {

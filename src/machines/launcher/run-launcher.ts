@@ -1,6 +1,7 @@
 /** The launcher's verbs. */
 import { z } from 'zod';
 import { asStrataError, runProcess, StrataError } from '#base';
+import { heapLibraryOf } from './ensure-launcher.ts';
 import { parseKeeperRecord, type KeeperRecord } from './keeper-records.ts';
 import { encodeLaunchDescription, type LaunchDescription } from './launch-description.ts';
 
@@ -11,7 +12,7 @@ import { encodeLaunchDescription, type LaunchDescription } from './launch-descri
  */
 export async function startVmm(launcher: string, folder: string, description: LaunchDescription, signal?: AbortSignal): Promise<KeeperRecord> {
   try {
-    const { stdout } = await runProcess([launcher, 'run', folder], { input: encodeLaunchDescription(description), timeoutMs: 20_000, ...(signal === undefined ? {} : { signal }) });
+    const { stdout } = await runProcess([launcher, 'run', folder], { input: encodeLaunchDescription(withHeapLibrary(launcher, description)), timeoutMs: 20_000, ...(signal === undefined ? {} : { signal }) });
     return parseKeeperRecord(stdout);
   } catch (cause) {
     const why = wordsOf(cause);
@@ -21,6 +22,12 @@ export async function startVmm(launcher: string, folder: string, description: La
       advice: held ? 'adopt it instead of starting it' : 'run `strata doctor`; machines need root, namespaces and QEMU',
     });
   }
+}
+
+/** What its heap is kept by must be in its jail. */
+function withHeapLibrary(launcher: string, description: LaunchDescription): LaunchDescription {
+  if (description.keptHeap !== true) return description;
+  return { ...description, readable: [...description.readable, { source: heapLibraryOf(launcher), target: '/heap.so' }] };
 }
 
 /** Whether a keeper lives in this folder, whatever its records say. */

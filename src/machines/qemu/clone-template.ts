@@ -43,7 +43,7 @@ export async function cloneTemplate(context: QemuContext, { spec, places, templa
   const command = cloneCommand(lying, facts, template.record.shape, holderOf(template.folder));
   const startedBy = { way: as === 'pooled' ? 'pool' as const : 'template' as const, why: '' };
   const pooled = as === 'pooled' ? { pooled: spec.id } : {};
-  const description = { ...jailContents(spec.architecture, null), ownDescriptors: jailDescriptors, consoleBefore: template.console, idle: as === 'pooled', hugeHeap: true, ...command };
+  const description = { ...jailContents(spec.architecture, null), ownDescriptors: jailDescriptors, consoleBefore: template.console, idle: as === 'pooled', hugeHeap: as === 'machine', keptHeap: true, ...command };
   const record = await launch(context, { spec, places, facts, startedBy, ...pooled, description }, signal);
   started.record = record;
   failpoint('machines.qemu.afterLaunch');
