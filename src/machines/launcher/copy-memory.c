@@ -221,13 +221,19 @@ int copied_memory(const char *path)
   int memory = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (memory < 0 || ftruncate(memory, status.st_size) != 0) fail("cannot make the machine's memory");
   if (fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) fail("cannot seal the size of the machine's memory");
+  /* Opened once more: the VMM, which has the other, moves that one's position as it likes. */
+  char itself[32];
+  snprintf(itself, sizeof itself, "/proc/self/fd/%d", memory);
+  int out = open(itself, O_RDWR | O_CLOEXEC);
+  if (out < 0) fail("cannot open the machine's memory again");
   copier = fork();
   if (copier < 0) fail("fork");
   if (copier == 0) {
-    copy_data(in, 0, status.st_size, memory, 0);
+    copy_data(in, 0, status.st_size, out, 0);
     _exit(0);
   }
   close(in);
+  close(out);
   return memory;
 }
 
