@@ -2,6 +2,7 @@
  * Joins the layers from bottom to top on the drivers it is given. The daemon gives real ones, the simulation of tests such
  * as pretend; what is wired here is wired in both.
  */
+import { join } from 'node:path';
 import { StrataError, type Architecture, type Clock, type Dice, type Instance, type Log, type ProcessIdentity } from '#base';
 import { operationReruns, type Layers } from '#api';
 import { openContainers, type Images } from '#containers';
@@ -65,7 +66,7 @@ export async function connectLayers(drivers: Drivers, closing: AsyncDisposableSt
   const machines = openMachines({
     instance, store, engines, network, clock, dice, log,
     builtGuestOs: async (engine, architecture) => guestOs.built(engine === 'uml' ? 'uml' : 'qemu', architecture),
-    ...(backends === undefined ? {} : { backends }), ...(standIn === undefined ? {} : { host: standIn }),
+    ...(backends === undefined ? {} : { backends }), ...(standIn === undefined ? { proofsFolder: join(instance.cacheDir, 'proofs') } : { host: standIn }),
   });
   await machines.sweep();
   closing.defer(() => machines.stop());

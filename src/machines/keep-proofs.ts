@@ -2,17 +2,10 @@
  * What this host's engines were proved to run, remembered for one boot of the host and one version of the
  * engine: running guests to find out takes seconds. An engine that proved nothing is asked again next time.
  */
-import { z } from 'zod';
-import { architectures, hostBootId } from '#base';
-import { recordsOf, type Store } from '#store';
+import { hostBootId } from '#base';
 import type { AcceleratorProof, Engine } from './engine.ts';
-import { engineNames, type EngineName } from './machine.ts';
-
-const keptSchema = z.strictObject({
-  bootId: z.string(),
-  version: z.string(),
-  proofs: z.array(z.strictObject({ engine: z.enum(engineNames), architecture: z.enum(architectures), accelerator: z.enum(['kvm', 'tcg', 'none']), works: z.boolean(), evidence: z.string() })),
-});
+import type { EngineName } from './machine.ts';
+import type { ProofRecords } from './proof-records.ts';
 
 /** A proof with the engine that gave it. */
 export type EngineProof = AcceleratorProof & { readonly engine: EngineName };
@@ -24,22 +17,21 @@ export interface KeptProofs {
   known(engine: EngineName): Promise<readonly EngineProof[] | undefined>;
 }
 
-export function keepProofs(deps: { readonly engines: readonly Engine[]; readonly store: Store; readonly signal: AbortSignal; readonly hostBootId?: (() => string) | undefined }): KeptProofs {
-  const kept = recordsOf(deps.store, 'engine-proof', keptSchema);
+export function keepProofs(deps: { readonly engines: readonly Engine[]; readonly records: ProofRecords; readonly signal: AbortSignal; readonly hostBootId?: (() => string) | undefined }): KeptProofs {
   const bootId = deps.hostBootId ?? hostBootId;
   const running = new Map<EngineName, Promise<readonly EngineProof[]>>();
 
   async function known(engine: Engine): Promise<readonly EngineProof[] | undefined> {
-    const [record, { version }] = await Promise.all([kept.get(engine.name), engine.capabilities()]);
-    if (record === undefined || record.value.bootId !== bootId() || record.value.version !== (version ?? '')) return undefined;
-    return record.value.proofs;
+    const [record, { version }] = await Promise.all([deps.records.get(engine.name), engine.capabilities()]);
+    if (record === undefined || record.bootId !== bootId() || record.version !== (version ?? '')) return undefined;
+    return record.proofs;
   }
   async function prove(engine: Engine): Promise<readonly EngineProof[]> {
     const before = await known(engine);
     if (before !== undefined) return before;
     const { version } = await engine.capabilities();
     const proofs = (await engine.prove(deps.signal)).map((proof) => ({ ...proof, engine: engine.name, evidence: proof.evidence.slice(0, 500) }));
-    if (proofs.some((proof) => proof.works)) await kept.put(engine.name, { bootId: bootId(), version: version ?? '', proofs });
+    if (proofs.some((proof) => proof.works)) await deps.records.put(engine.name, { bootId: bootId(), version: version ?? '', proofs });
     return proofs;
   }
   return {

@@ -11,6 +11,7 @@ import type { EngineFigures } from './figures/engine-figures.ts';
 import { giveWay } from './figures/give-way.ts';
 import { keepFigures } from './figures/keep-figures.ts';
 import { keepProofs, type EngineProof } from './keep-proofs.ts';
+import { proofsInFolder, proofsInStore } from './proof-records.ts';
 import { keepsMemory, type EngineName, type MachineSpec, type MachineStatus } from './machine.ts';
 import { machinePolicy, type MachinePolicy } from './machine-policy.ts';
 import { removeOwnDisks } from './machine-disks.ts';
@@ -36,6 +37,8 @@ export interface MachinesDeps {
   readonly log: Log;
   /** Version of the guest OS that is built for an engine; without it no engine is ever measured. */
   readonly builtGuestOs?: (engine: EngineName, architecture: Architecture) => Promise<string | undefined>;
+  /** Of all instances of this host, for what its engines were proved to run; the store where there is none. */
+  readonly proofsFolder?: string;
   /** Limits that differ from the usual ones, for tests. */
   readonly policy?: Partial<MachinePolicy>;
   /** Stand-ins of the host for worlds in memory. */
@@ -93,7 +96,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
   const engines = new Map<EngineName, Engine>(deps.engines.map((engine) => [engine.name, engine]));
   const recorder = machineRecorder(store);
   const endProcess = deps.host?.endProcess ?? ((identity: ProcessIdentity) => signalProcess(identity, 'SIGKILL'));
-  const proofs = keepProofs({ engines: deps.engines, store, signal: end.signal, hostBootId: deps.host?.bootId });
+  const proofs = keepProofs({ engines: deps.engines, records: deps.proofsFolder === undefined ? proofsInStore(store) : proofsInFolder(deps.proofsFolder), signal: end.signal, hostBootId: deps.host?.bootId });
   const figures = keepFigures({ engines: deps.engines, proofs, store, builtGuestOs: deps.builtGuestOs ?? (() => Promise.resolve(undefined)), giveWay: deps.host === undefined ? giveWay : () => Promise.resolve(), clock, dice, log, signal: end.signal });
   let measuring: Promise<void> | undefined;
   const sessions = machineSessions({ engines, recorder, policy, endProcess, clock, dice, log, ...(deps.host === undefined ? {} : { hostBootId: deps.host.bootId }) });

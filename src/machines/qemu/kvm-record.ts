@@ -1,6 +1,6 @@
 /**
  * That KVM ran a guest, remembered for this boot of the host and this version of QEMU, so that a daemon that starts
- * later uses it without proving it again. Without a record machines run under TCG, which always works.
+ * later, of whatever instance, uses it without proving it again. Without a record machines run under TCG, which always works.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import type { AcceleratorProof } from '../engine.ts';
 
 const kvmRecordSchema = z.strictObject({ bootId: z.string(), version: z.string(), architectures: z.array(z.enum(architectures)) });
 
-const recordPath = (instance: Instance): string => join(instance.runDir, 'qemu-kvm.json');
+const recordPath = (instance: Instance): string => join(instance.cacheDir, 'qemu-kvm.json');
 
 export async function recordKvm(instance: Instance, version: string, proofs: readonly AcceleratorProof[]): Promise<void> {
   const proved = proofs.filter((proof) => proof.accelerator === 'kvm' && proof.works).map((proof) => proof.architecture);
