@@ -54,7 +54,7 @@ test('20 deaths of the daemon during up, down and in between lose nothing and le
   };
   let starts = 0;
   for (let round = 1; kills < 20; round += 1) {
-    await asked(['up', folder], 3, 9000);
+    await asked(['up', folder], 4, 9000);
     starts += 1;
     const all = await strata.containers();
     assert.deepEqual(all.map((one) => `${one.name} ${one.phase} ${one.health}`).sort(), ['kills-keep-1 running healthy', 'kills-web-1 running healthy'], `seed ${seed}, round ${round}`);
@@ -68,7 +68,7 @@ test('20 deaths of the daemon during up, down and in between lose nothing and le
     await strata.ok(['ps']);
     assert.deepEqual((await strata.containers()).map((one) => [one.id, one.restarts]).sort(), all.map((one) => [one.id, one.restarts]).sort());
     assert.deepEqual(strata.pidsOf('qemu-system'), vmms);
-    await asked(['down', '-p', 'kills'], 2, 4000);
+    await asked(['down', '-p', 'kills'], 2, 2000);
     await waitUntil(() => Promise.resolve(machineTraces(strata.instance).length === 0), { what: 'the machine is gone', limitMs: 30_000 }).catch(() => undefined);
     assert.deepEqual(machineTraces(strata.instance), [], `seed ${seed}, round ${round}`);
     assert.deepEqual(await strata.containers(), []);
