@@ -12,6 +12,7 @@ import { openEdge } from '#services';
 import { openHaproxyGateway } from '#services/haproxy';
 import { connectLayers } from './connect-layers.ts';
 import { giveBackMemory } from './give-back-memory.ts';
+import { limitLogs } from './limit-log.ts';
 import { openEngines } from './open-engines.ts';
 import { openOwnStore } from './open-own-store.ts';
 import { readNameServers } from './read-name-servers.ts';
@@ -48,6 +49,7 @@ export async function openDaemon(instance: Instance, log: Log, { poolSize }: Dae
   log.info({ instance: instance.name, tookMs: clock.now() - startedAt }, 'the daemon serves');
   layers.machines.measureInBackground();
   closing.defer(giveBackMemory());
+  closing.defer(limitLogs([join(instance.stateDir, 'daemon.log'), join(instance.runDir, 'edge.log')], log));
   const all = closing.move();
   return { close: () => all.disposeAsync() };
 }
