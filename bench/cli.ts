@@ -29,7 +29,7 @@ try {
   await app.up();
   await using docker = await openDocker();
   const rival = docker === undefined ? undefined : await startRival(docker);
-  const ours = () => app.strata(['ps']);
+  const ours = () => app.strata(['ps', '-p', 'guestbook']);
   for (const one of [ours, ours, rival]) await one?.();
   await awaitQuiet(20_000);
   const load = loadNow();

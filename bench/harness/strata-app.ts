@@ -1,4 +1,4 @@
-/** The example as a bench runs it: an own instance, a published port of its own, `strata` as a program as people call it. */
+/** Strata as a bench runs it, with the example or without: an own instance, a published port of its own, `strata` as a program as people call it. */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
@@ -13,16 +13,19 @@ const example = join(root, 'examples/guestbook');
 interface ComposeService { image: string; build?: { context: string }; platform?: string; ports?: string[]; extra_hosts?: string[]; depends_on?: Record<string, unknown>; deploy?: { replicas?: number }; [key: string]: unknown }
 export interface ComposeFile { services: Record<string, ComposeService>; [key: string]: unknown }
 
-export interface StrataApp extends AsyncDisposable {
+export interface OwnStrata extends AsyncDisposable {
   readonly own: OwnInstance;
-  readonly compose: ComposeFile;
-  /** `strata …`; returns stdout. */
+  /** `strata …`, in the instance's folder; returns stdout. */
   strata(argv: readonly string[], timeoutMs?: number): Promise<string>;
-  up(): Promise<void>;
-  down(): Promise<void>;
   /** Process id of the daemon. */
   daemon(): Promise<number>;
   endDaemon(): Promise<void>;
+}
+
+export interface StrataApp extends OwnStrata {
+  readonly compose: ComposeFile;
+  up(): Promise<void>;
+  down(): Promise<void>;
 }
 
 /** @param all false: without the service on the Arm processor (nginx still wants its name, so it gets one that leads nowhere) */
@@ -43,24 +46,36 @@ export async function exampleCompose(port: number, all: boolean): Promise<Compos
 }
 
 export async function openStrataApp(name: string, subnet: number, compose: ComposeFile): Promise<StrataApp> {
-  const own = await ownInstance(name, subnet);
-  const project = join(own.folder, 'guestbook');
+  const strata = await openOwnStrata(name, subnet);
+  const project = join(strata.own.folder, 'guestbook');
   await mkdir(project);
   await writeFile(join(project, 'compose.yaml'), stringify(compose));
+  return {
+    ...strata, compose,
+    up: async () => { await strata.strata(['up', project]); },
+    down: async () => { await strata.strata(['down', '-p', 'guestbook']); },
+    [Symbol.asyncDispose]: async () => {
+      await strata.strata(['down', '-v', '-p', 'guestbook']).catch((error: unknown) => { process.stderr.write(`  down: ${(error as Error).message}\n`); });
+      await strata[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Its machines are the bench's to remove. */
+export async function openOwnStrata(name: string, subnet: number): Promise<OwnStrata> {
+  const own = await ownInstance(name, subnet);
   const env = { ...childEnvironment, ...own.environment, NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/strata') };
-  const strata = async (argv: readonly string[], timeoutMs = 600_000) => (await runProcess([join(root, 'strata'), ...argv], { cwd: project, env, timeoutMs })).stdout;
   const daemon = async (): Promise<number> => {
     const pids = (await findProcesses('strata-daemon.ts', own.instance.runDir))[0];
     if (pids === undefined) throw new Error('there is no daemon of this instance');
     return pids;
   };
+  const strata = async (argv: readonly string[], timeoutMs = 600_000) => (await runProcess([join(root, 'strata'), ...argv], { cwd: own.folder, env, timeoutMs })).stdout;
   return {
-    own, compose, strata, daemon,
+    own, daemon, strata,
     endDaemon: async () => endProcess(await daemon()),
-    up: async () => { await strata(['up', '.']); },
-    down: async () => { await strata(['down']); },
     [Symbol.asyncDispose]: async () => {
-      await strata(['down', '-v']).catch((error: unknown) => { process.stderr.write(`  down: ${(error as Error).message}\n`); });
+      await strata(['serve', '--stop', '--all']).catch((error: unknown) => { process.stderr.write(`  serve --stop: ${(error as Error).message}\n`); });
       for (const word of ['strata-daemon.ts', 'strata-edge.ts', 'haproxy']) for (const pid of await findProcesses(word, own.instance.runDir)) await endProcess(pid);
       const { openHostNetwork } = await import('#pool');
       const { silentLog } = await import('#base');
