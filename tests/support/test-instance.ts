@@ -88,11 +88,19 @@ export function openTestInstance(short: string, subnet: number, { poolSize = 0 }
     await waitUntil(async () => (await Promise.all(all.map((one) => isAlive(one)))).every((alive) => !alive), { what: 'the killed processes are gone', limitMs: 20_000 });
   }
 
+  /** What the guests printed last: of a guest that hangs nothing else tells why. */
+  async function consoles(): Promise<string> {
+    const { stdout } = await cli(['machine', 'ls', '-o', 'json'], { limitMs: 20_000 });
+    const names = [...stdout.matchAll(/"name": *"([^"]+)"/g)].map(([, name = '']) => name);
+    const logs = await Promise.all(names.map(async (name) => `\nconsole of ${name}:\n${(await cli(['machine', 'logs', '--tail', '15', name], { limitMs: 20_000 })).stdout}`));
+    return `${stdout}${logs.join('')}`;
+  }
+
   const self: TestInstance = {
     instance, folder, cli, daemon,
     async ok(args, options) {
       const result = await cli(args, options);
-      if (result.code !== 0) throw new Error(`strata ${args.join(' ')} ended with ${result.code}\n${result.stdout}\n${result.stderr}`);
+      if (result.code !== 0) throw new Error(`strata ${args.join(' ')} ended with ${result.code}\n${result.stdout}\n${result.stderr}${args[0] === 'up' ? await consoles() : ''}`);
       return result;
     },
     async startDaemon() { await self.ok(['app', 'ls']); },
