@@ -24,6 +24,7 @@ const overheadMiB = 256;
 /** Threads for reads and writes. */
 const maxProcesses = 128;
 const greetingLimitMs = 20_000;
+const greetingAttempts = 8;
 
 export function openStorageDaemon(deps: { readonly instance: Instance; readonly clock?: Clock }): DiskBackends {
   const { instance } = deps;
@@ -53,12 +54,26 @@ async function start(context: VmmContext, { id, disk: wished, memoryMiB }: Backe
   try {
     record = await startVmm(await context.launcher(), places.runFolder, { uid, cgroups, devices: ['/dev/null', '/dev/zero', '/dev/urandom'], processes: maxProcesses, ...programContents(storageDaemon), ...backendCommand(disk, layersFolder(kept)) }, signal);
     failpoint('machines.backends.afterLaunch');
-    const monitor = openMonitor(places.monitor, { connectMs: greetingLimitMs });
-    try { await monitor.connection(); } finally { monitor.close(); }
+    await greeted(places);
     return runningBackend(context, id, places, record);
   } catch (cause) {
     if (cause instanceof StrataError && cause.code === 'machine.alreadyRuns') throw cause; // another start was faster
     throw await undo(context, places, disk.serial, record, cause);
+  }
+}
+
+/** Its monitor now and then greets nobody at its start (seen of QEMU 7.2); who comes anew is greeted. */
+async function greeted(places: BackendPlaces): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    const monitor = openMonitor(places.monitor, { connectMs: greetingLimitMs / greetingAttempts });
+    try {
+      await monitor.connection();
+      return;
+    } catch (cause) {
+      if (attempt === greetingAttempts || !(cause instanceof StrataError) || cause.code !== 'qmp.timeout') throw cause;
+    } finally {
+      monitor.close();
+    }
   }
 }
 
