@@ -1,7 +1,7 @@
 /** The driver of back ends: qemu-storage-daemon, jailed as VMMs are, with its one disk mounted into the jail. */
 import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { failpoint, StrataError, systemClock, type Clock, type Instance } from '#base';
+import { failpoint, isAlive, StrataError, systemClock, waitUntil, type Clock, type Instance } from '#base';
 import { ensureLauncher, plugDisk, readKeeperRecord, startVmm, unplugDisk, type KeeperRecord } from '../launcher/index.ts';
 import { layersFolder, withDisksNow } from '../qemu/copies/disks-record.ts';
 import { openMonitor } from '../qemu/qmp/open-monitor.ts';
@@ -24,7 +24,8 @@ const overheadMiB = 256;
 /** Threads for reads and writes. */
 const maxProcesses = 128;
 const greetingLimitMs = 20_000;
-const greetingAttempts = 8;
+/** Of one attempt. */
+const greetingMs = 5000;
 
 export function openStorageDaemon(deps: { readonly instance: Instance; readonly clock?: Clock }): DiskBackends {
   const { instance } = deps;
@@ -54,7 +55,7 @@ async function start(context: VmmContext, { id, disk: wished, memoryMiB }: Backe
   try {
     record = await startVmm(await context.launcher(), places.runFolder, { uid, cgroups, devices: ['/dev/null', '/dev/zero', '/dev/urandom'], processes: maxProcesses, ...programContents(storageDaemon), ...backendCommand(disk, layersFolder(kept)) }, signal);
     failpoint('machines.backends.afterLaunch');
-    await greeted(places);
+    await greeted(places, record);
     return runningBackend(context, id, places, record);
   } catch (cause) {
     if (cause instanceof StrataError && cause.code === 'machine.alreadyRuns') throw cause; // another start was faster
@@ -62,19 +63,20 @@ async function start(context: VmmContext, { id, disk: wished, memoryMiB }: Backe
   }
 }
 
-/** Its monitor now and then greets nobody at its start (seen of QEMU 7.2); who comes anew is greeted. */
-async function greeted(places: BackendPlaces): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    const monitor = openMonitor(places.monitor, { connectMs: greetingLimitMs / greetingAttempts });
+/** Its monitor now and then greets nobody at its start, or hangs up (seen of QEMU 7.2); who comes anew is greeted. */
+async function greeted(places: BackendPlaces, { vmm }: KeeperRecord): Promise<void> {
+  await waitUntil(async () => {
+    const monitor = openMonitor(places.monitor, { connectMs: greetingMs });
     try {
       await monitor.connection();
-      return;
+      return true;
     } catch (cause) {
-      if (attempt === greetingAttempts || !(cause instanceof StrataError) || cause.code !== 'qmp.timeout') throw cause;
+      if (!(cause instanceof StrataError) || !['qmp.timeout', 'qmp.gone'].includes(cause.code) || !(await isAlive(vmm))) throw cause;
+      return false;
     } finally {
       monitor.close();
     }
-  }
+  }, { what: 'its monitor greets', limitMs: greetingLimitMs, everyMs: 50 });
 }
 
 const keptOf = (instance: Instance, id: string) => keptOfDisk(instance, machineOfBackend(id), serialOfBackend(id));
