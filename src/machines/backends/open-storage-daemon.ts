@@ -1,7 +1,7 @@
 /** The driver of back ends: qemu-storage-daemon, jailed as VMMs are, with its one disk mounted into the jail. */
 import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { failpoint, isAlive, StrataError, systemClock, waitUntil, type Clock, type Instance } from '#base';
+import { failpoint, StrataError, systemClock, type Clock, type Instance } from '#base';
 import { ensureLauncher, plugDisk, readKeeperRecord, startVmm, unplugDisk, type KeeperRecord } from '../launcher/index.ts';
 import { layersFolder, withDisksNow } from '../qemu/copies/disks-record.ts';
 import { openMonitor } from '../qemu/qmp/open-monitor.ts';
@@ -24,8 +24,6 @@ const overheadMiB = 256;
 /** Threads for reads and writes. */
 const maxProcesses = 128;
 const greetingLimitMs = 20_000;
-/** Of one attempt. */
-const greetingMs = 5000;
 
 export function openStorageDaemon(deps: { readonly instance: Instance; readonly clock?: Clock }): DiskBackends {
   const { instance } = deps;
@@ -55,28 +53,13 @@ async function start(context: VmmContext, { id, disk: wished, memoryMiB }: Backe
   try {
     record = await startVmm(await context.launcher(), places.runFolder, { uid, cgroups, devices: ['/dev/null', '/dev/zero', '/dev/urandom'], processes: maxProcesses, ...programContents(storageDaemon), ...backendCommand(disk, layersFolder(kept)) }, signal);
     failpoint('machines.backends.afterLaunch');
-    await greeted(places, record);
+    const monitor = openMonitor(places.monitor, { connectMs: greetingLimitMs });
+    try { await monitor.connection(); } finally { monitor.close(); }
     return runningBackend(context, id, places, record);
   } catch (cause) {
     if (cause instanceof StrataError && cause.code === 'machine.alreadyRuns') throw cause; // another start was faster
     throw await undo(context, places, disk.serial, record, cause);
   }
-}
-
-/** Its monitor now and then greets nobody at its start, or hangs up (seen of QEMU 7.2); who comes anew is greeted. */
-async function greeted(places: BackendPlaces, { vmm }: KeeperRecord): Promise<void> {
-  await waitUntil(async () => {
-    const monitor = openMonitor(places.monitor, { connectMs: greetingMs });
-    try {
-      await monitor.connection();
-      return true;
-    } catch (cause) {
-      if (!(cause instanceof StrataError) || !['qmp.timeout', 'qmp.gone'].includes(cause.code) || !(await isAlive(vmm))) throw cause;
-      return false;
-    } finally {
-      monitor.close();
-    }
-  }, { what: 'its monitor greets', limitMs: greetingLimitMs, everyMs: 50 });
 }
 
 const keptOf = (instance: Instance, id: string) => keptOfDisk(instance, machineOfBackend(id), serialOfBackend(id));

@@ -92,10 +92,20 @@ static int open_pair(int *ours)
   return pair[1];
 }
 
+/*
+ * QEMU's main loop and the thread of its monitors may both see one connection: the one that comes second would wait in accept for
+ * the next, and with it whatever that thread does.
+ */
+static int never_waiting(int listener)
+{
+  if (fcntl(listener, F_SETFL, O_NONBLOCK) != 0) fail("fcntl");
+  return listener;
+}
+
 static int open_one(const struct entry *entry, struct descriptors *all)
 {
-  if (same(entry->key, "listen")) return listen_on(entry->value);
-  if (same(entry->key, "listen-shared")) return listen_shared(entry->value);
+  if (same(entry->key, "listen")) return never_waiting(listen_on(entry->value));
+  if (same(entry->key, "listen-shared")) return never_waiting(listen_shared(entry->value));
   if (same(entry->key, "console")) return open_pair(&all->console);
   if (same(entry->key, "line")) return open_pair(&all->line);
   if (same(entry->key, "tap")) return open_tap(entry->value, IFF_VNET_HDR);

@@ -62,6 +62,11 @@ test('[J20] a VMM whose heap is kept sees what keeps it, and nothing more', asyn
   deepEqual(await readFile(`/proc/${vmm.pid}/root/heap.so`), await readFile(heapLibraryOf(it.launcher)));
 });
 
+test('[J22] nobody waits in a VMM for a connection that another of its threads has taken', async () => {
+  const { vmm } = await it.start(forever, { descriptors: [{ kind: 'listen', name: 's' }, { kind: 'listen-shared', name: 't' }] });
+  for (const fd of [4, 5]) match(await readFile(`/proc/${vmm.pid}/fdinfo/${fd}`, 'utf8'), /^flags:\t0*[0-7]?[4-7]\d{3}$/m, 'O_NONBLOCK is 04000');
+});
+
 test('[J3] an attack with the VMM\'s rights is denied everything', async () => {
   const files = [join(it.root, 'other-disk.raw'), join(it.root, 'store.db')];
   for (const path of files) await writeFile(path, 'secret', { mode: 0o666 });
