@@ -263,6 +263,7 @@ test('[Q34] a clone\'s VMM is confined as any, and cannot write its template', a
   for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) equal(Number.parseInt(await statusField(pid, set), 16), 0, set);
   deepEqual([await statusField(pid, 'NoNewPrivs'), await statusField(pid, 'Seccomp'), await statusField(pid, 'Seccomp_filters')], ['1', '2', '2']);
   deepEqual((await readdir(`/proc/${pid}/root`)).filter((name) => !['lib', 'lib64'].includes(name)).sort(), ['dev', 'etc', 'fd', 'heap.so', ...(existsSync('/sys/kernel/mm/transparent_hugepage/enabled') ? ['sys'] : []), 'usr']);
+  match(await readFile(`/proc/${pid}/maps`, 'utf8'), / \/heap\.so$/m, 'its heap is kept');
   const maps = (await readFile(`/proc/${pid}/smaps`, 'utf8')).split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/).filter((one_) => one_.includes('/memfd:memory'));
   equal(maps.length, 1);
   match(maps[0] ?? '', /^\S+ rw-p /, 'private: what it writes is its own');
