@@ -121,7 +121,7 @@ describe('exec in a guest', () => {
 
   test('[G10] a terminal is one, has its size, can be resized, and gets the host\'s keys', async () => {
     const stream = await bench.open(box, shell('tty; stty size; read line; stty size; echo got $line'), { tty: { rows: 30, columns: 100 }, stdin: true });
-    await waitFor(() => stream.outText().includes('30 100'));
+    await waitFor(() => stream.outText().includes('30 100\r\n')); // else the echo of what is typed may come before the line's end
     await bench.guest.line.call('execResize', { stream: stream.id, rows: 40, columns: 120 });
     await stream.send(Buffer.from('hello\r'));
     assert.equal(await stream.done, 0);

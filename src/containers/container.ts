@@ -57,13 +57,22 @@ export const containerStatusSchema = z.strictObject({
   restarts: z.int(),
   lastProbe: z.strictObject({ at: z.int(), ok: z.boolean(), output: z.string() }).nullable(),
   startedBy: z.strictObject({ way: z.enum(['start', 'clone']), why: z.string().describe('why it was started although it was to be a clone') }).optional().describe('how its process came to run'),
+  writes: z.array(z.string()).default([]).describe('ids of the volumes it writes to where it runs; nobody else is started with one of them meanwhile'),
   /** Boot of the guest in which this was seen; after another boot it says nothing of what runs. */
   guestBootId: z.string(),
 });
 export type ContainerStatus = z.infer<typeof containerStatusSchema>;
 
+/** Volumes that it may write to, by id. */
+export const volumesWritten = (spec: ContainerSpec): readonly string[] => [...new Set(spec.guest.mounts.flatMap((mount) => (mount.kind === 'volume' && !mount.readOnly ? [mount.serial] : [])))];
+
 export const containerKey = (id: string): string => `container/${id}`;
 export const containerStatusKey = (id: string): string => `container-status/${id}`;
+
+/** Whether something of it may run in a guest, as far as is known. */
+export function mayRun({ phase }: ContainerStatus): boolean {
+  return phase !== 'pending' && phase !== 'exited';
+}
 
 /** Whether traffic may go to it: running, and healthy where it has a health check. */
 export function isReady(status: ContainerStatus | undefined): boolean {

@@ -278,6 +278,28 @@ test('[K16] what is wished stopped and went with its machine is told as ended, a
   await statusOf(one.id, (status) => running(status) && status.guestBootId !== before.guestBootId, 'running in the next boot');
 });
 
+test('[K19] who writes to a volume is waited for until it is gone from its guest, in whichever machine', async () => {
+  const volume = newId('volume', systemDice);
+  await containers.volumes.put(volume, { id: volume, name: 'shop_data', appId: 'a', appName: 'shop', key: 'data', sizeBytes: 64 * 1024 ** 2, createdAt: 0 });
+  const before = await wish('before', ['serve'], { volumeIds: [volume] });
+  await statusOf(before.id, running, 'running');
+  armFailpoints('container.remove.before=1000*error');
+  await containers.specs.delete(before.id);
+  const elsewhere = await makeMachine('other');
+  const [beside, other] = [await wish('beside', ['serve'], { volumeIds: [volume] }), await wish('reader', ['serve'])];
+  await statusOf(other.id, running, 'running, since it writes nowhere');
+  const waits = await statusOf(beside.id, ({ why }) => why !== '', 'told why');
+  deepEqual([waits.phase, waits.why], ['pending', `a volume of it is still written by ${before.id}`]);
+  armFailpoints('');
+  await statusOf(beside.id, running, 'running');
+  const next = await wish('next', ['serve'], { volumeIds: [volume], machineId: elsewhere });
+  const held = await statusOf(next.id, ({ why }) => why.includes('written'), 'told why');
+  deepEqual([held.phase, held.why], ['pending', 'a volume of it is still written by beside']);
+  await containers.specs.delete(beside.id);
+  await statusOf(next.id, running, 'running');
+  deepEqual(world.doubleWriters, []);
+});
+
 test('[K7] a container of a machine that is gone is forgotten', async () => {
   const one = await wish('one', ['serve']);
   await statusOf(one.id, running, 'running');

@@ -57,7 +57,7 @@ export function openContainers(deps: ContainersDeps): Containers {
   /** A guest may speak of the containers it was given, and of no other: it could name one of another machine, or invent some. */
   async function believe(machineId: string, guestBootId: string, state: GuestContainerState | undefined): Promise<void> {
     const spec = state === undefined ? undefined : (await specs.get(state.id))?.value;
-    if (state !== undefined && spec?.machineId === machineId) await recorder.record(machineId, guestBootId, state, spec.wanted === 'stopped');
+    if (state !== undefined && spec?.machineId === machineId) await recorder.record(spec, guestBootId, state);
   }
 
   /** The line was lost while the machine may well run on: open it again and believe only what the agent then says. */

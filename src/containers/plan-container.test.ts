@@ -14,7 +14,7 @@ const state = (changes: Partial<GuestContainerState> = {}): GuestContainerState 
   id: 'c1', digest: 'd1', phase: 'running', pid: 9, startedAtMs: 1, finishedAtMs: 0, exitCode: -1, oomKilled: false, restarts: 0, health: 'none', lastProbe: null, error: '', ...changes,
 });
 const status = (changes: Partial<ContainerStatus> = {}): ContainerStatus => ({
-  id: 'c1', machineId: 'm1', phase: 'running', why: '', digest: 'd1', health: 'none', pid: 9, startedAt: 1, finishedAt: null, exitCode: null, oomKilled: false, stopped: false, restarts: 0, lastProbe: null, guestBootId: 'b', ...changes,
+  id: 'c1', machineId: 'm1', phase: 'running', why: '', digest: 'd1', health: 'none', pid: 9, startedAt: 1, finishedAt: null, exitCode: null, oomKilled: false, stopped: false, restarts: 0, lastProbe: null, writes: [], guestBootId: 'b', ...changes,
 });
 const seen = (guest: ContainerObserved['guest'], phase: string | undefined = 'running'): ContainerObserved => ({ machine: phase === undefined ? undefined : { phase, why: '', guestBootId: phase === 'running' ? 'b' : null }, guest });
 const kinds = (wish: ContainerSpec | undefined, before: ContainerStatus | undefined, observed: ContainerObserved) => planContainer('c1', wish, before, observed).operations.map((one) => one.kind.slice('container.'.length));
@@ -50,6 +50,14 @@ test('[K5] started where it is absent or another, left alone where it runs, stop
   deepEqual(kinds(spec(), status({ phase: 'exited', exitCode: 143, stopped: true }), seen(state({ phase: 'exited', exitCode: 143 }))), ['start'], 'it was stopped by wish');
   for (const phase of ['running', 'waiting', 'stopping'] as const) deepEqual(kinds(spec({ wanted: 'stopped' }), status(), seen(state({ phase }))), ['stop']);
   deepEqual(kinds(spec({ wanted: 'stopped' }), status(), seen('absent')), []);
+});
+
+test('[K19] not started while another writes to a volume of it; what runs already is left alone', () => {
+  const beside = { ...seen('absent'), writersBeside: ['shop-old-1'] };
+  deepEqual([kinds(spec(), undefined, beside), waits(spec(), undefined, beside)], [[], ['a volume of it is still written by shop-old-1']]);
+  deepEqual(waits(spec(), status(), { ...beside, guest: state() }), []);
+  deepEqual(kinds(spec({ wanted: 'stopped' }), status(), { ...beside, guest: state() }), ['stop']);
+  deepEqual(kinds(undefined, status(), { ...beside, guest: state() }), ['remove', 'releaseDisks', 'forget']);
 });
 
 test('[K6] a job that has done its work is not run again after a boot; what shall always run is', () => {

@@ -4,7 +4,7 @@
  *   no record, nothing in the guest ─► forget
  *   no record, something there      ─► remove (guest) ─► release disks ─► forget
  *   wished running, machine not up  ─► wait (the reason is data)
- *   wished running, absent/changed  ─► attach disks ─► start
+ *   wished running, absent/changed  ─► attach disks ─► start; not while another writes to a volume of it
  *   the same, to be a clone         ─► go on from what came with the machine's memory; where that is not there, start
  *   wished stopped, runs            ─► stop
  *
@@ -21,6 +21,8 @@ export interface ContainerObserved {
   readonly guest: GuestContainerState | 'absent' | 'unreachable';
   /** What came into the guest with the memory of another, and is nobody's here. */
   readonly strays?: readonly string[];
+  /** Names of other containers that write, or may still write, to a volume that this one writes to. */
+  readonly writersBeside?: readonly string[];
 }
 
 export type ContainerOperation =
@@ -49,7 +51,10 @@ export function planContainer(id: string, spec: ContainerSpec | undefined, statu
   }
   const runs = observed.guest !== 'absent' && ['running', 'waiting', 'stopping'].includes(observed.guest.phase);
   if (spec.wanted === 'stopped') return runs ? one('container.stop', id, `stop container ${spec.name}`) : nothing;
-  return needsStart(spec, status, observed.guest) ? { operations: planStart(spec, observed), waitingOn: [] } : nothing;
+  if (!needsStart(spec, status, observed.guest)) return nothing;
+  const [writer] = observed.writersBeside ?? [];
+  if (writer !== undefined) return { operations: [], waitingOn: [{ kind: 'container', subject: `container/${writer}`, why: `a volume of it is still written by ${writer}` }] };
+  return { operations: planStart(spec, observed), waitingOn: [] };
 }
 
 function planStart(spec: ContainerSpec, { guest, strays = [], machine }: ContainerObserved): ContainerOperation[] {

@@ -7,7 +7,7 @@ import { asStrataError, type Clock, type Log } from '#base';
 import { machineKey, type MachineSpec, type MachineStatus } from '#machines';
 import type { Controller, ReconcileResult } from '#reconcile';
 import type { Records } from '#store';
-import type { ContainerSpec, ContainerStatus } from './container.ts';
+import { containerStatusSchema, mayRun, volumesWritten, type ContainerSpec, type ContainerStatus } from './container.ts';
 import type { GuestSession, GuestSessions } from './guest-sessions.ts';
 import { performContainerOperation, type ContainerPerformer } from './perform-container-plan.ts';
 import { planContainer, type ContainerObserved } from './plan-container.ts';
@@ -30,6 +30,8 @@ export function containersController(deps: ContainerControllerDeps): Controller 
     name: 'containers',
     watches: [
       { prefix: 'container/', keysOf: (key) => [key.slice('container/'.length)] },
+      // One that has ended makes room for who waits to write to its volumes.
+      { prefix: 'container-status/', keysOf: (key, value) => idsOfOtherWriters(deps, key.slice('container-status/'.length), value) },
       // A machine that came up or went concerns all its containers.
       { prefix: 'machine-status/', keysOf: async (key) => idsOnMachine(deps, key.slice('machine-status/'.length)) },
     ],
@@ -44,12 +46,30 @@ async function idsOnMachine(deps: ContainerControllerDeps, machineId: string): P
   return [...new Set([...specs, ...statuses])];
 }
 
+/** @param value the status as it is now; undefined where it was forgotten, and then its volumes are not known any more. */
+async function idsOfOtherWriters(deps: ContainerControllerDeps, id: string, value: unknown): Promise<string[]> {
+  const seen = containerStatusSchema.safeParse(value).data;
+  if (seen !== undefined && (seen.writes.length === 0 || mayRun(seen))) return [];
+  const others = (await deps.containers.list()).map((one) => one.value).filter((one) => one.id !== id);
+  return others.filter((one) => volumesWritten(one).some((volume) => seen === undefined || seen.writes.includes(volume))).map((one) => one.id);
+}
+
+/** Names of those that write to a volume of this one, or may do so still: a wish that is gone is not the end of what it was for. */
+async function writersBeside(deps: ContainerControllerDeps, spec: ContainerSpec | undefined): Promise<readonly string[]> {
+  const own = spec === undefined ? [] : volumesWritten(spec);
+  if (own.length === 0) return [];
+  const [statuses, specs] = [await deps.statuses.list(), new Map((await deps.containers.list()).map((one) => [one.value.id, one.value.name]))];
+  const others = statuses.map((one) => one.value).filter((one) => one.id !== spec?.id && one.writes.some((volume) => own.includes(volume)));
+  return others.filter((one) => !specs.has(one.id) || mayRun(one)).map((one) => specs.get(one.id) ?? one.id);
+}
+
 async function reconcileContainer(deps: ContainerControllerDeps, id: string, signal: AbortSignal): Promise<ReconcileResult> {
   const spec = (await deps.containers.get(id))?.value;
   const status = (await deps.statuses.get(id))?.value;
   const machineId = spec?.machineId ?? status?.machineId;
   if (machineId === undefined) return {};
-  const { observed, session } = await observe(deps, id, machineId);
+  const { observed: seen, session } = await observe(deps, id, machineId);
+  const observed = { ...seen, writersBeside: await writersBeside(deps, spec) };
   const plan = planContainer(id, spec, status, observed);
   if (plan.operations.length === 0) await noteWaiting(deps, id, spec, status, observed, plan.waitingOn[0]?.why, session);
   for (const operation of plan.operations) {
@@ -59,7 +79,7 @@ async function reconcileContainer(deps: ContainerControllerDeps, id: string, sig
   }
   if (session !== undefined && spec !== undefined && plan.operations.length > 0) {
     const state = session.state(id);
-    if (state !== undefined) await deps.recorder.record(machineId, session.guestBootId, state, spec.wanted === 'stopped');
+    if (state !== undefined) await deps.recorder.record(spec, session.guestBootId, state);
   }
   return { waitingOn: plan.waitingOn, ...(observed.guest === 'unreachable' && observed.machine?.phase === 'running' ? { againAfterMs: 1000 } : {}) };
 }
@@ -109,7 +129,7 @@ async function straysIn(deps: ContainerControllerDeps, session: GuestSession, ma
 async function noteWaiting(deps: ContainerControllerDeps, id: string, spec: ContainerSpec | undefined, status: ContainerStatus | undefined, observed: ContainerObserved, why: string | undefined, session: GuestSession | undefined): Promise<void> {
   if (spec === undefined) return;
   const state = session?.state(id);
-  if (session !== undefined && state !== undefined) return deps.recorder.record(spec.machineId, session.guestBootId, state, spec.wanted === 'stopped');
+  if (session !== undefined && state !== undefined) return deps.recorder.record(spec, session.guestBootId, state);
   const lost = status !== undefined && ['running', 'starting', 'waiting', 'stopping', 'unknown'].includes(status.phase);
   const machineGone = observed.machine === undefined || ['stopped', 'failed', 'defined', 'starting'].includes(observed.machine.phase);
   // Wished stopped, it needs nothing; but what ran before its machine ended runs no more, also where the machine is back.

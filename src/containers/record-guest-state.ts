@@ -4,13 +4,13 @@
  */
 import type { GuestContainerState } from '#guest-protocol';
 import type { Records } from '#store';
-import type { ContainerSpec, ContainerStatus } from './container.ts';
+import { volumesWritten, type ContainerSpec, type ContainerStatus } from './container.ts';
 import { canonicalJson } from './build-guest-spec.ts';
 import { statusOfGuestState } from './status-of-guest-state.ts';
 
 export interface StatusRecorder {
-  /** `stopped`: it is wished stopped now. */
-  record(machineId: string, guestBootId: string, state: GuestContainerState, stopped: boolean): Promise<void>;
+  /** What the guest said of it. */
+  record(spec: ContainerSpec, guestBootId: string, state: GuestContainerState): Promise<void>;
   starting(spec: ContainerSpec, guestBootId: string): Promise<void>;
   /** It was to go on as a clone, and is started as ever. */
   startsInstead(spec: ContainerSpec, why: string): Promise<void>;
@@ -45,9 +45,9 @@ export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecord
   });
 
   return {
-    record: (machineId, guestBootId, state, stopped) => write(state.id, (before) => {
-      const status = statusOfGuestState(state, machineId, guestBootId);
-      return { ...status, ...startedBy(before, status), stopped: endsByWish(before, status, stopped, state.error !== '') || (restarting.has(state.id) && restarting.get(state.id) === status.startedAt) };
+    record: (spec, guestBootId, state) => write(state.id, (before) => {
+      const status = statusOfGuestState(state, spec, guestBootId);
+      return { ...status, ...startedBy(before, status), stopped: endsByWish(before, status, spec.wanted === 'stopped', state.error !== '') || (restarting.has(state.id) && restarting.get(state.id) === status.startedAt) };
     }),
     // That it was stopped by wish is forgotten only once the guest says it runs: a start that breaks off is begun again.
     starting: (spec, guestBootId) => write(spec.id, (before) => {
@@ -92,6 +92,6 @@ function startedBy(before: ContainerStatus | undefined, status: ContainerStatus)
 function blank(spec: ContainerSpec): ContainerStatus {
   return {
     id: spec.id, machineId: spec.machineId, phase: 'pending', why: '', digest: spec.guest.digest, health: 'none', pid: 0, startedAt: null, finishedAt: null,
-    exitCode: null, oomKilled: false, stopped: false, restarts: 0, lastProbe: null, guestBootId: '',
+    exitCode: null, oomKilled: false, stopped: false, restarts: 0, lastProbe: null, writes: [...volumesWritten(spec)], guestBootId: '',
   };
 }

@@ -1,16 +1,16 @@
 /** The agent's word on a container, as the status record that the rest of Strata reads. Pure. */
 import type { GuestContainerState } from '#guest-protocol';
-import type { ContainerPhase, ContainerStatus } from './container.ts';
+import { volumesWritten, type ContainerPhase, type ContainerSpec, type ContainerStatus } from './container.ts';
 
 const phases: Record<GuestContainerState['phase'], ContainerPhase> = {
   created: 'starting', running: 'running', stopping: 'stopping', waiting: 'waiting', exited: 'exited',
 };
 
 /** @param guestBootId boot of the guest in which the agent said it. */
-export function statusOfGuestState(state: GuestContainerState, machineId: string, guestBootId: string): ContainerStatus {
+export function statusOfGuestState(state: GuestContainerState, spec: ContainerSpec, guestBootId: string): ContainerStatus {
   return {
     id: state.id,
-    machineId,
+    machineId: spec.machineId,
     phase: phases[state.phase],
     why: reasonOf(state),
     digest: state.digest,
@@ -24,6 +24,7 @@ export function statusOfGuestState(state: GuestContainerState, machineId: string
     restarts: state.restarts,
     lastProbe: state.lastProbe === null ? null : { at: Math.round(state.lastProbe.atMs), ok: state.lastProbe.ok, output: state.lastProbe.output.slice(0, 4096) },
     ...(state.phase === 'created' ? {} : { startedBy: { way: state.cloned === true ? 'clone' : 'start', why: '' } }),
+    writes: [...volumesWritten(spec)],
     guestBootId,
   };
 }

@@ -86,6 +86,6 @@ function statusOf(app: AppRecord, spec: ContainerSpec): ContainerStatus {
   const isJob = app.spec.services.some((one) => one.dependsOn.some((dependency) => dependency.service === spec.service && dependency.condition === 'completed'));
   return {
     id: spec.id, machineId: spec.machineId, phase: isJob ? 'exited' : 'running', why: '', digest: spec.guest.digest, health: 'healthy', pid: 1, startedAt: 0, finishedAt: null,
-    exitCode: isJob ? 0 : null, oomKilled: false, stopped: false, restarts: 0, lastProbe: null, guestBootId: '',
+    exitCode: isJob ? 0 : null, oomKilled: false, stopped: false, restarts: 0, lastProbe: null, writes: [], guestBootId: '',
   };
 }

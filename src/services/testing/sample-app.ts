@@ -46,7 +46,7 @@ export function sampleContainer(service: string, index: number, changes: Partial
 export function sampleStatus(spec: ContainerSpec, changes: Partial<ContainerStatus> = {}): ContainerStatus {
   return {
     id: spec.id, machineId: spec.machineId, phase: 'running', why: '', digest: spec.guest.digest, health: 'none', pid: 10, startedAt: 1, finishedAt: null, exitCode: null,
-    oomKilled: false, stopped: false, restarts: 0, lastProbe: null, guestBootId: 'b', ...changes,
+    oomKilled: false, stopped: false, restarts: 0, lastProbe: null, writes: [], guestBootId: 'b', ...changes,
   };
 }
 
