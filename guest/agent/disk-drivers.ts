@@ -1,6 +1,7 @@
 /**
  * The drivers of disks. By itself the kernel asks for disks at each of a controller's 256 places, which costs 0.08 s under
- * emulation; where the host says how many there are at the start, these alone are looked for. Later ones announce themselves.
+ * emulation; where the host says how many there are at the start, these alone are looked for. Later ones announce themselves,
+ * but for those that come before the controller's driver does: nobody listens yet, and by default it would look for them.
  */
 import { complain } from './complain.ts';
 import { listFolder, readText, setKernelValue } from './files.ts';
@@ -27,6 +28,15 @@ export function findDisksAtStart(name: string): void {
   try {
     setKernelValue('/sys/module/scsi_mod/parameters/scan', 'sync'); // or none that is plugged in later would be found
     for (const host of listFolder(hosts)) for (let place = 0; place < count; place += 1) setKernelValue(`${hosts}/${host}/scan`, `0 ${place} 0`);
+  } catch (error) {
+    complain(`disks: ${(error as Error).message}`);
+  }
+}
+
+/** Looks at every place of every controller. */
+export function searchForDisks(): void {
+  try {
+    for (const host of listFolder(hosts)) setKernelValue(`${hosts}/${host}/scan`, '- - -');
   } catch (error) {
     complain(`disks: ${(error as Error).message}`);
   }

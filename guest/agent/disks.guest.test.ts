@@ -16,7 +16,7 @@ const longSerial = 'vol-0123456789abcdef'; // 20 characters, all that virtio has
 
 describe('disks', () => {
   let bench: Bench;
-  before(async () => { bench = await openBench({ scratch: true, announced: true }); });
+  before(async () => { bench = await openBench({ scratch: true, announced: 2 }); });
   after(() => bench.close());
 
   const plug = async (serial: string, bus: 'scsi' | 'virtio'): Promise<string> => {
@@ -40,6 +40,16 @@ describe('disks', () => {
     const { content } = await bench.guest.line.call('fileRead', { container: '', path: '/sys/module/scsi_mod/parameters/scan', offset: 0, length: 100 });
     assert.equal(Buffer.from(content, 'base64').toString(), 'sync\n', 'it was loaded with another, and told to look by itself again');
     assert.deepEqual((await bench.guest.line.call('stats', {})).disks.toSorted(), ['img', 'scratch']);
+  });
+
+  test('[G77] a disk that was plugged in before its driver could hear of it is looked for once somebody awaits it', async () => {
+    const late = await openBench({ scratch: true, announced: 1 });
+    try {
+      assert.deepEqual((await late.guest.line.call('stats', {})).disks, ['img']);
+      await late.guest.line.call('awaitDisks', { serials: ['scratch'], timeoutMs: 20_000 });
+      const { state } = await late.runToEnd({ argv: ['true'] });
+      assert.deepEqual([state.exitCode, state.error], [0, '']);
+    } finally { await late.close(); }
   });
 
   for (const bus of ['scsi', 'virtio'] as const) {

@@ -4,6 +4,7 @@
  */
 import * as os from 'os';
 import * as sys from 'sys';
+import { searchForDisks } from './disk-drivers.ts';
 import { exists, FileError, isMounted, listFolder, makeFolder, readBytes, readText, setKernelValue, unmount } from './files.ts';
 import { pause } from './loop.ts';
 import { textOf } from './text.ts';
@@ -103,15 +104,23 @@ export async function mountScratch(): Promise<void> {
 }
 
 const lookEveryMs = 10;
+/** A disk that announced itself is there much sooner. One that was plugged in before the controller's driver was ready never does. */
+const [searchAfterMs, searchEveryMs] = [500, 2000];
 
 /** @throws FileError `diskMissing` after the limit */
 export async function awaitDisks(serials: readonly string[], limitMs: number): Promise<void> {
-  const end = sys.monotonic() + limitMs;
-  for (;;) {
+  const begun = sys.monotonic();
+  const end = begun + limitMs;
+  for (let searchAt = begun + searchAfterMs; ;) {
     const seen = disksBySerial();
     const missing = serials.filter((serial) => !exists(seen.get(serial) ?? '/nowhere'));
     if (missing.length === 0) return;
-    if (sys.monotonic() > end) throw new FileError('diskMissing', `the guest sees no disk with serial ${missing.join(', ')}`);
+    const now = sys.monotonic();
+    if (now > end) throw new FileError('diskMissing', `the guest sees no disk with serial ${missing.join(', ')}`);
+    if (now >= searchAt) {
+      searchForDisks();
+      searchAt = now + searchEveryMs;
+    }
     await pause(lookEveryMs);
   }
 }

@@ -20,8 +20,8 @@ export interface GuestOptions {
   readonly memoryMiB?: number;
   readonly processors?: number;
   readonly disks?: readonly GuestDisk[];
-  /** The guest is told how many disks it begins with. */
-  readonly announced?: boolean;
+  /** With how many disks it begins, as the guest is told; not told where left out. */
+  readonly announced?: number;
   /** A tap of the host to plug the card into. */
   readonly tap?: { readonly name: string; readonly mac: string };
 }
@@ -86,7 +86,7 @@ function qemuArguments(architecture: Architecture, guestOs: { readonly kernel: s
   return [
     ...machines[architecture], '-m', String(options.memoryMiB ?? 256), '-smp', String(options.processors ?? 1),
     '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
-    '-kernel', guestOs.kernel, '-initrd', guestOs.initramfs, '-append', `console=${consoles[architecture]} quiet panic=-1 random.trust_cpu=on cryptomgr.notests${(options.disks ?? []).some((disk) => disk.serial === 'scratch') ? ' strata.scratch=disk' : ''}${options.announced === true ? ` strata.disks=${(options.disks ?? []).length}` : ''}`,
+    '-kernel', guestOs.kernel, '-initrd', guestOs.initramfs, '-append', `console=${consoles[architecture]} quiet panic=-1 random.trust_cpu=on cryptomgr.notests${(options.disks ?? []).some((disk) => disk.serial === 'scratch') ? ' strata.scratch=disk' : ''}${options.announced === undefined ? '' : ` strata.disks=${options.announced}`}`,
     '-chardev', `socket,id=agent,path=${folder}/agent.sock,server=on,wait=off`,
     '-device', 'virtio-serial-pci,id=serial', '-device', 'virtserialport,bus=serial.0,chardev=agent,name=strata.agent',
     '-device', 'virtio-scsi-pci,id=scsi', '-device', 'virtio-rng-pci',

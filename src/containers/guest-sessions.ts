@@ -4,7 +4,7 @@
  * it. Nothing is concluded from silence: without a line every container of the machine is 'unreachable'.
  */
 import type { Log } from '#base';
-import type { GuestContainerState } from '#guest-protocol';
+import type { AgentCalls, GuestContainerState } from '#guest-protocol';
 import type { AgentConnection, Machines } from '#machines';
 
 export interface SessionListener {
@@ -34,10 +34,8 @@ export interface GuestSession {
   readonly guestBootId: string;
   state(containerId: string): GuestContainerState | undefined;
   states(): readonly GuestContainerState[];
-  /** Asks the agent for all containers and replaces the picture. */
-  refresh(): Promise<void>;
-  /** Records an answer of the agent, unless an event has told of a later moment already. */
-  learn(state: GuestContainerState): void;
+  /** A call that is answered with a container's state, which is part of the picture from then on. */
+  change<M extends 'containerStart' | 'containerStop' | 'containerGoOn'>(method: M, params: AgentCalls[M]['params'], options: { readonly timeoutMs: number }): Promise<GuestContainerState>;
   forget(containerId: string): void;
 }
 
@@ -60,7 +58,7 @@ export function openGuestSessions(deps: { readonly machines: Machines; readonly 
         deps.listener.lost(machineId);
       }
     });
-    await refresh(session);
+    await refresh(session); // events that come meanwhile are of the same or a later moment
     sessions.set(machineId, session);
     return session;
   }
@@ -86,11 +84,22 @@ export function openGuestSessions(deps: { readonly machines: Machines; readonly 
   };
 }
 
-async function refresh(session: Session): Promise<void> {
-  const { containers } = await session.connection.call('containerList', {});
-  const seen = new Set(containers.map((state) => state.id));
-  for (const id of session.states.keys()) if (!seen.has(id)) session.states.delete(id);
-  for (const state of containers) session.states.set(state.id, state);
+/** Asks the agent for all containers. Answers are taken up as they are heard: behind one, an event may have told of more already. */
+async function refresh({ connection, states }: Session): Promise<void> {
+  await connection.call('containerList', {}, {
+    heard({ containers }) {
+      states.clear();
+      for (const state of containers) states.set(state.id, state);
+    },
+  });
+}
+
+/** Within one turn of the agent the end of a short run may be told before the answer to its start is. */
+function learn({ states }: Session, answer: GuestContainerState): void {
+  const known = states.get(answer.id);
+  const ended = known?.phase === 'exited' || known?.phase === 'waiting';
+  if (ended && (answer.phase === 'running' || answer.phase === 'stopping') && answer.digest === known.digest && answer.startedAtMs === known.startedAtMs) return;
+  states.set(answer.id, answer);
 }
 
 function view(session: Session): GuestSession {
@@ -99,17 +108,7 @@ function view(session: Session): GuestSession {
     guestBootId: session.guestBootId,
     state: (id) => session.states.get(id),
     states: () => [...session.states.values()],
-    refresh: () => refresh(session),
-    learn(state) {
-      const known = session.states.get(state.id);
-      if (known === undefined || !isOlder(state, known)) session.states.set(state.id, state);
-    },
+    change: (method, params, options) => session.connection.call(method, params, { ...options, heard: (state: GuestContainerState) => learn(session, state) }),
     forget: (id) => { session.states.delete(id); },
   };
-}
-
-/** The end of a short run may be told before the answer to its start is taken up. */
-function isOlder(answer: GuestContainerState, known: GuestContainerState): boolean {
-  const ran = answer.phase === 'running' || answer.phase === 'stopping';
-  return ran && (known.phase === 'exited' || known.phase === 'waiting') && answer.digest === known.digest && answer.startedAtMs === known.startedAtMs;
 }

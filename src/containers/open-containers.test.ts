@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, afterEach, test } from 'node:test';
 import { armFailpoints, newId, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
-import type { GuestContainerSpec } from '#guest-protocol';
-import { openMachines, type OpenedMachines } from '#machines';
+import type { AgentEvent, GuestContainerSpec, GuestContainerState } from '#guest-protocol';
+import { openMachines, type AgentConnection, type CallOptions, type Machines, type OpenedMachines } from '#machines';
 import { fakeNetwork, fakeWorld, openFakeEngine, type FakeWorld } from '#machines/fake';
 import { runControllers, type ControllersRun } from '#reconcile';
 import type { Store } from '#store';
@@ -216,6 +216,21 @@ test('[K13] a start that breaks off after a wished stop is begun again, also by 
   await statusOf(one.id, running, 'running');
 });
 
+test('[K20] while a start is tried again and again, its status says why the last attempt failed', async () => {
+  armFailpoints('container.start.attached=3*error');
+  const { revision } = await containers.statuses.snapshot();
+  const one = await wish('one', ['serve']);
+  await statusOf(one.id, running, 'running');
+  const told: string[] = [];
+  for await (const { value } of containers.statuses.watch(revision, new AbortController().signal)) {
+    if (value?.phase === 'running') break;
+    if (value?.phase === 'starting') told.push(value.why);
+  }
+  const first = told.findIndex((why) => why.includes('failpoint'));
+  ok(first >= 0 && told.slice(first).every((why) => why.includes('failpoint')), told.join());
+  equal((await containers.statuses.get(one.id))?.value.why, '');
+});
+
 test('[K13] a restart that breaks off between stop and start is finished by a later daemon', async () => {
   const one = await wish('one', ['serve']);
   const before = await statusOf(one.id, running, 'running');
@@ -240,21 +255,32 @@ test('[K13] a job that ends at once after its wished start or its restart has ru
   deepEqual((await containers.statuses.get(one.id))?.value, second);
 });
 
-test('[K14] an answer that comes after the news of the end is not taken for the later word', async () => {
-  const one = await wish('one', ['serve']);
-  const { guestBootId } = await statusOf(one.id, running, 'running');
-  const guest = world.vmms.get(machineId)?.guest;
-  const sessions = openGuestSessions({ machines: machines.machines, log: silentLog, listener: { changed: () => undefined, lost: () => undefined } });
-  const session = await sessions.ensure(machineId, guestBootId);
-  const known = session.state(one.id);
-  ok(guest !== undefined && known !== undefined);
-  guest.say({ event: 'container', state: { ...known, phase: 'exited', exitCode: 0 } });
-  await waitUntil(() => session.state(one.id)?.phase === 'exited', { what: 'the end is heard', limitMs: 10_000 });
-  session.learn(known);
-  equal(session.state(one.id)?.phase, 'exited');
-  session.learn({ ...known, startedAtMs: known.startedAtMs + 5 });
-  equal(session.state(one.id)?.phase, 'running', 'of another run');
-  sessions.close();
+/** A session with an agent that answers a start with `answer`, and says the other states before and behind it, all in one breath. */
+async function breathOf(states: readonly GuestContainerState[], answer: GuestContainerState): Promise<GuestContainerState | undefined> {
+  const listeners = new Set<(event: AgentEvent) => void>();
+  const agent = {
+    call: async (method: string, _params: unknown, { heard }: CallOptions<unknown>) => {
+      if (method === 'containerList') return heard?.({ containers: [] });
+      for (const state of states) {
+        if (state === answer) heard?.(answer);
+        else for (const listener of listeners) listener({ event: 'container', state });
+      }
+    },
+    onEvent: (listener: (event: AgentEvent) => void) => { listeners.add(listener); return () => undefined; },
+    closed: new Promise(() => undefined),
+  } as unknown as AgentConnection;
+  const session = await openGuestSessions({ machines: { agent: async () => agent } as unknown as Machines, log: silentLog, listener: { changed: () => undefined, lost: () => undefined } }).ensure('m', 'b');
+  await session.change('containerStart', { spec: {} as GuestContainerSpec }, { timeoutMs: 1000 });
+  return session.state(answer.id);
+}
+
+test('[K14] an answer has its place among the events; the end of a run is not undone by an answer to its start', async () => {
+  const answer: GuestContainerState = { id: 'c1', digest: 'd', phase: 'running', pid: 1, startedAtMs: 5, finishedAtMs: 0, exitCode: -1, oomKilled: false, restarts: 0, health: 'starting', lastProbe: null, error: '' };
+  const [healthy, ended, before]: GuestContainerState[] = [{ ...answer, health: 'healthy' }, { ...answer, phase: 'exited' }, { ...answer, phase: 'exited', startedAtMs: 4 }];
+  equal(await breathOf([answer, healthy as GuestContainerState], answer), healthy, 'heard before the caller goes on');
+  equal(await breathOf([answer, ended as GuestContainerState], answer), ended);
+  equal(await breathOf([ended as GuestContainerState, answer], answer), ended, 'of the same run');
+  equal(await breathOf([before as GuestContainerState, answer], answer), answer, 'of another run');
 });
 
 test('[K12] a machine\'s death brings its containers back, once', async () => {

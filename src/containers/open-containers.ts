@@ -121,9 +121,9 @@ export function openContainers(deps: ContainersDeps): Containers {
     async restart(id) {
       const { session, spec } = await sessionOf(id);
       await recorder.whileRestarting(id, async () => {
-        await session.connection.call('containerStop', { id }, { timeoutMs: spec.guest.stopGraceMs + 30_000 });
+        await session.change('containerStop', { id }, { timeoutMs: spec.guest.stopGraceMs + 30_000 });
         failpoint('container.restart.stopped');
-        session.learn(await session.connection.call('containerStart', { spec: spec.guest }, { timeoutMs: 120_000 }));
+        await session.change('containerStart', { spec: spec.guest }, { timeoutMs: 120_000 });
       });
       await believe(spec.machineId, session.guestBootId, session.state(id));
     },

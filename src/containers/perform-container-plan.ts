@@ -72,8 +72,7 @@ async function start(deps: ContainerPerformer, context: PerformContext): Promise
   failpoint('container.start.attached');
   // A plugged disk is there for the guest a moment later; without it the first start would fail and be tried again.
   await session.connection.call('awaitDisks', { serials: disks.map((disk) => disk.serial), timeoutMs: diskLimitMs }, { timeoutMs: diskLimitMs + 10_000 });
-  const state = await session.connection.call('containerStart', { spec: spec.guest }, { timeoutMs: 120_000 });
-  session.learn(state);
+  await session.change('containerStart', { spec: spec.guest }, { timeoutMs: 120_000 });
 }
 
 /** Whatever it fails of, the guest has nothing of it then, and it is started. */
@@ -82,7 +81,7 @@ async function goOn(deps: ContainerPerformer, context: PerformContext): Promise<
   const session = required(context.session, context.id);
   if (origin?.way !== 'clone') return start(deps, context);
   try {
-    session.learn(await session.connection.call('containerGoOn', { from: origin.from, spec: guest, command: origin.command, limitMs: goOnLimitMs }, { timeoutMs: 3 * goOnLimitMs }));
+    await session.change('containerGoOn', { from: origin.from, spec: guest, command: origin.command, limitMs: goOnLimitMs }, { timeoutMs: 3 * goOnLimitMs });
     session.forget(origin.from);
   } catch (thrown) {
     const error = asStrataError(thrown, 'going on as a clone');
@@ -104,7 +103,7 @@ async function removeStray(stray: string, context: PerformContext): Promise<void
 async function stop(context: PerformContext): Promise<void> {
   const session = required(context.session, context.id);
   const grace = context.spec?.guest.stopGraceMs ?? 10_000;
-  session.learn(await session.connection.call('containerStop', { id: context.id }, { timeoutMs: grace + 30_000 }));
+  await session.change('containerStop', { id: context.id }, { timeoutMs: grace + 30_000 });
 }
 
 async function remove(context: PerformContext): Promise<void> {

@@ -52,7 +52,9 @@ export function statusRecorder(statuses: Records<ContainerStatus>): StatusRecord
     // That it was stopped by wish is forgotten only once the guest says it runs: a start that breaks off is begun again.
     starting: (spec, guestBootId) => write(spec.id, (before) => {
       const wished = before?.stopped === true && before.digest === spec.guest.digest ? { stopped: true, startedAt: before.startedAt } : {};
-      return { ...blank(spec), restarts: before?.restarts ?? 0, phase: 'starting', guestBootId, ...wished, startedBy: { way: 'start', why: before?.digest === spec.guest.digest ? before.startedBy?.why ?? whyOf(spec) : whyOf(spec) } };
+      // Where an attempt has failed, that is why it starts still.
+      const why = before?.phase === 'starting' && before.digest === spec.guest.digest ? before.why : '';
+      return { ...blank(spec), restarts: before?.restarts ?? 0, phase: 'starting', why, guestBootId, ...wished, startedBy: { way: 'start', why: before?.digest === spec.guest.digest ? before.startedBy?.why ?? whyOf(spec) : whyOf(spec) } };
     }),
     startsInstead: (spec, why) => write(spec.id, (before) => ({ ...(before ?? blank(spec)), startedBy: { way: 'start', why: why.slice(0, 1000) } })),
     async whileRestarting(id, work) {

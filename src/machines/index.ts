@@ -1,7 +1,7 @@
 /** Door of the machines layer: records, the engine port, and what upper layers may do with a machine. */
 export { machineDiskSchema, machineKey, machineSpecSchema, machineStatusKey, machineStatusSchema, engineNames, type EngineName, type MachineDisk, type MachinePhase, type MachineSpec, type MachineStatus } from './machine.ts';
 export type { AcceleratorProof, Engine, EngineCapabilities, RunningMachine, VmmExit } from './engine.ts';
-export type { AgentConnection, AgentStream, Machines } from './machines.ts';
+export type { AgentConnection, AgentStream, CallOptions, Machines } from './machines.ts';
 export { builtGuestOs, ensureGuestOs, type GuestOs } from './guest-os/ensure-guest-os.ts';
 export { pruneGuestOs } from './guest-os/prune-guest-os.ts';
 export { makeExt4Disk } from './make-ext4-disk.ts';

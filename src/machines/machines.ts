@@ -7,10 +7,17 @@ import type { AgentCalls, AgentEvent, AgentMethod } from '#guest-protocol';
 import type { AcceleratorProof } from './engine.ts';
 import type { MachineDisk } from './machine.ts';
 
+export interface CallOptions<R> {
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+  /** Told the answer at its place on the line: before any event that came behind it, which the promise may be later than. */
+  readonly heard?: (result: R) => void;
+}
+
 /** A multiplexed connection to one guest's agent. */
 export interface AgentConnection {
   /** @throws StrataError `agent.refused` (the guest said no), `agent.timeout`, `agent.gone` (line lost) */
-  call<M extends AgentMethod>(method: M, params: AgentCalls[M]['params'], options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<AgentCalls[M]['result']>;
+  call<M extends AgentMethod>(method: M, params: AgentCalls[M]['params'], options?: CallOptions<AgentCalls[M]['result']>): Promise<AgentCalls[M]['result']>;
   /** A fresh stream id with its data; open it before the call that names it. stderr arrives apart. */
   openStream(): AgentStream;
   onEvent(listener: (event: AgentEvent) => void): () => void;

@@ -43,6 +43,22 @@ test('[M60] a line without an answer, with noise only, or with a wrong greeting 
   noisy.destroy();
 });
 
+test('[M67] an answer is told at its place on the line, before the event that came behind it in one piece', async () => {
+  const guest = await connectTestGuest();
+  const told: string[] = [];
+  guest.connection.onEvent((event) => told.push(event.event));
+  const asked = guest.connection.call('releaseDisk', { serial: 'd' }, { heard: () => told.push('heard') }).then(() => told.push('resolved'));
+  const { id } = await guest.request('releaseDisk');
+  const frames = [{ event: 'exit', stream: 1, code: 0 }, { id, result: {} }, { event: 'exit', stream: 1, code: 0 }].map((one) => encodeFrame(frameTypes.json, 0, Buffer.from(JSON.stringify(one))));
+  guest.wire.write(Buffer.concat(frames));
+  await asked;
+  deepEqual(told, ['exit', 'heard', 'exit', 'resolved']);
+  const thrown = guest.connection.call('releaseDisk', { serial: 'e' }, { heard: () => { throw new Error('no room for it'); } });
+  guest.json({ id: (await guest.request('releaseDisk')).id, result: {} });
+  await rejects(thrown, /no room for it/);
+  guest.connection.close();
+});
+
 test('[M61] calls are answered by id, in any order; refusals, time limits and loss have their codes', async () => {
   const guest = await connectTestGuest();
   const { connection } = guest;

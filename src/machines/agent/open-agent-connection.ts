@@ -6,7 +6,7 @@
 import type { Duplex } from 'node:stream';
 import { asStrataError, StrataError, type Clock, type Dice, type Log } from '#base';
 import { encodeFrame, frameTypes, protocolVersion, type AgentCalls, type AgentEvent, type AgentMethod, type Frame, type FrameType, type GuestHello } from '#guest-protocol';
-import type { AgentConnection, AgentStream } from '../machines.ts';
+import type { AgentConnection, AgentStream, CallOptions } from '../machines.ts';
 import { awaitReset } from './await-reset.ts';
 import { checkResult, readGuestMessage } from './check-messages.ts';
 import { hostStream, type HostStream } from './host-stream.ts';
@@ -137,7 +137,7 @@ class GuestLine implements AgentConnection {
     line.resume();
   }
 
-  async call<M extends AgentMethod>(method: M, params: AgentCalls[M]['params'], options: { timeoutMs?: number; signal?: AbortSignal } = {}): Promise<AgentCalls[M]['result']> {
+  async call<M extends AgentMethod>(method: M, params: AgentCalls[M]['params'], options: CallOptions<AgentCalls[M]['result']> = {}): Promise<AgentCalls[M]['result']> {
     options.signal?.throwIfAborted();
     if (this.#over) throw this.#gone();
     if (this.#line.writableLength > maxWaitingBytes) throw new StrataError(`the guest's agent does not take requests (${method})`, { code: 'agent.timeout', kind: 'timeout' });
@@ -150,7 +150,12 @@ class GuestLine implements AgentConnection {
       return await new Promise<AgentCalls[M]['result']>((resolve, reject) => {
         this.#pending.set(id, {
           method, stream: named,
-          settle: (outcome) => { if ('error' in outcome) reject(outcome.error); else resolve(outcome.result as AgentCalls[M]['result']); },
+          settle(outcome) {
+            if ('error' in outcome) return reject(outcome.error);
+            const result = outcome.result as AgentCalls[M]['result'];
+            try { options.heard?.(result); } catch (thrown) { return reject(asStrataError(thrown, method)); }
+            resolve(result);
+          },
         });
         options.signal?.addEventListener('abort', () => reject(asStrataError(options.signal?.reason, method)), { signal: limit.signal });
         this.#options.clock.wait(timeoutMs, limit.signal).then(
