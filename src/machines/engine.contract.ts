@@ -8,6 +8,7 @@ import { isAlive, signalProcess, silentLog, systemClock, systemDice, waitUntil, 
 import { openAgentConnection, type OpenedAgentConnection } from './agent/open-agent-connection.ts';
 import type { Engine, RunningMachine, VmmExit } from './engine.ts';
 import type { MachineDisk, MachineSpec } from './machine.ts';
+import { firstWordMs } from './machine-session.ts';
 
 export interface EngineUnderTest {
   readonly engine: Engine;
@@ -43,13 +44,13 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
   const agentOf = async (machine: RunningMachine): Promise<OpenedAgentConnection> =>
     openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: it.bootLimitMs });
 
-  /** As sessions do it: a line that stays silent is opened anew. One may, where hosts change while the guest stands still. */
+  /** As sessions do it: a line that stays silent is opened anew. One may, where the host before was lost while the guest spoke. */
   const agentAgain = async (machine: RunningMachine): Promise<OpenedAgentConnection> => {
-    for (let attempt = 1; ; attempt += 1) {
+    for (let handshakeMs = firstWordMs.first; ; handshakeMs *= 2) {
       try {
-        return await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog });
+        return await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs });
       } catch (thrown) {
-        if (attempt === 6) throw thrown;
+        if (handshakeMs > firstWordMs.longest) throw thrown;
       }
     }
   };

@@ -1,5 +1,6 @@
-/** A session let go of at the worst moment. */
-import { equal } from 'node:assert/strict';
+/** A session let go of at the worst moment, and one whose line is deaf. */
+import { equal, ok } from 'node:assert/strict';
+import { duplexPair } from 'node:stream';
 import { test } from 'node:test';
 import { silentLog, systemClock, systemDice } from '#base';
 import { fakeWorld, openFakeEngine } from './fake/index.ts';
@@ -24,5 +25,25 @@ test('[M30] let go of while the guest\'s first answer is recorded, a session end
   equal(over, false);
   recorded.resolve();
   await released;
+  world.end(spec.id);
+});
+
+test('[M68] a line on which a guest that was heard before says nothing is opened anew soon, not after the time a boot may take', { timeout: 10_000 }, async () => {
+  const world = fakeWorld();
+  const spec = testMachine();
+  const machine = await openFakeEngine({ world }).start(spec);
+  const nothing = async (): Promise<void> => undefined;
+  const [silent, far] = duplexPair();
+  silent.on('close', () => far.destroy());
+  let opened = 0;
+  const session = openMachineSession({
+    machine: { ...machine, exited: machine.exited, openAgentLine: async () => { opened += 1; return opened === 1 ? silent : machine.openAgentLine(); } },
+    spec, knownGuestBootId: 'a boot', paused: false, clockStale: false, policy: machinePolicy, clock: systemClock, dice: systemDice, log: silentLog,
+    listener: { answered: nothing, troubled: nothing, recovered: nothing, ended: nothing },
+  });
+  await session.agent(5000);
+  equal(opened, 2);
+  ok(silent.destroyed);
+  await session.release();
   world.end(spec.id);
 });

@@ -58,6 +58,11 @@ export interface MachineSession {
 }
 
 const reconnectMs = { first: 50, longest: 2000 };
+/**
+ * For the first word of a guest that has been heard before; the line is opened anew then. QEMU (7.2, hw/char/virtio-console.c) may find out that an earlier
+ * host has gone by failing to write to it; then it holds back what the guest says on the next line, until that is closed too.
+ */
+export const firstWordMs = { first: 1000, longest: 10_000 };
 
 export function openMachineSession(deps: MachineSessionDeps): MachineSession {
   const { machine, spec, listener, policy, clock, log } = deps;
@@ -78,9 +83,9 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
   const over = () => end.signal.aborted || exit !== undefined;
   const pause = (milliseconds: number) => clock.wait(milliseconds, end.signal).catch(() => undefined);
 
-  async function connect(): Promise<void> {
+  async function connect(failures: number): Promise<void> {
     const line = await machine.openAgentLine();
-    const opened = await openAgentConnection(line, { clock, dice: deps.dice, log, signal: end.signal });
+    const opened = await openAgentConnection(line, { clock, dice: deps.dice, log, signal: end.signal, handshakeMs: identified === null ? firstWordMs.longest : Math.min(firstWordMs.longest, firstWordMs.first * 2 ** Math.min(failures, 8)) });
     try {
       if (opened.hello.bootId !== identified || clockStale) {
         await opened.call('configure', guestIdentity(spec, clock, deps.dice));
@@ -103,7 +108,7 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
       while (paused && !over()) await toGoOn();
       if (over()) return;
       try {
-        await connect();
+        await connect(failures);
         failures = 0;
         await connection?.closed;
         if (connection?.lostBecause !== undefined) log.warn({ machineId: machine.id, code: connection.lostBecause.code }, connection.lostBecause.message);
