@@ -2,7 +2,7 @@
 export { hostKey, hostSchema, promisedSchema, proofSchema, type Host, type Promised, type Proof } from './host.ts';
 export { openHost, type OpenHostDeps, type PoolHost } from './open-host.ts';
 export { observeHost, type LookAtHost } from './observe-host.ts';
-export { firstTooLarge, freeOf, placeMachine, placementError, processorOvercommit, tooLargeError, type FreeOfHost, type Placement, type PlacementRequest, type Shortage } from './place-machine.ts';
+export { firstTooLarge, freeOf, placeMachine, placementError, processorOvercommit, TooLargeError, type FreeOfHost, type Placement, type PlacementRequest, type Shortage } from './place-machine.ts';
 export { openAddresses, type AddressRange, type Addresses } from './addresses.ts';
 export { openPorts, portIsFree, type PortIsFree, type PortProtocol, type Ports } from './ports.ts';
 export { hostPackages, packagesFor, type HostPackage } from './host-packages.ts';

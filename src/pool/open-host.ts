@@ -6,7 +6,7 @@ import { asStrataError, atomicWrite, isId, newId, StrataError, type Clock, type 
 import { recordsOf, type Records, type Store } from '#store';
 import { hostSchema, type Host, type Promised, type Proof } from './host.ts';
 import { observeHost, type LookAtHost } from './observe-host.ts';
-import { firstTooLarge, placeMachine, placementError, tooLargeError, withRequest, type PlacementRequest } from './place-machine.ts';
+import { firstTooLarge, placeMachine, placementError, TooLargeError, withRequest, type PlacementRequest } from './place-machine.ts';
 
 export interface OpenHostDeps {
   readonly instance: Instance;
@@ -78,7 +78,7 @@ export async function openHost(deps: OpenHostDeps): Promise<PoolHost> {
 
   async function checkSizes(requests: readonly PlacementRequest[]): Promise<void> {
     const tooLarge = firstTooLarge(await allHosts(), requests);
-    if (tooLarge !== undefined) throw tooLargeError(tooLarge.placement, tooLarge.request);
+    if (tooLarge !== undefined) throw new TooLargeError(tooLarge.placement, tooLarge.request);
   }
 
   async function admitAll(requests: readonly PlacementRequest[]): Promise<readonly HostId[]> {

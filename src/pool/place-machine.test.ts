@@ -3,7 +3,7 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Host } from './host.ts';
-import { firstTooLarge, freeOf, placeMachine, placementError, reservedMemoryMiB, tooLargeError, type PlacementRequest } from './place-machine.ts';
+import { firstTooLarge, freeOf, placeMachine, placementError, reservedMemoryMiB, TooLargeError, type PlacementRequest } from './place-machine.ts';
 import { sampleHost } from './testing/sample-host.ts';
 
 const request: PlacementRequest = { architecture: 'x86_64', processors: 2, memoryMiB: 512, diskBytes: 1024 ** 3, engine: 'auto' };
@@ -50,7 +50,7 @@ test('[P3] the refusal is one line for people, with numbers', () => {
   const diskless = placeMachine([sampleHost('h1')], large);
   ok(!diskless.placed);
   match(placementError(diskless, large).advice ?? '', /^free space on the disk/);
-  match(tooLargeError(diskless, large).advice ?? '', /^lower its disks/);
+  match(new TooLargeError(diskless, large).advice ?? '', /^lower its disks/);
 });
 
 test('[P10] what no host could ever carry is wrong input, however full they are; what they could is not', () => {
@@ -60,11 +60,11 @@ test('[P10] what no host could ever carry is wrong input, however full they are;
   equal(firstTooLarge([...busy, sampleHost('h2')], [of(7000, 'a'), of(7000, 'b')]), undefined);
   const alone = firstTooLarge(busy, [of(7373, 'a')]);
   ok(alone !== undefined);
-  const error = tooLargeError(alone.placement, alone.request);
+  const error = new TooLargeError(alone.placement, alone.request);
   deepEqual([error.code, error.kind, error.message], ['pool.tooLarge', 'invalid', 'machine a fits no host, even if nothing else ran (h1-name: needs 7373 MiB of memory, 7372 of 7372 MiB free)']);
   const together = firstTooLarge(busy, [of(7000, 'a'), of(7000, 'b')]);
   ok(together !== undefined);
-  match(tooLargeError(together.placement, together.request).message, /^machine b fits no host.*needs 7000 MiB of memory, 372 of 7372 MiB free, the rest is promised to 1 machine\)$/);
+  match(new TooLargeError(together.placement, together.request).message, /^machine b fits no host.*needs 7000 MiB of memory, 372 of 7372 MiB free, the rest is promised to 1 machine\)$/);
 });
 
 const anyHost = fc.record({ id: fc.stringMatching(/^[a-z]{3}$/), memory: fc.integer({ min: 256, max: 65_536 }), promised: fc.integer({ min: 0, max: 70_000 }), processors: fc.integer({ min: 1, max: 64 }), used: fc.integer({ min: 0, max: 300 }), free: fc.integer({ min: 0, max: 500 }), draining: fc.boolean() })

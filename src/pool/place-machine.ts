@@ -114,10 +114,18 @@ export function placementError(placement: Extract<Placement, { placed: false }>,
 }
 
 /** The same where stopping others would not help: what is asked for is wrong. */
-export function tooLargeError(placement: Extract<Placement, { placed: false }>, request: PlacementRequest): StrataError {
-  return new StrataError(`${subjectOf(request)} fits no host, even if nothing else ran (${describeHosts(placement)})`, {
-    code: 'pool.tooLarge', kind: 'invalid', advice: onlyDiskShort(placement) ? 'lower its disks, or give Strata\'s state folder a larger one (`strata host inspect` names it)' : 'lower the memory, processors or replicas asked for, or add a larger host', details: { request, hosts: placement.hosts },
-  });
+export class TooLargeError extends StrataError {
+  readonly architecture: Architecture;
+  /** Of what the first host has too little. */
+  readonly short: Shortage['what'] | undefined;
+
+  constructor(placement: Extract<Placement, { placed: false }>, request: PlacementRequest) {
+    super(`${subjectOf(request)} fits no host, even if nothing else ran (${describeHosts(placement)})`, {
+      code: 'pool.tooLarge', kind: 'invalid', advice: onlyDiskShort(placement) ? 'lower its disks, or give Strata\'s state folder a larger one (`strata host inspect` names it)' : 'lower the memory, processors or replicas asked for, or add a larger host', details: { request, hosts: placement.hosts },
+    });
+    this.architecture = request.architecture;
+    this.short = placement.hosts[0]?.shortages[0]?.what;
+  }
 }
 
 /** Then neither memory nor other machines are to blame. */

@@ -37,7 +37,7 @@ test('a variable that must be set is named', { timeout: 60_000 }, () => refused(
 test('a volume with two writers is refused', { timeout: 60_000 }, () => refused(`${service('    volumes: ["v:/v"]\n    deploy: { replicas: 2 }\n')}volumes: { v: {} }\n`, 2, /compose\.yaml:\d+:\d+.*(volume|writ)/i));
 test('a platform no machine has is refused', { timeout: 60_000 }, () => refused(service('    platform: linux/s390x\n'), 2, /compose\.yaml:5:\d+.*s390x/));
 test('an image that is not there is named with advice', { timeout: 60_000 }, () => refused('services:\n  web:\n    image: not-there:7\n    pull_policy: never\n', 1, /not-there:7[\s\S]*strata image import/));
-test('memory that fits no host is refused with numbers', { timeout: 60_000 }, () => refused(service('    deploy: { resources: { limits: { memory: 4000G } } }\n'), 2, /fits no host, even if nothing else ran \(\S+: needs 4096\d\d\d MiB of memory, \d+ of \d+ MiB free/));
+test('memory that fits no host is refused with numbers', { timeout: 60_000 }, () => refused(service('    deploy: { resources: { limits: { memory: 4000G } } }\n'), 2, /compose\.yaml:5:46: machine bad\d+-x86-64 fits no host, even if nothing else ran \(\S+: needs 4096\d\d\d MiB of memory, \d+ of \d+ MiB free/));
 
 test('a port that another program holds is a clear refusal', { timeout: 60_000 }, async () => {
   const server = createServer();

@@ -2,6 +2,7 @@
 import { newId, StrataError } from '#base';
 import type { App, AppPut, AppResolve, Operation } from '#contract';
 import type { UserOperation } from '#reconcile';
+import { TooLargeError } from '#pool';
 import { readComposeApp, renderYaml, type BringUpRequest, type ComposeApp } from '#services';
 import type { Backend } from '../backend.ts';
 import { listContainers } from './backend-containers.ts';
@@ -39,9 +40,11 @@ export function appsBackend(layers: Layers): Backend['apps'] {
     list: views, get,
     resolve: async (request) => showResolved(await read(request, request.projectName)),
     async up(name, request) {
-      const { app, warnings } = await read(request, name, request.services);
+      const file = await read(request, name, request.services);
+      const { app, warnings } = file;
       const input: UpInput = upInput(newId('app', layers.dice), app, request);
-      if (request.dryRun) return previewOperation(newId('operation', layers.dice), name, await services.preview(input.request), layers.clock.now());
+      if (request.dryRun) return previewOperation(newId('operation', layers.dice), name, await services.preview(input.request).catch(atItsPlace(file)), layers.clock.now());
+      await services.checkSize(input.request).catch(atItsPlace(file));
       const running = await sameRunning(name, input);
       if (running !== undefined) return showOperation(running);
       return showOperation(await operations.start('app.up', name, upBody(layers, input, warnings.map((one) => `${one.file}:${one.line}: ${one.message}`)), { input, exclusive: true }));
@@ -80,6 +83,15 @@ export function appsBackend(layers: Layers): Backend['apps'] {
 
 function read(request: AppResolve | AppPut, projectName: string | undefined, services: readonly string[] = []): Promise<ComposeApp> {
   return readComposeApp({ workingDir: request.workingDir, files: request.files, envFiles: request.envFiles, profiles: request.profiles, env: request.env, services, ...(projectName === undefined ? {} : { projectName }) });
+}
+
+/** What no host could ever carry is the file's fault. */
+function atItsPlace(file: ComposeApp): (thrown: unknown) => never {
+  return (thrown) => {
+    if (!(thrown instanceof TooLargeError)) throw thrown;
+    const { message, code, kind, advice, details, architecture, short } = thrown;
+    throw new StrataError(message, { code, kind, ...(advice === undefined ? {} : { advice }), ...(details === undefined ? {} : { details }), cause: thrown, place: file.placeOf({ short, architecture }) });
+  };
 }
 
 function upInput(appId: string, app: BringUpRequest['app'], request: AppPut): UpInput {

@@ -1,7 +1,7 @@
 /** Good files, and the app that comes out of them. */
 import assert from 'node:assert/strict';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
@@ -125,6 +125,20 @@ describe('an app from Compose files', () => {
       using lab = composeLab(JSON.stringify(one));
       assert.ok(Array.isArray(await lab.errors()));
     }), { numRuns: 300 });
+  });
+
+  test('[C19] what no host has is asked for at the limit, or the number of replicas, of the service that asks for most', async () => {
+    using lab = composeLab(`services:
+  small: { image: a, mem_limit: 1g }
+  arm: { image: a, platform: linux/arm64, mem_limit: 90g }
+  big:
+    image: a
+    cpus: 3
+    deploy: { replicas: 4, resources: { limits: { memory: 2g } } }
+`);
+    const { placeOf } = await lab.read();
+    const at = (short: 'memoryMiB' | 'processors' | 'diskBytes' | undefined, architecture: 'x86_64' | 'aarch64' = 'x86_64') => { const { file, line, column } = placeOf({ short, architecture }); return `${relative(lab.folder, file)}:${line}:${column}`; };
+    assert.deepEqual([at('memoryMiB'), at('processors'), at('diskBytes'), at('memoryMiB', 'aarch64'), at(undefined, 'aarch64')], ['compose.yaml:7:59', 'compose.yaml:6:11', 'compose.yaml:7:25', 'compose.yaml:3:54', 'compose.yaml:3:8']);
   });
 
   test('[C18] the example is read within 30 ms, warm', async () => {

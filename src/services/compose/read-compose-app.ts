@@ -7,12 +7,13 @@
  * Nothing is changed anywhere; everything wrong that can be found is found in one reading.
  */
 import { join } from 'node:path';
-import { StrataError } from '#base';
+import { StrataError, type Place } from '#base';
 import type { AppSpec } from '../app.ts';
 import { findComposeFiles } from './find-compose-files.ts';
 import { readDocuments, type Loading } from './load-documents.ts';
 import { loadFiles } from './load-files.ts';
 import { nameProject } from './name-project.ts';
+import { placeOfNeed, type UnmetNeed } from './place-of-need.ts';
 import { readEnvFiles } from './read-env-files.ts';
 import { readProject } from './read-project.ts';
 import { readServices } from './read-services.ts';
@@ -46,6 +47,8 @@ export interface ComposeApp {
   readonly warnings: readonly ComposeDiagnostic[];
   /** The project as `strata config` prints it: plain, in long form, secrets by where they come from. */
   readonly document: Readonly<Record<string, unknown>>;
+  /** Where it asks for what no host has. */
+  placeOf(need: UnmetNeed): Place;
 }
 
 /** @throws StrataError kind `invalid`, `details.diagnostics` with every place; `compose.noFile` where there is no file */
@@ -68,7 +71,13 @@ export async function readComposeApp(request: ComposeRequest): Promise<ComposeAp
   const { services, volumes } = await readServices(project, selected);
   report.throwIfFailed();
   const app: AppSpec = { name, workingDir: found.workingDir, files: [...loading.files], services, volumes };
-  return { app, warnings: report.warnings, document: renderDocument(project, app, selected.wanted) };
+  return {
+    app, warnings: report.warnings, document: renderDocument(project, app, selected.wanted),
+    placeOf(need) {
+      const { file, line, column } = placeOfNeed(tree, services, need);
+      return { file, line, column };
+    },
+  };
 }
 
 interface Found { readonly files: readonly string[]; readonly workingDir: string; readonly lookup: Lookup }
