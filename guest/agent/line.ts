@@ -4,7 +4,8 @@
  */
 import { encodeFrame, FrameDecoder, frameTypes, magic, maxDataBytes, streamWindow, type Frame } from '../protocol/frames.ts';
 import { complain } from './complain.ts';
-import { openPort, type Port } from './port.ts';
+import { openPort } from './open-port.ts';
+import type { Port } from './port.ts';
 import { bytesOf, textOf } from './text.ts';
 
 export interface StreamHandler {

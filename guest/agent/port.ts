@@ -1,9 +1,4 @@
-/** The way out of the machine: a virtio-serial port where it has one, else the serial line the command line names. */
-import { O_RDWR } from 'os';
-import * as sys from 'sys';
-import { listFolder, openFile, readText } from './files.ts';
-import { after, onReadable, onWritable } from './loop.ts';
-import { openSerialPort } from './serial-port.ts';
+/** The way out of the machine, whatever carries it. */
 
 export interface PortEvents {
   bytes(bytes: Uint8Array): void;
@@ -18,57 +13,4 @@ export interface Port {
   whenWritable(work: (() => void) | null): void;
   /** The kernel says that something has changed. */
   lookAgain(): void;
-}
-
-/** @throws Error where the machine has none (yet) */
-export function openPort(events: PortEvents): Port {
-  const serial = /(?:^| )strata\.line=(\/dev\/\w+)/.exec(readText('/proc/cmdline') ?? '')?.[1];
-  return serial === undefined ? openVirtioPort(events) : openSerialPort(serial, events);
-}
-
-/** The kernel's signal comes first; this is for one that was lost. */
-const lookAgainMs = 500;
-
-function openVirtioPort(events: PortEvents): Port {
-  const fd = openFile(virtioPort(), O_RDWR);
-  const buffer = new ArrayBuffer(65_536);
-  let listening = false;
-  sys.notifyChanges(fd);
-
-  function readable(): void {
-    const count = sys.read(fd, buffer);
-    if (count > 0) return events.bytes(new Uint8Array(buffer.slice(0, count)));
-    if (count < 0) return;
-    onReadable(fd, null);
-    listening = false;
-    events.gone();
-    lookLater();
-  }
-  function listen(): void {
-    listening = true;
-    onReadable(fd, readable);
-  }
-  /** While the host is away a poll of the port returns at once, so it is asked now and then, and when the kernel says so. */
-  function lookAgain(): void {
-    if (!listening && !sys.hungUp(fd)) listen();
-  }
-  function lookLater(): void {
-    after(lookAgainMs, () => {
-      lookAgain();
-      if (!listening) lookLater();
-    });
-  }
-  listen();
-  return {
-    write: (from) => sys.write(fd, from.buffer as ArrayBuffer, from.byteOffset, from.length),
-    whenWritable: (work) => onWritable(fd, work === null ? null : () => { onWritable(fd, null); work(); }),
-    lookAgain,
-  };
-}
-
-function virtioPort(): string {
-  for (const name of listFolder('/sys/class/virtio-ports')) {
-    if (readText(`/sys/class/virtio-ports/${name}/name`)?.trim() === 'strata.agent') return `/dev/${name}`;
-  }
-  throw new Error('the machine has no port strata.agent');
 }

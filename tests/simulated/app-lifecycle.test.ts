@@ -126,6 +126,20 @@ test('what fits no host is refused before anything changes', async () => {
   deepEqual(await host.daemon.backend.apps.list(), []);
 });
 
+test('a machine of an app is neither removed, suspended nor copied by hand; who tries is told whose it is', async () => {
+  await succeed(up(host, {}));
+  const { machines } = host.daemon.backend;
+  const [machine] = await machines.list();
+  ok(machine !== undefined);
+  const owned = { code: 'machine.owned', message: new RegExp(`^machine ${machine.name} belongs to the app ${machine.name.split('-')[0]}`) };
+  const before = await records();
+  await rejects(machines.remove(machine.name, { force: true }), owned);
+  await rejects(machines.suspend(machine.name, {}), owned);
+  await rejects(machines.takeSnapshot(machine.name, { memory: false }), owned);
+  await rejects(machines.fork(machine.name, 'second'), owned);
+  deepEqual(await records(), before);
+});
+
 test('an image that is nowhere fails its up, and leaves the app as it was', async () => {
   await succeed(up(host, {}));
   const before = await records();

@@ -6,6 +6,7 @@ import type { Backend } from '../backend.ts';
 import { cloneBody, restoreBody, snapshotBody, type CloneInput, type RestoreInput, type SnapshotInput } from './copy-operations.ts';
 import { diskMergeBody, type DiskMergeInput } from './disk-operations.ts';
 import type { Layers } from './layers.ts';
+import { becauseOfItsApp, refuseOwned } from './refuse-owned.ts';
 import { timeOf } from './show-machine.ts';
 import { showOperation } from './show-operation.ts';
 
@@ -21,7 +22,7 @@ export function copiesBackend(layers: Layers, find: (handle: string, action: Cop
 
   async function permitted(handle: string, action: CopyAction | null): Promise<MachineSpec> {
     const spec = await find(handle, action);
-    if (spec.owner !== null) throw new StrataError(`machine ${spec.name} belongs to ${spec.owner}: its volumes and containers are the app's, and a copy would be a second of each`, { code: 'machine.owned', kind: 'refused', advice: 'copy machines that were made by hand' });
+    await refuseOwned(layers, spec, { why: becauseOfItsApp, advice: 'copy machines that were made by hand' });
     return spec;
   }
   async function snapshotOf(spec: MachineSpec, handle: string): Promise<Snapshot> {

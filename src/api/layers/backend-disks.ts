@@ -7,6 +7,7 @@ import { diskCloneBody, diskRemovalBody, diskRestoreBody, diskSnapshotBody, type
 import { findByHandle } from './find-record.ts';
 import type { Layers } from './layers.ts';
 import { timeOf } from './show-machine.ts';
+import { becauseOfItsApp, refuseOwned } from './refuse-owned.ts';
 import { showOperation } from './show-operation.ts';
 
 /** What the new machine's disks may take at once; they grow as they are written. */
@@ -19,7 +20,7 @@ export function disksBackend(layers: Layers, show: (handle: string) => Promise<M
   const find = async (handle: string): Promise<MachineSpec> => findByHandle('machine', handle, (await machines.specs.list()).map((one) => one.value));
   async function mine(handle: string): Promise<MachineSpec> {
     const spec = await find(handle);
-    if (spec.owner !== null) throw new StrataError(`machine ${spec.name} belongs to ${spec.owner}: its volumes and containers are the app's, and a copy would be a second of each`, { code: 'machine.owned', kind: 'refused', advice: 'copy disks of machines that were made by hand' });
+    await refuseOwned(layers, spec, { why: becauseOfItsApp, advice: 'copy disks of machines that were made by hand' });
     return spec;
   }
   async function snapshotOf(spec: MachineSpec, disk: string, handle: string): Promise<Snapshot> {

@@ -11,6 +11,7 @@ import { consoleLines } from './console-lines.ts';
 import { findByHandle } from './find-record.ts';
 import type { Layers } from './layers.ts';
 import { execInGuest, pumpConsole } from './guest-terminal.ts';
+import { refuseOwned } from './refuse-owned.ts';
 import { showMachine } from './show-machine.ts';
 
 interface Found { readonly entry: RecordEntry<MachineSpec>; readonly status: MachineStatus | undefined }
@@ -115,7 +116,7 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       const found = await find(handle);
       const { entry } = found;
       if (!options.force) permit('remove', found);
-      if (entry.value.owner !== null) throw new StrataError(`machine ${entry.value.name} belongs to ${entry.value.owner}`, { code: 'machine.owned', kind: 'refused', advice: 'take the app down, which removes its machines' });
+      await refuseOwned(layers, entry.value, { advice: 'take the app down, which removes its machines' });
       if (options.ifMatch !== undefined && options.ifMatch !== entry.revision) throw preconditionFailed(`machine ${entry.value.name}`, entry.revision);
       await specs.delete(entry.id, { ifRevision: entry.revision });
       // Removed means that nothing of it runs; what takes longer, the controller goes on with.
@@ -156,7 +157,7 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       const { value } = found.entry;
       if (value.wanted === 'suspended' && found.status?.phase === 'suspended') return view(found);
       permit('suspend', found);
-      if (value.owner !== null) throw new StrataError(`machine ${value.name} belongs to ${value.owner}, whose volumes another machine could write to while this one has them half in memory`, { code: 'machine.owned', kind: 'refused', advice: 'pause it, or take the app down' });
+      await refuseOwned(layers, value, { why: ', whose volumes another machine could write to while this one has them half in memory', advice: 'pause it, or take the app down' });
       if (value.boot.kind === 'disk') throw new StrataError(`machine ${value.name} boots a disk of its own; only machines of the guest OS are suspended so far`, { code: 'machine.notPermitted', kind: 'refused', advice: 'pause it' });
       const served = value.disks.find((disk) => disk.backend !== undefined);
       if (served !== undefined) throw new StrataError(`machine ${value.name} has the disk ${served.serial}, which a back end serves: what that has begun is not part of the machine's memory`, { code: 'machine.notPermitted', kind: 'refused', advice: 'pause it' });
