@@ -54,6 +54,7 @@ test('[Q9] the agent\'s port has the name the agent looks for; the card has the 
 test('[Q10] the accelerator decides processor and kernel\'s words; an architecture its machine', () => {
   const tcg = vmmCommand(testMachine(), facts).argv;
   match(valuesOf(tcg, '-accel')[0] ?? '', /^tcg,tb-size=\d+$/);
+  deepEqual(valuesOf(tcg, '-cpu'), ['max,-erms,-fsrm'], 'string instructions are not fast where they are translated');
   match(kernelCommandLine('x86_64', 'tcg', { scratch: false, disks: 0, cardLater: false }), /console=ttyS0 .*mitigations=off/);
   equal(kernelCommandLine('x86_64', 'kvm', { scratch: false, disks: 0, cardLater: false }).includes('mitigations'), false);
   deepEqual(valuesOf(vmmCommand(testMachine(), { ...facts, accelerator: 'kvm' }).argv, '-cpu'), ['host']);
