@@ -6,6 +6,7 @@ import type { MachineSpec } from '../machine.ts';
 import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
 import { vmmSockets, type VmmSockets } from '../vmm/vmm-sockets.ts';
 import { watchExit } from '../vmm/watch-exit.ts';
+import { readEndOfUml } from './end-of-uml.ts';
 import type { StartRecord } from './start-record.ts';
 import type { UmlContext } from './uml-context.ts';
 import { openUmlDisks } from './uml-disks.ts';
@@ -32,9 +33,9 @@ export function openRunningMachine(context: UmlContext, spec: MachineSpec, recor
     pressPowerButton: async () => { await tell('cad'); },
     kill: async () => {
       await endVmm(record);
-      return awaitExit(context, places, record);
+      return readEndOfUml(places, await awaitExit(context, places, record));
     },
-    exited: exit.promise,
+    exited: exit.promise.then((end) => readEndOfUml(places, end)),
     release: async () => {
       exit.stop();
       sockets.close();

@@ -6,6 +6,7 @@ import { testMachine } from '../testing/test-daemon.ts';
 import { checkSpec, maxDisks } from './check-spec.ts';
 import { umlCommand } from './command-line.ts';
 import { freeDevice, pluggedDisks, ubdArgument } from './disk-names.ts';
+import { endOfUml } from './end-of-uml.ts';
 import { findLoopsPerJiffy } from './loops-per-jiffy.ts';
 
 const disk = (serial: string, more: Partial<MachineDisk> = {}): MachineDisk => ({ serial, path: `/d/${serial}`, format: 'raw', readOnly: false, ...more });
@@ -19,6 +20,13 @@ test('[U1] each descriptor the command line names is the one that is handed in; 
   ok(command.argv.some((one) => one.startsWith(`vec0:transport=fd,fd=${fd(2)},`)));
   ok(command.argv.every((one) => !one.includes('/state') && !one.includes('/d/')));
   deepEqual(command.mounted.disks.map((one) => one.name), ['a', 'scratch']);
+});
+
+test('[U21] a guest that has halted has ended well, also where UML aborts behind it; any other end is told as it is', () => {
+  const end = (code: number | null, signal: string | null = null) => ({ code, signal, stderr: '', at: 1 });
+  const said = 'Run /init as init process\nreboot: System halted\n';
+  deepEqual(endOfUml(end(134), said), end(0));
+  for (const [exit, console] of [[end(134), 'Kernel panic - not syncing: no init\n'], [end(134), `${said}Kernel panic - not syncing\n`], [end(139), said], [end(null, 'SIGKILL'), said], [end(134), '']] as const) equal(endOfUml(exit, console), exit);
 });
 
 test('[U2] what the engine cannot do is refused with the reason before anything is made', () => {
