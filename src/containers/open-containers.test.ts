@@ -315,7 +315,7 @@ test('[K19] who writes to a volume is waited for until it is gone from its guest
   const [beside, other] = [await wish('beside', ['serve'], { volumeIds: [volume] }), await wish('reader', ['serve'])];
   await statusOf(other.id, running, 'running, since it writes nowhere');
   const waits = await statusOf(beside.id, ({ why }) => why !== '', 'told why');
-  deepEqual([waits.phase, waits.why], ['pending', `a volume of it is still written by ${before.id}`]);
+  deepEqual([waits.phase, waits.why], ['pending', `a volume of it is still written by container ${before.id}, which is being removed`]);
   armFailpoints('');
   await statusOf(beside.id, running, 'running');
   const next = await wish('next', ['serve'], { volumeIds: [volume], machineId: elsewhere });

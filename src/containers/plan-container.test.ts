@@ -53,8 +53,9 @@ test('[K5] started where it is absent or another, left alone where it runs, stop
 });
 
 test('[K19] not started while another writes to a volume of it; what runs already is left alone', () => {
-  const beside = { ...seen('absent'), writersBeside: ['shop-old-1'] };
+  const beside = { ...seen('absent'), writersBeside: [{ id: 'c0', name: 'shop-old-1' }] };
   deepEqual([kinds(spec(), undefined, beside), waits(spec(), undefined, beside)], [[], ['a volume of it is still written by shop-old-1']]);
+  deepEqual(waits(spec(), undefined, { ...beside, writersBeside: [{ id: 'c0', name: undefined }] }), ['a volume of it is still written by container c0, which is being removed']);
   deepEqual(waits(spec(), status(), { ...beside, guest: state() }), []);
   deepEqual(kinds(spec({ wanted: 'stopped' }), status(), { ...beside, guest: state() }), ['stop']);
   deepEqual(kinds(undefined, status(), { ...beside, guest: state() }), ['remove', 'releaseDisks', 'forget']);

@@ -21,8 +21,8 @@ export interface ContainerObserved {
   readonly guest: GuestContainerState | 'absent' | 'unreachable';
   /** What came into the guest with the memory of another, and is nobody's here. */
   readonly strays?: readonly string[];
-  /** Names of other containers that write, or may still write, to a volume that this one writes to. */
-  readonly writersBeside?: readonly string[];
+  /** Other containers that write, or may still write, to a volume that this one writes to; the name is undefined where the wish is gone. */
+  readonly writersBeside?: readonly { readonly id: string; readonly name: string | undefined }[];
 }
 
 export type ContainerOperation =
@@ -53,7 +53,7 @@ export function planContainer(id: string, spec: ContainerSpec | undefined, statu
   if (spec.wanted === 'stopped') return runs ? one('container.stop', id, `stop container ${spec.name}`) : nothing;
   if (!needsStart(spec, status, observed.guest)) return nothing;
   const [writer] = observed.writersBeside ?? [];
-  if (writer !== undefined) return { operations: [], waitingOn: [{ kind: 'container', subject: `container/${writer}`, why: `a volume of it is still written by ${writer}` }] };
+  if (writer !== undefined) return { operations: [], waitingOn: [{ kind: 'container', subject: `container/${writer.id}`, why: `a volume of it is still written by ${writer.name ?? `container ${writer.id}, which is being removed`}` }] };
   return { operations: planStart(spec, observed), waitingOn: [] };
 }
 

@@ -54,13 +54,13 @@ async function idsOfOtherWriters(deps: ContainerControllerDeps, id: string, valu
   return others.filter((one) => volumesWritten(one).some((volume) => seen === undefined || seen.writes.includes(volume))).map((one) => one.id);
 }
 
-/** Names of those that write to a volume of this one, or may do so still: a wish that is gone is not the end of what it was for. */
-async function writersBeside(deps: ContainerControllerDeps, spec: ContainerSpec | undefined): Promise<readonly string[]> {
+/** Those that write to a volume of this one, or may do so still: a wish that is gone is not the end of what it was for. */
+async function writersBeside(deps: ContainerControllerDeps, spec: ContainerSpec | undefined): Promise<NonNullable<ContainerObserved['writersBeside']>> {
   const own = spec === undefined ? [] : volumesWritten(spec);
   if (own.length === 0) return [];
   const [statuses, specs] = [await deps.statuses.list(), new Map((await deps.containers.list()).map((one) => [one.value.id, one.value.name]))];
   const others = statuses.map((one) => one.value).filter((one) => one.id !== spec?.id && one.writes.some((volume) => own.includes(volume)));
-  return others.filter((one) => !specs.has(one.id) || mayRun(one)).map((one) => specs.get(one.id) ?? one.id);
+  return others.filter((one) => !specs.has(one.id) || mayRun(one)).map(({ id }) => ({ id, name: specs.get(id) }));
 }
 
 async function reconcileContainer(deps: ContainerControllerDeps, id: string, signal: AbortSignal): Promise<ReconcileResult> {
