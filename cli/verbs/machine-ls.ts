@@ -12,7 +12,7 @@ export async function run({ context, options }: Invocation): Promise<number> {
       { head: 'NAME', value: (machine) => machine.name },
       { head: 'STATUS', atMost: 40, value: (machine) => `${machine.phase}${machine.phase === 'running' ? ` ${age(machine.startedAt, now)}` : ''}${machine.why === '' ? '' : `: ${machine.why}`}` },
       { head: 'ARCH', value: (machine) => machine.architecture },
-      { head: 'ENGINE', value: (machine) => (machine.engine === null ? '' : `${machine.engine}/${machine.accelerator ?? '?'}`) },
+      { head: 'ENGINE', value: (machine) => [machine.engine, machine.accelerator].filter((one) => one !== null && one !== 'none').join('/') },
       { head: 'ISOLATION', value: (machine) => machine.isolation ?? '' },
       { head: 'CPUS', value: (machine) => String(machine.processors) },
       { head: 'MEMORY', value: (machine) => `${machine.memoryMiB} MiB` },
