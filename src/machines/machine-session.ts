@@ -59,8 +59,9 @@ export interface MachineSession {
 
 const reconnectMs = { first: 50, longest: 2000 };
 /**
- * For the first word of a guest that has been heard before; the line is opened anew then. QEMU (7.2, hw/char/virtio-console.c) may find out that an earlier
- * host has gone by failing to write to it; then it holds back what the guest says on the next line, until that is closed too.
+ * For the first word of a guest that has been heard before; the line is opened anew then. QEMU (7.2, hw/char/virtio-console.c)
+ * may find out that an earlier host has gone by failing to write to it; then it holds back what the guest says on the next line,
+ * until that is closed too.
  */
 export const firstWordMs = { first: 1000, longest: 10_000 };
 

@@ -64,8 +64,6 @@ export interface Services {
   up(request: BringUpRequest, steps: Steps): Promise<AppRecord>;
   /** Stops, starts or restarts services (empty: all) and waits for it. @throws StrataError `app.notFound`, `service.notFound` */
   change(action: 'stop' | 'start' | 'restart', name: string, services: readonly string[], signal: AbortSignal, steps: Steps): Promise<void>;
-  /** Refuses what no host could ever carry, before anything is begun. @throws StrataError `pool.tooLarge` */
-  checkSize(request: Pick<BringUpRequest, 'app' | 'services' | 'removeOrphans'>): Promise<void>;
   /** What `up` would do, one line each. */
   preview(request: Omit<BringUpRequest, 'signal' | 'waitMs'>): Promise<readonly string[]>;
   /** Gives back what a daemon that died had taken for a record it never wrote, or left of one it had deleted; called once, before anything runs. */
@@ -155,15 +153,6 @@ export function openServices(deps: ServicesDeps): Services {
     return app;
   }
 
-  /** Nothing is proved or prepared for it: what is not known counts as not tried. */
-  async function sized(request: Pick<BringUpRequest, 'app' | 'services' | 'removeOrphans'>) {
-    const existing = (await apps.list()).map((one) => one.value).find((one) => one.name === request.app.name);
-    const { app } = selectServices(request.app, existing?.spec, request);
-    const engines = await chooseEngines({ ...choosing, offers: () => deps.engineOffers([]) }, app, app.services, existing);
-    await deps.checkMachines(await machinesFor(app, engines));
-    return { app, engines, existing };
-  }
-
   return {
     controllers: [appsController(controllerDeps), traffic.controller],
     apps, statuses, places, findApp,
@@ -173,9 +162,12 @@ export function openServices(deps: ServicesDeps): Services {
       checkServices(app, services);
       await { stop: stopContainers, start: startContainers, restart: restartContainers }[action](changes, { app, services, signal }, steps);
     },
-    checkSize: async (request) => { await sized(request); },
     async preview(request) {
-      const { app, engines, existing } = await sized(request);
+      const existing = (await apps.list()).map((one) => one.value).find((one) => one.name === request.app.name);
+      const { app } = selectServices(request.app, existing?.spec, request);
+      // Nothing is proved or prepared for a preview: what is not known counts as not tried.
+      const engines = await chooseEngines({ ...choosing, offers: () => deps.engineOffers([]) }, app, app.services, existing);
+      await deps.checkMachines(await machinesFor(app, engines));
       return previewApp(app, engines, existing, existing === undefined ? undefined : await observeApp(controllerDeps, existing), deps.host);
     },
     sweep: () => sweepLeftovers({ apps, places, machineSpecs, containers: deps.containers, addresses: deps.addresses, ports: deps.ports }),

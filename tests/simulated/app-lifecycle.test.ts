@@ -1,7 +1,6 @@
 /** The life of an app over all layers at once, on machines in memory: what each operation changes, and what it leaves alone. */
 import { deepEqual, equal, notEqual, ok, rejects } from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import type { StrataError } from '#base';
 import { change, down, up } from './world/ask-app.ts';
 import { comeToRest } from './world/come-to-rest.ts';
 import { openSimulatedHost, type SimulatedHost } from './world/simulated-host.ts';
@@ -121,7 +120,9 @@ test('down -v of an app that is down already takes its data', async () => {
 test('what fits no host is refused before anything changes', async () => {
   await host.close();
   host = await openSimulatedHost({ memoryMiB: 1024 });
-  await rejects(up(host, {}), (error: StrataError) => error.code === 'pool.tooLarge' && error.kind === 'invalid' && (error.place?.line ?? 0) > 1);
+  const { status, error } = await up(host, {});
+  deepEqual([status, error?.code], ['failed', 'pool.tooLarge']);
+  ok((error?.diagnostics[0]?.line ?? 0) > 1, JSON.stringify(error));
   await comeToRest(host);
   deepEqual(await host.daemon.backend.apps.list(), []);
 });

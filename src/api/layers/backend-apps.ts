@@ -44,10 +44,10 @@ export function appsBackend(layers: Layers): Backend['apps'] {
       const { app, warnings } = file;
       const input: UpInput = upInput(newId('app', layers.dice), app, request);
       if (request.dryRun) return previewOperation(newId('operation', layers.dice), name, await services.preview(input.request).catch(atItsPlace(file)), layers.clock.now());
-      await services.checkSize(input.request).catch(atItsPlace(file));
       const running = await sameRunning(name, input);
       if (running !== undefined) return showOperation(running);
-      return showOperation(await operations.start('app.up', name, upBody(layers, input, warnings.map((one) => `${one.file}:${one.line}: ${one.message}`)), { input, exclusive: true }));
+      const bringUp = upBody(layers, input, warnings.map((one) => `${one.file}:${one.line}: ${one.message}`));
+      return showOperation(await operations.start('app.up', name, (run) => bringUp(run).catch(atItsPlace(file)), { input, exclusive: true }));
     },
     async down(name, options) {
       const input: DownInput = { name, volumes: options.volumes, ...(options.timeoutSeconds === undefined ? {} : { timeoutSeconds: options.timeoutSeconds }) };
