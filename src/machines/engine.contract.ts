@@ -4,11 +4,10 @@
  */
 import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { isAlive, signalProcess, silentLog, systemClock, systemDice, waitUntil, type ProcessIdentity } from '#base';
-import { openAgentConnection, type OpenedAgentConnection } from './agent/open-agent-connection.ts';
+import { isAlive, signalProcess, systemClock, waitUntil, type ProcessIdentity } from '#base';
 import type { Engine, RunningMachine, VmmExit } from './engine.ts';
 import type { MachineDisk, MachineSpec } from './machine.ts';
-import { firstWordMs } from './machine-session.ts';
+import { greetAgent, type OpenedAgentConnection } from './testing/greet-agent.ts';
 
 export interface EngineUnderTest {
   readonly engine: Engine;
@@ -41,19 +40,7 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
     await it.close();
   });
 
-  const agentOf = async (machine: RunningMachine): Promise<OpenedAgentConnection> =>
-    openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: it.bootLimitMs });
-
-  /** As sessions do it: a line that stays silent is opened anew. One may, where the host before was lost while the guest spoke. */
-  const agentAgain = async (machine: RunningMachine): Promise<OpenedAgentConnection> => {
-    for (let handshakeMs = firstWordMs.first; ; handshakeMs *= 2) {
-      try {
-        return await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs });
-      } catch (thrown) {
-        if (handshakeMs > firstWordMs.longest) throw thrown;
-      }
-    }
-  };
+  const agentOf = (machine: RunningMachine): Promise<OpenedAgentConnection> => greetAgent(machine, it.bootLimitMs);
 
   let spec: MachineSpec;
   let disk: MachineDisk;
@@ -205,7 +192,7 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
     await machine.resume();
     await machine.resume();
     equal(await machine.isPaused(), false);
-    agent = await agentAgain(machine);
+    agent = await agentOf(machine);
   });
 
   test(`[M46] an end nobody watched is proved and told to a later daemon (${name})`, async () => {

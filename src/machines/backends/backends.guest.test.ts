@@ -6,8 +6,7 @@ import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { isAlive, runProcess, signalProcess, silentLog, systemClock, systemDice, waitUntil, type Architecture, type Instance } from '#base';
-import { openAgentConnection, type OpenedAgentConnection } from '../agent/open-agent-connection.ts';
+import { isAlive, runProcess, signalProcess, silentLog, systemClock, waitUntil, type Architecture, type Instance } from '#base';
 import type { Engine, RunningMachine } from '../engine.ts';
 import { ensureGuestOs } from '../guest-os/ensure-guest-os.ts';
 import { ensureLauncher, readExitRecord, startVmm } from '../launcher/index.ts';
@@ -15,6 +14,7 @@ import { attackScript, finished } from '../launcher/testing/attack-script.ts';
 import { statusField } from '../launcher/testing/stand-in-vmm.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { openQemuEngine } from '../qemu/index.ts';
+import { greetAgent, type OpenedAgentConnection } from '../testing/greet-agent.ts';
 import { runInGuest } from '../testing/run-in-guest.ts';
 import { testMachine } from '../testing/test-daemon.ts';
 import { openUmlEngine } from '../uml/index.ts';
@@ -76,7 +76,7 @@ async function serve(spec: MachineSpec): Promise<RunningBackend> {
 async function startGuest(engine: Engine, spec: MachineSpec): Promise<Guest> {
   const machine = await engine.start(spec);
   cleanUp.push(async () => { await machine.kill(); await machine.release(); await engine.erase(spec.id); });
-  const agent = await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: 90_000 });
+  const agent = await greetAgent(machine);
   cleanUp.push(async () => agent.close());
   await agent.call('awaitDisks', { serials: [disk.serial], timeoutMs: 30_000 }, { timeoutMs: 60_000 });
   return { spec, machine, agent };

@@ -6,9 +6,9 @@ import { deepEqual, match, ok } from 'node:assert/strict';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { architectures, hostArchitecture, silentLog, systemClock, systemDice, type Instance } from '#base';
-import { openAgentConnection, type OpenedAgentConnection } from '../agent/open-agent-connection.ts';
+import { architectures, hostArchitecture, silentLog, systemClock, type Instance } from '#base';
 import { ensureGuestOs } from '../guest-os/ensure-guest-os.ts';
+import { greetAgent, type OpenedAgentConnection } from '../testing/greet-agent.ts';
 import { runInGuest } from '../testing/run-in-guest.ts';
 import { testMachine } from '../testing/test-daemon.ts';
 import { runName } from '../testing/test-taps.ts';
@@ -34,7 +34,7 @@ for (const architecture of architectures) {
     try {
       await whileBusy(4, async () => {
         const machine = await engine.start(spec);
-        const agent = await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: 120_000 });
+        const agent = await greetAgent(machine, 120_000);
         ok(agent.hello.uptimeMs < 120_000, 'what it says of its age');
         if (architecture === hostArchitecture && architecture === 'x86_64') await tookOurFigure(agent);
         await measureClock(systemClock, async () => (await agent.call('ping', {})).uptimeMs, AbortSignal.timeout(60_000));

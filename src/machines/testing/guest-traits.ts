@@ -1,8 +1,8 @@
 /** For tests: what makes a guest itself, and must be in no other. */
-import { systemClock, systemDice, silentLog } from '#base';
-import { openAgentConnection } from '../agent/open-agent-connection.ts';
+
 import type { RunningMachine } from '../engine.ts';
 import { guestMachineId } from '../guest-identity.ts';
+import { greetAgent } from './greet-agent.ts';
 import { runInGuest } from './run-in-guest.ts';
 
 /** By name: boot id, uuid, random bytes, machine id, host name, and the card's address, where it has (or is to get) a card. */
@@ -14,7 +14,7 @@ const cardScript = 'i=0; while [ $i -lt 400 ] && [ ! -e /sys/class/net/eth0/addr
 
 /** Opens the agent's line, greets, asks, and lets go of the line. Its machine id is the one that belongs to it. */
 export async function traitsOf(machine: RunningMachine, card: boolean): Promise<GuestTraits> {
-  const agent = await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: 60_000 });
+  const agent = await greetAgent(machine, 60_000);
   try {
     const { code, out } = await runInGuest(agent, card ? `${script}; ${cardScript}` : script);
     const [uuid, random, machineId, name, mac] = out.trim().split('\n');

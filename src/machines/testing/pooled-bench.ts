@@ -2,13 +2,13 @@
 import { deepEqual, ok } from 'node:assert/strict';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { armFailpoints, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
+import { armFailpoints, silentLog, systemClock, waitUntil, type Instance } from '#base';
 import { macOfAddress, openHostNetwork, type HostNetwork } from '#pool';
-import { openAgentConnection, type OpenedAgentConnection } from '../agent/open-agent-connection.ts';
 import type { Engine, PooledShapeView, RunningMachine } from '../engine.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
 import { openMachinePool, type MachinePool } from '../pooled/open-machine-pool.ts';
 import { readHostMemory, type HostMemory } from '../pooled/read-host-memory.ts';
+import { greetAgent, type OpenedAgentConnection } from './greet-agent.ts';
 import { testMachine } from './test-daemon.ts';
 import { runName } from './test-taps.ts';
 import { vmmTraces } from './vmm-traces.ts';
@@ -112,7 +112,7 @@ export async function openPooledBench<E extends PoolingEngine>(of: PoolOfEngine<
       return id;
     },
     async agentOf(machine) {
-      const agent = await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: 60_000 });
+      const agent = await greetAgent(machine, 60_000);
       agents.push(agent);
       return agent;
     },

@@ -3,14 +3,14 @@ import { deepEqual, ok } from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { silentLog, systemClock, systemDice, type Architecture, type Instance } from '#base';
-import { openAgentConnection, type OpenedAgentConnection } from '../../agent/open-agent-connection.ts';
+import { silentLog, type Architecture, type Instance } from '#base';
 import type { Engine, RunningMachine } from '../../engine.ts';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
 import type { MachineDisk } from '../../machine.ts';
 import type { AgentConnection } from '../../machines.ts';
 import { makeExt4Disk } from '../../make-ext4-disk.ts';
 import { openQemuEngine } from '../../qemu/index.ts';
+import { greetAgent, type OpenedAgentConnection } from '../../testing/greet-agent.ts';
 import { testMachine } from '../../testing/test-daemon.ts';
 import { openUmlEngine } from '../../uml/index.ts';
 import { backendId, keptOfDisk } from '../backend-places.ts';
@@ -39,7 +39,7 @@ export interface Front {
   close(): Promise<void>;
 }
 
-const agentOf = async (machine: RunningMachine) => openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: 90_000 });
+const agentOf = async (machine: RunningMachine) => greetAgent(machine);
 
 function openEngine(instance: Instance, { engine }: FrontKind): Engine {
   const guestOs = (one: Architecture) => ensureGuestOs(one, { instance, flavour: engine === 'uml' ? 'uml' : 'machine' });

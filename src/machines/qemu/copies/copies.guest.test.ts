@@ -5,12 +5,12 @@ import { mkdtemp, open, readdir, readFile, rm, stat, truncate } from 'node:fs/pr
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { childEnvironment, runProcess, silentLog, systemClock, systemDice, type Instance } from '#base';
-import { openAgentConnection, type OpenedAgentConnection } from '../../agent/open-agent-connection.ts';
 import type { RunningMachine } from '../../engine.ts';
 import { guestIdentity, guestMachineId } from '../../guest-identity.ts';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
 import type { MachineDisk, MachineSpec } from '../../machine.ts';
 import type { EngineCopies } from '../../snapshots.ts';
+import { greetAgent, type OpenedAgentConnection } from '../../testing/greet-agent.ts';
 import { testMachine } from '../../testing/test-daemon.ts';
 import { runName, testTaps } from '../../testing/test-taps.ts';
 import { openQemuEngine, type QemuEngine } from '../index.ts';
@@ -76,7 +76,7 @@ const keep = (machine: RunningMachine): RunningMachine => { machines.push(machin
 const wish = (id: string, memory = true, passing = false) => ({ id, name: id, memory, passing });
 
 async function agentOf(machine: RunningMachine): Promise<OpenedAgentConnection> {
-  const agent = await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: 90_000 });
+  const agent = await greetAgent(machine);
   agents.push(agent);
   return agent;
 }

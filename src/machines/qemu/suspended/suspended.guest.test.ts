@@ -4,11 +4,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, rm, rmdir, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { childEnvironment, isAlive, runProcess, silentLog, systemClock, systemDice, type Instance } from '#base';
-import { openAgentConnection, type OpenedAgentConnection } from '../../agent/open-agent-connection.ts';
+import { childEnvironment, isAlive, runProcess, silentLog, type Instance } from '#base';
 import type { RunningMachine } from '../../engine.ts';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
 import type { MachineDisk, MachineSpec } from '../../machine.ts';
+import { greetAgent, type OpenedAgentConnection } from '../../testing/greet-agent.ts';
 import { testMachine } from '../../testing/test-daemon.ts';
 import { runName, testTaps } from '../../testing/test-taps.ts';
 import { openQemuEngine, type QemuEngine } from '../index.ts';
@@ -77,7 +77,7 @@ async function newDisk(): Promise<MachineDisk> {
 const keep = (machine: RunningMachine): RunningMachine => { machines.push(machine); return machine; };
 
 async function agentOf(machine: RunningMachine): Promise<OpenedAgentConnection> {
-  const agent = await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: 90_000 });
+  const agent = await greetAgent(machine);
   agents.push(agent);
   return agent;
 }

@@ -4,13 +4,13 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { architectures, childEnvironment, isAlive, runProcess, signalProcess, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
-import { openAgentConnection, type OpenedAgentConnection } from '../../agent/open-agent-connection.ts';
+import { architectures, childEnvironment, isAlive, runProcess, signalProcess, silentLog, waitUntil, type Instance } from '#base';
 import type { RunningMachine } from '../../engine.ts';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
 import { ensureLauncher, holderOf, holdTemplate, readHolder, sealTemplate, startVmm } from '../../launcher/index.ts';
 import { statusField } from '../../launcher/testing/stand-in-vmm.ts';
 import type { MachineDisk, MachineSpec } from '../../machine.ts';
+import { greetAgent, type OpenedAgentConnection } from '../../testing/greet-agent.ts';
 import { sharedTraits, traitsOf, type GuestTraits } from '../../testing/guest-traits.ts';
 import { testMachine } from '../../testing/test-daemon.ts';
 import { runName, testTaps } from '../../testing/test-taps.ts';
@@ -81,7 +81,7 @@ async function start(spec: MachineSpec, by: QemuEngine = engine): Promise<Runnin
 }
 
 async function agentOf(machine: RunningMachine): Promise<OpenedAgentConnection> {
-  const agent = await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: 60_000 });
+  const agent = await greetAgent(machine, 60_000);
   agents.push(agent);
   return agent;
 }

@@ -4,11 +4,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { runProcess, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
-import { openAgentConnection } from '../../agent/open-agent-connection.ts';
+import { runProcess, silentLog, systemClock, waitUntil, type Instance } from '#base';
 import type { RunningMachine } from '../../engine.ts';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
 import type { MachineSpec } from '../../machine.ts';
+import { greetAgent } from '../../testing/greet-agent.ts';
 import { testMachine } from '../../testing/test-daemon.ts';
 import { runName } from '../../testing/test-taps.ts';
 import { openQemuEngine, type QemuEngine } from '../index.ts';
@@ -80,7 +80,7 @@ async function start(spec = specOf()): Promise<RunningMachine> {
   return machine;
 }
 async function answers(machine: RunningMachine): Promise<boolean> {
-  const agent = await openAgentConnection(await machine.openAgentLine(), { clock: systemClock, dice: systemDice, log: silentLog, handshakeMs: 90_000 });
+  const agent = await greetAgent(machine);
   agent.close();
   return agent.hello.bootId !== '';
 }
