@@ -8,8 +8,11 @@ export interface Chosen { readonly verb: Verb; readonly args: readonly string[];
 /** Options every app verb has may also stand before the verb, as compose allows. */
 const leading = ['file', 'projectName', 'profile', 'envFile'] as const;
 
-/** @param choose called with the verb that the arguments name */
-export function buildProgram(choose: (chosen: Chosen) => void): Command {
+/**
+ * @param argv what will be parsed; verbs that it cannot mean are left out, for making all of them takes longer than most commands
+ * @param choose called with the verb that the arguments name
+ */
+export function buildProgram(argv: readonly string[], choose: (chosen: Chosen) => void): Command {
   const program = new Command('strata');
   program.description('Runs ordinary Compose apps inside virtual machines.').enablePositionalOptions().exitOverride().showHelpAfterError(false)
     .option('-V, --version', 'print the version').helpCommand('help [command]', 'show help for a command');
@@ -17,12 +20,18 @@ export function buildProgram(choose: (chosen: Chosen) => void): Command {
     program.addOption(collecting(new CommanderOption(flags), !flags.includes('project')).hideHelp());
   }
   const nouns = new Map<string, Command>();
-  for (const verb of verbs) {
+  for (const verb of verbsMeantBy(argv)) {
     const words = verb.name.split(' ');
     const parent = nounOf(program, nouns, words.slice(0, -1));
     addVerb(parent, words.at(-1) as string, verb, (chosen) => choose({ ...chosen, options: withLeading(program.opts(), chosen.options, verb) }));
   }
   return program;
+}
+
+/** Those under the first word; all where that is an option, or no verb's. */
+function verbsMeantBy([first = '-']: readonly string[]): readonly Verb[] {
+  const meant = verbs.filter(({ name }) => name === first || name.startsWith(`${first} `));
+  return meant.length === 0 ? verbs : meant;
 }
 
 /** `machine`, and `snapshot` under it. */

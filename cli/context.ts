@@ -1,6 +1,5 @@
 /** What every verb is given: streams, environment, and a client whose daemon runs. */
-import { ClientProblem, ensureDaemon, openClient, placesFromEnvironment, type Client, type Places } from '#client';
-import { programArgv } from './program-argv.ts';
+import { ClientProblem, ensureDaemon, isReading, openClient, placesFromEnvironment, type Client, type Places } from '#client';
 
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -26,31 +25,50 @@ export function openContext(interrupted: AbortSignal): Context {
   return {
     env: process.env, cwd: process.cwd(), places, out: process.stdout, err: process.stderr, interrupted, say,
     client: async (options = {}) => {
-      if (opened !== undefined) return opened;
-      const client = openClient(places.socketPath);
-      if (options.start !== false && !(await answers(client))) await start(places, say, interrupted);
-      opened = options.start === false ? client : reviving(client, () => start(places, say, interrupted));
-      return opened;
+      opened ??= openClient(places.socketPath);
+      return options.start === false ? opened : reviving(opened, () => start(places, say, interrupted));
     },
     revive: () => start(places, say, interrupted),
     close: () => opened?.close(),
   };
 }
 
-/** The daemon may end between two calls: what it never saw is asked of the next one. */
+/** The daemon may not run, or end between two calls: what it did not take is asked again once one runs. */
 function reviving(client: Client, revive: () => Promise<void>): Client {
+  let answered = false;
+  /** One cheap request before what cannot be asked twice: a daemon that answers it is there and ready. */
+  const ensure = async () => {
+    if (!answered && !(await answers(client))) await revive();
+    answered = true;
+  };
   return {
     ...client,
     call: async (id, options) => {
+      if (!isReading(id)) await ensure();
       try {
-        return await client.call(id, options);
+        const answer = await client.call(id, options);
+        answered = true;
+        return answer;
       } catch (error) {
-        if (!(error instanceof ClientProblem) || !isUnseen(error)) throw error;
+        if (!(error instanceof ClientProblem) || !(isReading(id) ? isGone(error) : isUnseen(error))) throw error;
         await revive();
         return client.call(id, options);
       }
     },
+    stream: async function* stream(id, options) {
+      await ensure();
+      yield* client.stream(id, options);
+    },
+    terminal: async (id, handle, begin) => {
+      await ensure();
+      return client.terminal(id, handle, begin);
+    },
   };
+}
+
+/** Nobody is there, or it ends. */
+function isGone(problem: ClientProblem): boolean {
+  return problem.code === 'client.unreachable' || problem.code === 'api.closing';
 }
 
 /** Nobody took the connection; anything later may have been carried out. */
@@ -58,12 +76,12 @@ function isUnseen(problem: ClientProblem): boolean {
   return problem.code === 'client.unreachable' && ['ENOENT', 'ECONNREFUSED'].includes((problem.cause as NodeJS.ErrnoException | undefined)?.code ?? '');
 }
 
-/** One cheap request: a daemon that answers it is there and ready. */
 async function answers(client: Client): Promise<boolean> {
   try { return (await client.call('getReadiness', { timeoutMs: 5_000 })).ready; } catch { return false; }
 }
 
 async function start(places: Places, say: (line: string) => void, signal: AbortSignal): Promise<void> {
+  const { programArgv } = await import('./program-argv.ts');
   await ensureDaemon({
     places, signal, daemonArgv: programArgv('strata-daemon.ts'), progress: (message) => say(`strata: ${message}`),
     prepare: async () => { const { prepareHost } = await import('./prepare-host.ts'); await prepareHost(signal); },

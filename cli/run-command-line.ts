@@ -3,7 +3,6 @@ import { CommanderError, type Command } from 'commander';
 import { ClientProblem } from '#client';
 import { buildProgram, type Chosen } from './build-program.ts';
 import { openContext } from './context.ts';
-import { explain } from './explain.ts';
 import { UsageError, exitCodes, readOptions } from './verb.ts';
 
 /** Exit code of the whole command. Never rejects. */
@@ -12,7 +11,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => { process.exit(error.code === 'EPIPE' ? exitCodes.ok : exitCodes.failed); });
   if (argv[0] === '__complete') return printCompletions(argv.slice(argv[1] === '--' ? 2 : 1));
   let chosen: Chosen | undefined;
-  const program = buildProgram((one) => { chosen = one; });
+  const program = buildProgram(argv, (one) => { chosen = one; });
   quietErrors(program);
   try {
     program.parse([...argv], { from: 'user' });
@@ -46,6 +45,7 @@ async function runVerb(chosen: Chosen): Promise<number> {
     return interrupt.signal.aborted && code === 0 && !['logs', 'events', 'machine logs', 'serve'].includes(chosen.verb.name) ? exitCodes.interrupted : code;
   } catch (error) {
     if (interrupt.signal.aborted) return exitCodes.interrupted;
+    const { explain } = await import('./explain.ts');
     explain(error, context.err, chosen.verb.name);
     return exitCodeOf(error, chosen);
   } finally {

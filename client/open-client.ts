@@ -6,7 +6,7 @@ import type { Agent as HttpAgent, IncomingMessage } from 'node:http';
 import type { AnswerOf, BodyInputOf, Operation, Problem, QueryOf, StartInputOf } from '#contract';
 import { endpoints, pathOf, upgradeProtocol, type OperationId, type PlainOperationId, type StreamOperationId } from '../contract/endpoints.ts';
 import { ClientProblem, daemonUnreachable, strangeAnswer } from './client-problem.ts';
-import { openTerminal, type Terminal } from './open-terminal.ts';
+import type { Terminal } from './open-terminal.ts';
 
 // By name: an import reads all that node:http exports, and one of it loads Node's fetch, which every command would wait for.
 const { Agent, request } = process.getBuiltinModule('node:http');
@@ -51,6 +51,9 @@ export function openClient(socketPath: string): Client {
     close: () => agent.destroy(),
   };
 }
+
+/** Whether it changes nothing, so that it may be asked twice. */
+export const isReading = (id: OperationId): boolean => endpoints[id].method === 'GET';
 
 interface Transport { readonly socketPath: string; readonly agent: HttpAgent }
 
@@ -132,7 +135,8 @@ async function* linesOf(response: IncomingMessage): AsyncGenerator<string, void,
   if (rest !== '') yield rest;
 }
 
-function upgrade(transport: Transport, id: StreamOperationId<'upgrade'>, handle: string, start: unknown): Promise<Terminal> {
+async function upgrade(transport: Transport, id: StreamOperationId<'upgrade'>, handle: string, start: unknown): Promise<Terminal> {
+  const { openTerminal } = await import('./open-terminal.ts'); // few commands need it
   return new Promise((resolve, reject) => {
     const name = /\{(\w+)\}/.exec(endpoints[id].path)?.[1] as string;
     const outgoing = request({
