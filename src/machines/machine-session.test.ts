@@ -41,9 +41,12 @@ test('[M68] a line on which a guest that was heard before says nothing is opened
     spec, knownGuestBootId: 'a boot', paused: false, clockStale: false, policy: machinePolicy, clock: systemClock, dice: systemDice, log: silentLog,
     listener: { answered: nothing, troubled: nothing, recovered: nothing, ended: nothing },
   });
-  await session.agent(5000);
-  equal(opened, 2);
-  ok(silent.destroyed);
-  await session.release();
-  world.end(spec.id);
+  try {
+    await session.agent(5000);
+    equal(opened, 2);
+    ok(silent.destroyed);
+  } finally {
+    await session.release();
+    world.end(spec.id);
+  }
 });
