@@ -5,7 +5,7 @@ import { mkdtemp, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'no
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { signalProcess, silentLog, systemClock, waitUntil, type Instance } from '#base';
-import type { Engine, RunningMachine } from '../engine.ts';
+import type { Engine, RunningMachine, VmmExit } from '../engine.ts';
 import { ensureGuestOs, type GuestOs } from '../guest-os/ensure-guest-os.ts';
 import { readExitRecord, readKeeperRecord, startVmm } from '../launcher/index.ts';
 import { attackScript, finished } from '../launcher/testing/attack-script.ts';
@@ -53,16 +53,7 @@ async function start(changes: Partial<MachineSpec> = {}): Promise<{ readonly mac
   return { machine, agent, spec, uid };
 }
 
-const shell = '/scratch/busybox';
-/** Puts a shell into the guest. */
-async function bringShell(agent: OpenedAgentConnection): Promise<void> {
-  const program = await readFile('/bin/busybox');
-  const part = 512 * 1024;
-  for (let at = 0; at < program.length; at += part) {
-    await agent.call('fileWrite', { container: '', path: shell, content: program.subarray(at, at + part).toString('base64'), mode: 0o755, append: at > 0 }, { timeoutMs: 60_000 });
-  }
-}
-
+const shell = '/bin/busybox';
 async function run(agent: OpenedAgentConnection, script: string, wait = true): Promise<string> {
   const stream = agent.openStream();
   stream.done.catch(() => undefined);
@@ -70,7 +61,7 @@ async function run(agent: OpenedAgentConnection, script: string, wait = true): P
   stream.output.on('error', () => undefined);
   stream.input.end();
   stream.errors.on('error', () => undefined).resume();
-  await agent.call('exec', { container: '', stream: stream.id, argv: [shell, 'sh', '-c', script], env: ['PATH=/scratch'], cwd: '', user: '', tty: null, stdin: true });
+  await agent.call('exec', { container: '', stream: stream.id, argv: [shell, 'sh', '-c', script], env: ['PATH=/bin'], cwd: '', user: '', tty: null, stdin: true });
   if (!wait) { stream.output.resume(); return ''; }
   let said = '';
   for await (const chunk of stream.output) said += String(chunk);
@@ -92,10 +83,19 @@ const noneLeft = (uid: number): Promise<unknown> => waitUntil(async () => (await
 /** A guest in full swing: it makes processes and files without end. */
 async function startBusyGuest(changes: Partial<MachineSpec> = {}): ReturnType<typeof start> {
   const it = await start(changes);
-  await bringShell(it.agent);
   await run(it.agent, `i=0; while :; do i=$((i+1)); echo x > /tmp/uml-escape-$i; ${shell} sleep 100 & ${shell} true; [ $i -gt 40 ] && { kill %1 %2 2>/dev/null; i=0; }; done`, false);
   await waitUntil(async () => (await processesOf(it.uid)).length > 10, { what: 'the guest has processes', limitMs: 20_000 });
   return it;
+}
+
+/** How it ended; undefined where it has not by then. */
+async function endWithin(machine: RunningMachine, limitMs: number): Promise<VmmExit | undefined> {
+  const over = new AbortController();
+  try {
+    return await Promise.race([machine.exited, systemClock.wait(limitMs, over.signal).then(() => undefined)]);
+  } finally {
+    over.abort();
+  }
 }
 
 /** UML itself: the one child of the first process. */
@@ -187,7 +187,7 @@ test('[U8] the kernel out of memory for the machine: it ends or goes on, and not
   const limit = await limitMemory(spec.id);
   if (!limit) return t.skip('this host has no memory controller for us');
   await run(agent, `${shell} dd if=/dev/zero of=/tmp/fill bs=1M count=100`, false);
-  await Promise.race([machine.exited, systemClock.wait(8000)]);
+  await endWithin(machine, 8000);
   await machine.kill();
   await noneLeft(uid);
   deepEqual(await hostFiles(), []);
@@ -215,7 +215,7 @@ test('[U9] the guest has no way to the files of its jail', async () => {
 test('[U10] the power button asks the guest, which powers off by itself', async () => {
   const { machine } = await start();
   await machine.pressPowerButton();
-  const exit = await Promise.race([machine.exited, systemClock.wait(20_000).then(() => undefined)]);
+  const exit = await endWithin(machine, 20_000);
   deepEqual([exit?.code, exit?.signal], [0, null]);
 });
 
