@@ -241,10 +241,11 @@ export class Container {
     if (test === null || this.#phase !== 'running') return;
     const result = await this.#ask(test);
     if (this.#pid !== pid || this.#phase !== 'running' || this.#probe !== asked || asked === undefined || this.#standstill !== undefined) return; // another one by now, or it stood still
-    const before = asked.health;
+    const [before, known] = [asked.health, this.#lastProbe];
     this.#probe = afterProbe(asked, test, result.ok, sys.monotonic());
     this.#lastProbe = { atMs: Date.now(), ok: result.ok, output: result.output };
-    if (this.#probe.health !== before || (!result.ok && before === 'starting')) this.#changed(this.state());
+    // While it starts it is asked many times, and mostly says the same: that is told once.
+    if (this.#probe.health !== before || (before === 'starting' && !result.ok && (known?.ok !== false || known.output !== result.output))) this.#changed(this.state());
     this.#probeLater();
   }
 

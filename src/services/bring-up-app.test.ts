@@ -33,7 +33,7 @@ async function open(t: TestContext): Promise<Opened> {
     apps: recordsOf(store, 'app', appRecordSchema), images, ports: openPorts(store, async () => true),
     awaiting: {} as AwaitServicesDeps, checkSize: async () => undefined, chooseEngines: async () => ({}), // nothing is waited for here
     prepareGuest: async () => undefined, admitApp: async () => { const { meanwhile } = opened; opened.meanwhile = async () => undefined; await meanwhile(); },
-    reviveContainers: async () => false, syncTraffic: async () => undefined, settleTraffic: async () => undefined, clock: systemClock, dice: systemDice,
+    reviveContainers: async () => false, syncTraffic: async () => undefined, clock: systemClock, dice: systemDice,
   };
   const opened: Opened = {
     deps, store, failing: undefined, meanwhile: async () => undefined,

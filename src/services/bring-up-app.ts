@@ -31,8 +31,6 @@ export interface BringUpDeps {
   reviveContainers(appId: string, services: ReadonlySet<string>): Promise<boolean>;
   /** Makes gateway, names and virtual addresses follow the records now. */
   syncTraffic(): Promise<void>;
-  /** The same, without waiting for a look at the host where nothing has changed since the last. */
-  settleTraffic(): Promise<void>;
   readonly clock: Clock;
   readonly dice: Dice;
 }
@@ -63,7 +61,7 @@ export async function bringUpApp(deps: BringUpDeps, request: BringUpRequest, ste
   await releaseUnpublished(deps.ports, record.id, record.spec);
   if (request.waitMs > 0) {
     await awaitServices(deps.awaiting, record, chosen, request, steps);
-    await deps.settleTraffic(); // whoever is told that it is up may connect at once, whatever becomes of this daemon
+    await deps.syncTraffic(); // whoever is told that it is up may connect at once, whatever becomes of this daemon
   }
   return record;
 }

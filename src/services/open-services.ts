@@ -83,7 +83,7 @@ export function openServices(deps: ServicesDeps): Services {
   const machineSpecs = recordsOf(deps.store, 'machine', machineSpecSchema);
   const machineStatuses = recordsOf(deps.store, 'machine-status', machineStatusSchema);
   const templates = recordsOf(deps.store, 'service-template', serviceTemplateSchema);
-  const traffic = openTraffic({ observe: () => observeTraffic(), network: deps.network, gateway: deps.gateway, edge: deps.edge, log: deps.log });
+  const traffic = openTraffic({ observe: () => observeTraffic(), network: deps.network, gateway: deps.gateway, edge: deps.edge, clock: deps.clock });
 
   async function observeTraffic() {
     const [appList, placeList, specs, states, machines] = await Promise.all([apps.list(), places.list(), deps.containers.specs.list(), deps.containers.statuses.list(), machineSpecs.list()]);
@@ -131,7 +131,7 @@ export function openServices(deps: ServicesDeps): Services {
   };
   const changes = { containers: deps.containers, machineSpecs, addresses: deps.addresses, clock: deps.clock };
   const bringUp: BringUpDeps = {
-    apps, images: deps.images, ports: deps.ports, prepareGuest: deps.prepareGuest, syncTraffic: traffic.sync, settleTraffic: traffic.settle, clock: deps.clock, dice: deps.dice,
+    apps, images: deps.images, ports: deps.ports, prepareGuest: deps.prepareGuest, syncTraffic: traffic.sync, clock: deps.clock, dice: deps.dice,
     reviveContainers: (appId, services) => reviveContainers(changes, appId, services),
     awaiting: {
       appStatuses: statuses, containers: deps.containers.specs, containerStatuses: deps.containers.statuses, clock: deps.clock,

@@ -4,7 +4,7 @@
  * whoever must know that a drain has taken effect (`sync`).
  */
 import { isDeepStrictEqual } from 'node:util';
-import { asStrataError, type Log } from '#base';
+import type { Clock } from '#base';
 import type { Controller } from '#reconcile';
 import type { HostNetwork } from '#pool';
 import type { Edge } from '../edge/index.ts';
@@ -16,18 +16,13 @@ export interface TrafficDeps {
   readonly network: HostNetwork;
   readonly gateway: Gateway;
   readonly edge: Edge;
-  readonly log: Log;
+  readonly clock: Clock;
 }
 
 export interface TrafficSync {
   readonly controller: Controller;
-  /** Resolves when balancers and names follow the records as they were when this was called. */
+  /** Resolves when balancers and names follow the records as they were when this was called; what stands is not made again. */
   sync(): Promise<void>;
-  /**
-   * As `sync`, but at once where what was last made is what the records ask for: then nobody waits for the look at whether
-   * somebody else has changed the host meanwhile, which is taken all the same.
-   */
-  settle(): Promise<void>;
 }
 
 /** What others may do to the host's network unseen is mended after this long; edge and gateway are watched by their drivers. */
@@ -37,17 +32,27 @@ export function openTraffic(deps: TrafficDeps): TrafficSync {
   let running: Promise<void> | undefined;
   let next: Promise<void> | undefined;
 
-  /** What stands since the last round; undefined while one runs, and after one that failed. */
-  let made: Traffic | undefined;
+  /** What stands; a part that is being made, or could not be, is missing. */
+  let made: Partial<Traffic> = {};
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  const untilLookMs = () => Math.max(0, lookedAt + lookAgainMs - deps.clock.monotonic());
+
+  async function make<K extends keyof Traffic>(part: K, wish: Traffic[K], apply: (wish: Traffic[K]) => Promise<unknown>, anew: boolean): Promise<void> {
+    if (!anew && isDeepStrictEqual(wish, made[part])) return; // each look costs a program's run, and containers that start say much
+    const { [part]: _, ...others } = made;
+    made = others as Partial<Traffic>;
+    await apply(wish);
+    made = { ...made, [part]: wish };
+  }
 
   async function once(): Promise<void> {
-    made = undefined;
+    const anew = untilLookMs() === 0;
     const traffic = computeTraffic(await deps.observe());
     // Names and parking first: an address that begins to park must find the edge listening.
-    await deps.edge.apply(traffic.edge);
-    await deps.network.apply(traffic.network);
-    await deps.gateway.apply(traffic.gateway);
-    made = traffic;
+    await make('edge', traffic.edge, (wish) => deps.edge.apply(wish), anew);
+    await make('network', traffic.network, (wish) => deps.network.apply(wish), anew);
+    await make('gateway', traffic.gateway, (wish) => deps.gateway.apply(wish), anew);
+    if (anew) lookedAt = deps.clock.monotonic();
   }
 
   function sync(): Promise<void> {
@@ -60,18 +65,13 @@ export function openTraffic(deps: TrafficDeps): TrafficSync {
     return next;
   }
 
-  async function settle(): Promise<void> {
-    if (!isDeepStrictEqual(computeTraffic(await deps.observe()), made)) return sync();
-    sync().catch((error: unknown) => deps.log.warn({ error: asStrataError(error, 'traffic').message }, 'the host\'s traffic could not be looked at; it is in a moment'));
-  }
-
   return {
-    sync, settle,
+    sync,
     controller: {
       name: 'traffic',
       watches: ['app/', 'service/', 'container/', 'container-status/', 'machine/'].map((prefix) => ({ prefix, keysOf: () => ['all'] })),
       allKeys: async () => ['all'],
-      reconcile: async () => { await sync(); return { againAfterMs: lookAgainMs }; },
+      reconcile: async () => { await sync(); return { againAfterMs: Math.max(1000, untilLookMs()) }; },
     },
   };
 }
