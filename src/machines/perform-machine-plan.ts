@@ -43,10 +43,6 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
   const kill = async () => { await (sessions.get(id)?.machine ?? started)?.kill(); };
 
   return {
-    'machine.ensureTap': {
-      async perform() { await deps.network.ensureTap(id); },
-      undo: () => deps.network.removeTap(id),
-    },
     'machine.start': {
       async perform(_operation, signal) {
         if (spec === undefined || choice.chosen === null) throw new StrataError(`machine ${id} has no wish or no engine`, { code: 'machine.noEngine', kind: 'internal' });
@@ -69,7 +65,11 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
           throw error;
         }
       },
-      undo: kill,
+      // The engine has made its interface, or handed it over with a machine of the pool.
+      async undo() {
+        await kill();
+        if (spec?.network !== null) await deps.network.removeTap(id);
+      },
     },
     // A session that is gone meanwhile has nothing to pause; the next round sees why.
     'machine.pause': {

@@ -41,7 +41,7 @@ test('[M17] the status says how its machine came to run, and why so, as long as 
 });
 
 const table: readonly (readonly [string, MachineSeen, readonly string[]])[] = [
-  ['never started', seen({}), ['ensureTap', 'start']],
+  ['never started', seen({}), ['start']],
   ['without a network', seen({ spec: { ...spec, network: null } }), ['start']],
   ['wished stopped', seen({ spec: stopped }), []],
   ['no engine', seen({ engine: { chosen: null, refusals: [] } }), []],
@@ -50,7 +50,7 @@ const table: readonly (readonly [string, MachineSeen, readonly string[]])[] = [
   ['runs', seen({ ...running, vmm: up() }), []],
   ['runs, the line is being opened again', seen({ ...running, vmm: up({ agent: 'awaited' }) }), []],
   ['died, its pause not over', seen({ ...dead, now: 5500 }), []],
-  ['died, its pause over', seen({ ...dead, now: 6000 }), ['ensureTap', 'start']],
+  ['died, its pause over', seen({ ...dead, now: 6000 }), ['start']],
   ['to be stopped', seen({ ...running, spec: stopped, vmm: up() }), ['powerOff']],
   ['to be stopped while it boots', seen({ ...started, spec: stopped, vmm: up({ agent: 'awaited' }) }), ['kill']],
   ['to be stopped while the line is opened again', seen({ ...running, spec: stopped, vmm: up({ agent: 'awaited' }) }), []],
@@ -71,10 +71,10 @@ const table: readonly (readonly [string, MachineSeen, readonly string[]])[] = [
   ['to be suspended while it boots', seen({ ...started, spec: suspended, vmm: up({ agent: 'awaited' }) }), []],
   ['to be suspended while it is paused', seen({ ...still, spec: suspended, vmm: up({ paused: true }) }), ['suspend']],
   ['suspended', seen({ ...writtenDown, spec: suspended, suspended: { why: '' } }), []],
-  ['suspended, to go on', seen({ ...writtenDown }), ['ensureTap', 'start']],
+  ['suspended, to go on', seen({ ...writtenDown }), ['start']],
   ['suspended, deleted', seen({ ...writtenDown, spec: undefined }), ['erase', 'removeTap', 'forget']],
   ['restart asked', seen({ ...running, spec: { ...spec, restartToken: 'a' }, vmm: up() }), ['powerOff']],
-  ['restart asked while its pause is not over', seen({ ...dead, now: 5500, spec: { ...spec, restartToken: 'a' } }), ['ensureTap', 'start']],
+  ['restart asked while its pause is not over', seen({ ...dead, now: 5500, spec: { ...spec, restartToken: 'a' } }), ['start']],
   ['hung', seen({ ...running, vmm: up({ trouble: { what: 'vmm', forMs: 1000, why: 'silent' } }) }), []],
   ['hung for too long', seen({ ...running, vmm: up({ trouble: { what: 'vmm', forMs: policy.hungLimitMs, why: 'silent' } }) }), ['kill']],
   ['its guest silent, its VMM not', seen({ ...running, vmm: up({ trouble: { what: 'agent', forMs: policy.hungLimitMs, why: 'silent' } }) }), []],

@@ -43,7 +43,7 @@ export interface MachineSeen {
   readonly now: number;
 }
 
-export type MachineOperationKind = 'machine.ensureTap' | 'machine.start' | 'machine.pause' | 'machine.resume' | 'machine.suspend' | 'machine.powerOff' | 'machine.kill' | 'machine.endProcess' | 'machine.erase' | 'machine.removeTap' | 'machine.forget';
+export type MachineOperationKind = 'machine.start' | 'machine.pause' | 'machine.resume' | 'machine.suspend' | 'machine.powerOff' | 'machine.kill' | 'machine.endProcess' | 'machine.erase' | 'machine.removeTap' | 'machine.forget';
 export interface MachineOperation { readonly kind: MachineOperationKind; readonly subject: string; readonly summary: string }
 
 export interface MachinePlan {
@@ -80,8 +80,7 @@ function planStart(id: string, { spec, status, run, engine, suspended, now }: Ma
   if (pause > 0) {
     return { operations: [], waitingOn: [{ kind: 'time', subject: `machine/${id}`, why: `${status?.why ?? 'it failed'}; it is started again ${Math.ceil(pause / 1000)} s from now (failure ${run?.failures ?? 0} in a row)` }], againAfterMs: pause, settle: null };
   }
-  const tap = spec.network === null ? [] : [operation('machine.ensureTap', id, `make the network interface of machine ${spec.name}`)];
-  return { ...idle, operations: [...tap, operation('machine.start', id, `start machine ${spec.name} (${spec.memoryMiB} MiB, ${spec.processors} ${spec.processors === 1 ? 'processor' : 'processors'}, ${spec.architecture})`)] };
+  return { ...idle, operations: [operation('machine.start', id, `start machine ${spec.name} (${spec.memoryMiB} MiB, ${spec.processors} ${spec.processors === 1 ? 'processor' : 'processors'}, ${spec.architecture})`)] };
 }
 
 /** What became of it, by what is kept. */

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { duplexPair } from 'node:stream';
 import { access } from 'node:fs/promises';
 import { architectures, StrataError } from '#base';
+import type { HostNetwork } from '#pool';
 import type { Engine, EngineCapabilities, RunningMachine } from '../engine.ts';
 import type { MachineDisk } from '../machine.ts';
 import { fakeCopies, takeFake } from './fake-copies.ts';
@@ -16,6 +17,8 @@ export interface OpenFakeEngineOptions {
   readonly world?: FakeWorld;
   /** The engine it passes itself off as; default: none. */
   readonly as?: 'qemu' | 'uml';
+  /** Where it makes the interfaces of its machines, as a real engine does; default: nowhere. */
+  readonly network?: Pick<HostNetwork, 'ensureTap'>;
   /** Refuse disks whose file does not exist, as a real engine does; default false. */
   readonly checkDisks?: boolean;
   /** How long an operation on a hung machine takes to fail. Default 200 ms. */
@@ -44,6 +47,7 @@ export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { 
       signal?.throwIfAborted();
       if (spec.name.startsWith('refuse-boot')) throw new StrataError(`fake: ${spec.name} does not boot`, { code: 'engine.startFailed', kind: 'unavailable', advice: 'give it another name' });
       await Promise.all(spec.disks.map((disk) => checkDisk(disk, spec.id)));
+      if (spec.network !== null) await options.network?.ensureTap(spec.id);
       return runningMachine(world, world.boot(spec), checkDisk, options);
     },
     adopt(spec) {

@@ -44,7 +44,7 @@ export async function openTestHost(policy: Partial<MachinePolicy> = {}): Promise
     store, world, network,
     start(on = store) {
       const opened = openMachines({
-        instance, store: on, network, engines: [openFakeEngine({ world })], clock: systemClock, dice: systemDice, log: silentLog, policy: { ...testPolicy, ...policy },
+        instance, store: on, network, engines: [openFakeEngine({ world, network })], clock: systemClock, dice: systemDice, log: silentLog, policy: { ...testPolicy, ...policy },
         host: { bootId: () => world.bootId, endProcess: (identity) => Promise.resolve(world.endProcess(identity)) },
       });
       const run = runControllers({ controllers: [opened.controller], store: on, clock: systemClock, dice: systemDice, log: silentLog, fullRoundMs: 500, backOff: { firstMs: 5, maxMs: 100 } });

@@ -41,8 +41,9 @@ export async function openSimulatedHost(options: { readonly memoryMiB?: number }
   const instance: Instance = { name: 'sim', stateDir: folder, runDir: join(folder, 'run'), cacheDir: join(folder, 'cache'), subnet: 93 };
   const clock = fastClock(pace);
   const world = fakeWorld({ now: () => clock.now() });
+  const network = fakeNetwork();
   const around = {
-    instance, clock, world, storePath: join(folder, 'strata.db'), generations: noteGenerations(), engine: openFakeEngine({ world, as: 'qemu' }), network: fakeNetwork(), gateway: fakeGateway(), edge: fakeEdge(), images: fakeImages(),
+    instance, clock, world, storePath: join(folder, 'strata.db'), generations: noteGenerations(), engine: openFakeEngine({ world, as: 'qemu', network }), network, gateway: fakeGateway(), edge: fakeEdge(), images: fakeImages(),
     memoryMiB: options.memoryMiB ?? 32 * 1024,
   };
   let watched: AtPoint = () => undefined;
