@@ -215,8 +215,14 @@ test('[N8] the same state again changes nothing; a later daemon knows it; a chan
   assert.notEqual(await handles(), before);
 });
 
-test('[N8] what somebody else removed comes back', async () => {
-  await runProcess(['nft', 'delete', 'table', 'inet', `strata_${instance.name}`]);
+test('[N8] what somebody else removed comes back, by the same state and by another', async () => {
+  const removeTable = () => runProcess(['nft', 'delete', 'table', 'inet', `strata_${instance.name}`]);
+  await removeTable();
+  await network.apply({ ...state, virtualAddresses: state.virtualAddresses.map((virtual) => ({ ...virtual, backends: virtual.backends.slice(0, 1) })) });
+  assert.match(await ask(second, three, `http://${web}/`), new RegExp(`^${one} `));
+  assert.equal(await ask(first, one, `http://${stranger}/`), 'refused');
+  await network.apply(state);
+  await removeTable();
   await runProcess(['ip', 'neighbour', 'delete', one, 'dev', tapName(instance, 'mfirst')]);
   await runProcess(['ip', 'route', 'delete', `${two}/32`]);
   await network.apply(state);

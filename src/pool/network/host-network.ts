@@ -1,6 +1,6 @@
 /**
- * Makes the host's network as wished, with `ip` and `nft`, always by looking first: what is right already is not
- * touched, what somebody else removed comes back with the next `apply`.
+ * Makes the host's network as wished, with `ip` and `nft`. What is right already is not touched; what somebody else
+ * removed comes back with the next `apply` of the same state, and at once where a new one does not fit on what is there.
  *
  * Taps are routed, not bridged: each endpoint has a host route and a permanent neighbour entry on its machine's tap,
  * and the link in the bridge's name only carries the gateway address. (Where `bridge-nf-call-iptables` is on, as
@@ -9,7 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { bridgeName, gatewayAddress, runProcess, StrataError, type Instance, type Log } from '#base';
+import { asStrataError, bridgeName, gatewayAddress, runProcess, StrataError, type Instance, type Log } from '#base';
 import { allowForwarding, forgetForwarding } from './foreign-firewalls.ts';
 import { tapName, tapPrefix } from './interface-names.ts';
 import { macOfAddress } from './mac-of-address.ts';
@@ -39,14 +39,41 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
 
   let filled: { readonly state: string; readonly elements: NftElements } | undefined;
   const rules = stampOf(renderNftRules(instance));
+  const stampsOf = (elements: NftElements): NftStamps => ({ rules, state: stampOf([...elements]) });
 
   async function applyPolicy(state: HostNetworkState, there: NftStamps | undefined): Promise<void> {
     const elements = listNftElements(instance, state);
-    const stamps = { rules, state: stampOf([...elements]) };
+    const stamps = stampsOf(elements);
     const known = there !== undefined && filled?.state === there.state ? filled.elements : undefined;
     const text = renderNftTransaction(instance, { stamps, elements }, there === undefined ? undefined : { stamps: there, elements: known });
     if (text !== undefined) await runNft(instance, text);
     filled = { state: stamps.state, elements };
+  }
+
+  /**
+   * Another state on top of the one we made last, without a look before: a transaction takes the stamp of what it builds
+   * on away, so it fails as a whole where somebody else has changed that. False then, and where nothing is to change.
+   */
+  async function buildOnLast(state: HostNetworkState): Promise<boolean> {
+    const elements = listNftElements(instance, state);
+    const stamps = stampsOf(elements);
+    if (filled === undefined || filled.state === stamps.state) return false;
+    const text = renderNftTransaction(instance, { stamps, elements }, { stamps: { rules, state: filled.state }, elements: filled.elements });
+    filled = undefined;
+    try {
+      if (text !== undefined) await runNft(instance, text);
+    } catch (thrown) {
+      log.debug({ error: asStrataError(thrown, 'nft').message }, 'the tables are not as they were left');
+      return false;
+    }
+    filled = { state: stamps.state, elements };
+    return true;
+  }
+
+  async function lookAndApply(state: HostNetworkState): Promise<void> {
+    const { stamps, forwardingClosed } = await observeTables(instance);
+    if (forwardingClosed) await allowForwarding(instance);
+    await applyPolicy(state, stamps);
   }
 
   async function applyEntries(state: HostNetworkState): Promise<void> {
@@ -79,10 +106,8 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
     apply: (state) => inTurn(async () => {
       listNftElements(instance, state); // refuses bad input before anything changes
       last = state;
-      const { stamps, forwardingClosed } = await observeTables(instance);
-      if (forwardingClosed) await allowForwarding(instance);
       // The guard comes first, so no address is reachable before it is guarded.
-      await applyPolicy(state, stamps);
+      if (!await buildOnLast(state)) await lookAndApply(state);
       await applyEntries(state);
     }),
     erase: () => inTurn(() => eraseAll(instance)),

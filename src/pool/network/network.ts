@@ -36,7 +36,7 @@ export interface HostNetwork {
   /** What is behind the tap of one machine is another's from now on: the tap gets that one's name, and one it had goes. */
   handOverTap(fromId: string, toId: string): Promise<void>;
   removeTap(machineId: string): Promise<void>;
-  /** Makes table, neighbour and forwarding entries as said; idempotent, no-op when nothing changed. */
+  /** Makes table, neighbour and forwarding entries as said; idempotent. The same state again is a look for what others have changed. */
   apply(state: HostNetworkState): Promise<void>;
   /** Removes bridge, taps, table of this instance. */
   erase(): Promise<void>;
