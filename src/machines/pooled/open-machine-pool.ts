@@ -34,7 +34,8 @@ export interface MachinePoolPart<Shape, Member extends PooledMember> {
   close(): Promise<void>;
 }
 
-const defaultDelayMs = 2000;
+/** What starts in a machine wants the processors for a while longer than the machine itself. */
+const defaultDelayMs = 5000;
 const lookEveryMs = 10_000;
 /** Pauses double from this after one could not be made. */
 const firstRetryMs = 10_000;

@@ -28,6 +28,9 @@ export interface TrafficSync {
 /** What others may do to the host's network unseen is mended after this long; edge and gateway are watched by their drivers. */
 const lookAgainMs = 60_000;
 
+/** Records come in bursts, as an app's services do when it is brought up: one round for all, and one reload of the gateway. */
+const burstMs = 20;
+
 export function openTraffic(deps: TrafficDeps): TrafficSync {
   let running: Promise<void> | undefined;
   let next: Promise<void> | undefined;
@@ -71,7 +74,7 @@ export function openTraffic(deps: TrafficDeps): TrafficSync {
       name: 'traffic',
       watches: ['app/', 'service/', 'container/', 'container-status/', 'machine/'].map((prefix) => ({ prefix, keysOf: () => ['all'] })),
       allKeys: async () => ['all'],
-      reconcile: async () => { await sync(); return { againAfterMs: Math.max(1000, untilLookMs()) }; },
+      reconcile: async (_key, signal) => { await deps.clock.wait(burstMs, signal); await sync(); return { againAfterMs: Math.max(1000, untilLookMs()) }; },
     },
   };
 }
