@@ -15,7 +15,7 @@ import { sampleApp, sampleContainer, sampleGuest, sampleService, sampleStatus } 
 const began = 1_000_000;
 const record = sampleApp([sampleService('web')]);
 
-interface Story { readonly at: number; readonly state: AppStatus['services'][number]['state']; readonly why?: string; readonly status?: Partial<ContainerStatus> }
+interface Story { readonly at: number; /** Replicas, of which one is wished. */ readonly replicas?: number; readonly state: AppStatus['services'][number]['state']; readonly why?: string; readonly status?: Partial<ContainerStatus> }
 
 /** Tells the story as time goes by, in steps of what is waited for; answers when the waiting ended. */
 async function follow(t: TestContext, story: readonly Story[], options: { readonly health?: boolean; readonly waitMs?: number; readonly skewMs?: number } = {}) {
@@ -32,6 +32,9 @@ async function follow(t: TestContext, story: readonly Story[], options: { readon
   const tell = async () => {
     const page = story.filter((one) => began + one.at <= now).at(-1) as Story;
     await appStatuses.put(record.id, { id: record.id, generation: record.generation, settled: false, waitingOn: [], services: [{ name: 'web', wanted: 1, ready: 0, state: page.state, why: page.why ?? '' }] });
+    const other = sampleContainer('web', 2, { appId: record.id, draining: true });
+    if (page.replicas === 2) await containers.put(other.id, other);
+    else await containers.delete(other.id);
     await containerStatuses.put(spec.id, sampleStatus(spec, { startedAt: began + page.at - (options.skewMs ?? 0), ...page.status }));
   };
   await tell();
@@ -79,4 +82,10 @@ test('[V22] who waited in vain is told for how long and what was last missing', 
   const error = await waiting.then(() => undefined, (thrown: Error & { code: string; kind: string }) => thrown);
   deepEqual([error?.code, error?.kind], ['service.notReady', 'timeout']);
   match(error?.message ?? '', /^service web was not ready within 3 s: machine shop-x86-64 starts$/);
+});
+
+test('[V24] what is too many is awaited until it is gone', async (t) => {
+  const { waiting, said, took } = await follow(t, [{ at: 0, state: 'ready', replicas: 2 }, { at: 700, state: 'ready' }], { health: true });
+  await waiting;
+  deepEqual([said, took()], [['it runs; 1 of its replicas is being removed'], 700]);
 });

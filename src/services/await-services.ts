@@ -33,7 +33,7 @@ export async function awaitServices(deps: AwaitServicesDeps, record: AppRecord, 
   const end = new AbortController();
   let failure: StrataError | undefined;
   const signal = AbortSignal.any([request.signal, end.signal]);
-  const waits = services.map((service) => steps.step(`service ${service.name}`, (say) => awaitService(deps, record, service.name, { waitMs: request.waitMs, signal, say })).catch((thrown: unknown) => {
+  const waits = services.map((service) => steps.step(`service ${service.name}`, (say) => awaitService(deps, record, service, { waitMs: request.waitMs, signal, say })).catch((thrown: unknown) => {
     failure ??= asStrataError(thrown, 'up');
     end.abort(new StrataError(`not awaited any longer, because service ${service.name} failed`, { code: 'operation.notAwaited', kind: 'unavailable' }));
   }));
@@ -41,7 +41,7 @@ export async function awaitServices(deps: AwaitServicesDeps, record: AppRecord, 
   if (failure !== undefined) throw failure;
 }
 
-async function awaitService(deps: AwaitServicesDeps, record: AppRecord, name: string, { waitMs, signal, say }: { readonly waitMs: number; readonly signal: AbortSignal; readonly say: (message: string) => void }): Promise<void> {
+async function awaitService(deps: AwaitServicesDeps, record: AppRecord, { name, replicas }: ServiceSpec, { waitMs, signal, say }: { readonly waitMs: number; readonly signal: AbortSignal; readonly say: (message: string) => void }): Promise<void> {
   const isSteady = watchSteadiness(deps, record, name);
   let last = '';
   const tell = (why: string) => { if (why !== last) { last = why; if (why !== '') say(why); } };
@@ -52,8 +52,13 @@ async function awaitService(deps: AwaitServicesDeps, record: AppRecord, name: st
     if (state.state === 'failed') throw await failed(deps, record, state);
     if (state.state === 'completed') return true;
     const steady = await isSteady(state.state === 'ready');
-    tell(state.state === 'ready' && !steady ? 'it runs; whether it stays up shows in a moment' : state.why);
-    return steady;
+    if (!steady) {
+      tell(state.state === 'ready' ? 'it runs; whether it stays up shows in a moment' : state.why);
+      return false;
+    }
+    const tooMany = (await containersOf(deps, record, name)).length - replicas;
+    if (tooMany > 0) tell(`it runs; ${tooMany} of its replicas ${tooMany === 1 ? 'is' : 'are'} being removed`);
+    return tooMany <= 0;
   }, { what: `service ${name} is ready`, limitMs: waitMs, everyMs: 100, clock: deps.clock, signal }).catch((thrown: unknown) => {
     if (!(thrown instanceof StrataError) || thrown.code !== 'base.timeout') throw thrown;
     throw new StrataError(`service ${name} was not ready within ${Math.round(waitMs / 1000)} s: ${last || 'its containers start'}`, {
@@ -91,8 +96,13 @@ async function failed(deps: AwaitServicesDeps, record: AppRecord, state: AppStat
   return new StrataError(`service ${state.name} did not come up: ${state.why}${words === '' ? '' : `; it printed last:\n${words}`}`, { code: 'service.failed', kind: 'unavailable', advice: `see \`strata logs -p ${record.name} ${state.name}\`` });
 }
 
+/** Also those that go. */
+async function containersOf(deps: AwaitServicesDeps, record: AppRecord, service: string): Promise<readonly ContainerSpec[]> {
+  return (await deps.containers.list()).map((one) => one.value).filter((one) => one.appId === record.id && one.service === service);
+}
+
 async function membersOf(deps: AwaitServicesDeps, record: AppRecord, service: string): Promise<readonly Member[]> {
-  const specs = (await deps.containers.list()).map((one) => one.value).filter((one) => one.appId === record.id && one.service === service && !one.draining);
+  const specs = (await containersOf(deps, record, service)).filter((one) => !one.draining);
   return Promise.all(specs.map(async (spec) => ({ spec, status: (await deps.containerStatuses.get(spec.id))?.value })));
 }
 
