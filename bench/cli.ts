@@ -33,15 +33,16 @@ try {
   for (const one of [ours, ours, rival]) await one?.();
   await awaitQuiet(20_000);
   const load = loadNow();
-  const times = { ours: [] as number[], rival: [] as number[] };
+  const times = { ours: [] as number[], node: [] as number[], rival: [] as number[] };
   for (let at = 0; at < rounds(20); at += 1) {
     times.ours.push(await seconds(ours) * 1000);
+    times.node.push(await seconds(() => runProcess([process.execPath, '-e', '0'])) * 1000);
     if (rival !== undefined) times.rival.push(await seconds(rival) * 1000);
   }
   const took = median(times.ours);
   report({
     bench: 'strata ps', unit: 'ms', strata: round(took, 0), p95: round(p95(times.ours), 0), rival: 'docker-compose ps', rivalValue: rival === undefined ? null : round(median(times.rival), 0),
-    ...(rival === undefined ? {} : { rivalP95: round(p95(times.rival), 0), ratio: round(took / median(times.rival)) }), bar: `≤ ${barMs} ms`, met: took <= barMs, rounds: times.ours.length, load,
+    ...(rival === undefined ? {} : { rivalP95: round(p95(times.rival), 0), ratio: round(took / median(times.rival)) }), bar: `≤ ${barMs} ms`, met: took <= barMs, rounds: times.ours.length, load, note: `Node alone, to run nothing, ${round(median(times.node), 0)} ms in the same rounds`,
   });
 } finally {
   await app[Symbol.asyncDispose]();
