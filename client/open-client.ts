@@ -44,7 +44,7 @@ export function openClient(socketPath: string): Client {
   return {
     call: async (id, options = {}) => {
       const response = await send(transport, id, options as CallOptions<OperationId>);
-      return (await readAnswer(response)) as AnswerOf<typeof id>;
+      return ('text' in endpoints[id] ? await readText(response) : await readAnswer(response)) as AnswerOf<typeof id>;
     },
     stream: (id, options = {}) => readStream(transport, id, options as CallOptions<OperationId>) as AsyncGenerator<AnswerOf<typeof id>, void, void>,
     terminal: (id, handle, start) => upgrade(transport, id, handle, start),

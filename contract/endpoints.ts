@@ -17,12 +17,15 @@ export interface Endpoint {
   readonly accepted?: true;
   /** Answers carry an ETag, and changes honour If-Match. */
   readonly revisioned?: true;
+  /** The answer is text of this media type, not JSON. */
+  readonly text?: string;
 }
 
 export const endpoints = {
   getLiveness: { method: 'GET', path: '/livez' },
   getReadiness: { method: 'GET', path: '/readyz' },
   getOpenApi: { method: 'GET', path: '/openapi.json' },
+  getMetrics: { method: 'GET', path: '/metrics', text: 'text/plain; version=0.0.4; charset=utf-8' },
   getVersion: { method: 'GET', path: '/v1/version' },
   getDoctor: { method: 'GET', path: '/v1/doctor' },
   listHosts: { method: 'GET', path: '/v1/hosts' },

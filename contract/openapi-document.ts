@@ -64,7 +64,7 @@ function responsesOf(shape: Shape): Json {
     [shape.accepted === true ? 202 : 200]: {
       description: shape.accepted === true ? 'Accepted; work goes on' : 'Done',
       ...(Object.keys(headers).length === 0 ? {} : { headers }),
-      content: { 'application/json': { schema } },
+      content: { [shape.text ?? 'application/json']: { schema } },
     },
     ...failure,
   };

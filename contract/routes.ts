@@ -25,6 +25,7 @@ export const answers = {
   getLiveness: { tag: 'daemon', summary: 'Whether the daemon answers at all', answer: host.livenessSchema },
   getReadiness: { tag: 'daemon', summary: 'Whether the daemon can do its work; 503 until then', answer: host.readinessSchema },
   getOpenApi: { tag: 'daemon', summary: 'This document', answer: z.record(z.string(), z.unknown()) },
+  getMetrics: { tag: 'daemon', summary: 'Hosts, machines, pool, services and the daemon as numbers, in the text format of Prometheus', answer: z.string() },
   getVersion: { tag: 'daemon', summary: 'Version, instance and process of the daemon', answer: host.versionSchema },
   getDoctor: { tag: 'daemon', summary: 'What the host has, lacks and has proved', answer: host.doctorListSchema },
   listHosts: { tag: 'hosts', summary: 'All hosts of the pool', answer: host.hostListSchema },

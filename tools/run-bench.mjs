@@ -8,10 +8,11 @@
  * `strata` and `rivalValue` are medians of rounds that ran in turn; the rival is named. It exits non-zero
  * only where it could not measure; a bar that is missed is told by `met: false`, and by our exit code.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { watchDescendants } from './end-processes.mjs';
 import { installNodeModules, root } from './install-node-modules.mjs';
 
 const limitMs = 1_800_000;
@@ -24,10 +25,10 @@ const figures = [];
 const broken = [];
 for (const file of files) {
   process.stderr.write(`${file} …\n`);
-  const { status, stdout, error } = spawnSync(node, ['--disable-warning=ExperimentalWarning', join(root, 'bench', file)], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 2], timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: 16 * 1024 * 1024 });
-  const lines = (stdout ?? '').split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  const { stdout, problem } = await runBench(file);
+  const lines = stdout.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
   figures.push(...lines.map((figure) => ({ file, ...figure })));
-  if (status !== 0 || lines.length === 0) broken.push(`${file}: ${error?.message ?? (lines.length === 0 ? 'no figure' : `exit code ${status}`)}`);
+  if (problem !== undefined || lines.length === 0) broken.push(`${file}: ${problem ?? 'no figure'}`);
 }
 
 const missed = figures.filter(({ met }) => met === false);
@@ -36,6 +37,33 @@ if (files.length > 0) writeFileSync(join(root, 'bench/results.json'), `${JSON.st
 for (const line of broken) process.stdout.write(`could not measure: ${line}\n`);
 process.stdout.write(`${figures.length} figures, ${missed.length} below their bar, ${broken.length} benches broken\n`);
 process.exitCode = files.length === 0 || broken.length > 0 || missed.length > 0 ? 1 : 0;
+
+/** One bench in a process of its own; whatever ends it, Ctrl-C too, none of its machines is left. */
+async function runBench(file) {
+  const mark = `${process.pid}-${file}`;
+  const child = spawn(node, ['--disable-warning=ExperimentalWarning', join(root, 'bench', file)], { cwd: root, stdio: ['ignore', 'pipe', 2], env: { ...process.env, STRATA_BENCH: mark } });
+  const family = watchDescendants(child.pid, `STRATA_BENCH=${mark}`);
+  const looking = setInterval(() => family.look(), 1000);
+  const end = () => { family.look(); child.kill('SIGKILL'); family.end(); };
+  const leave = (signal) => { end(); process.exit(signal === 'SIGINT' ? 130 : 143); };
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, leave);
+  let late = false;
+  const timer = setTimeout(() => { late = true; end(); }, limitMs);
+  const chunks = [];
+  child.stdout.on('data', (chunk) => chunks.push(chunk));
+  const closed = new Promise((resolve) => { child.once('close', resolve); });
+  const how = await new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => resolve(code === 0 ? undefined : signal === null ? `exit code ${code}` : `ended by ${signal}`));
+  });
+  clearTimeout(timer);
+  clearInterval(looking);
+  for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, leave);
+  const left = family.end(); // who is left may hold our pipe
+  await closed;
+  if (left.length > 0) process.stderr.write(`! ${file} left processes running, which were ended: ${left.join(', ')}\n`);
+  return { stdout: Buffer.concat(chunks).toString('utf8'), problem: late ? `did not end within ${limitMs / 1000} s` : how };
+}
 
 function machine() {
   const version = (argv) => (spawnSync(argv[0], argv.slice(1), { encoding: 'utf8' }).stdout ?? '').split('\n')[0]?.trim() || null;

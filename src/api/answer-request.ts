@@ -54,6 +54,7 @@ async function answer(id: OperationId, call: AnyCall, message: IncomingMessage, 
   const run = plainAnswers[id as keyof typeof plainAnswers] as (call: AnyCall) => Promise<unknown>;
   const value = await run(call);
   if (endpoint.revisioned === true) response.setHeader('ETag', `"${(value as { revision: number }).revision}"`);
+  if (endpoint.text !== undefined) { send(response, 200, endpoint.text, value as string); return; }
   if (id === 'getReadiness') { sendJson(response, (value as { ready: boolean }).ready ? 200 : 503, value); return; }
   if (endpoint.accepted === true && id !== 'cancelOperation' && isOperation(value)) {
     await sendOperation(call, value, message, response);
@@ -104,9 +105,10 @@ function revisionOf(message: IncomingMessage, endpoint: Endpoint): number | unde
   return Number(match[1]);
 }
 
-function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  const body = JSON.stringify(value);
-  response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body), 'Cache-Control': 'no-store' });
+const sendJson = (response: ServerResponse, status: number, value: unknown): void => send(response, status, 'application/json', JSON.stringify(value));
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body), 'Cache-Control': 'no-store' });
   response.end(body);
 }
 

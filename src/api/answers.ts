@@ -31,6 +31,7 @@ const snapshot = (call: { readonly params: Readonly<Record<string, string>> }): 
 export const plainAnswers: Plain = {
   getLiveness: async () => ({ alive: true }),
   getReadiness: ({ backend }) => backend.readiness(),
+  getMetrics: async ({ backend }) => (await import('./metrics/render-metrics.ts')).renderMetrics(backend),
   getVersion: ({ backend }) => backend.version(),
   getDoctor: ({ backend }) => items(backend.doctor()),
   listHosts: ({ backend }) => items(backend.hosts.list()),
