@@ -26,7 +26,7 @@ test('[A14] each metric is described once; two questions do not add up; no id is
   deepEqual(ours(second), ours(first));
   const described = [...first.matchAll(/^# TYPE (\S+) (gauge|counter)$/gm)].map(([, name, kind]) => [name, kind] as const);
   equal(new Set(described.map(([name]) => name)).size, described.length);
-  for (const [name, kind] of described) equal(name?.endsWith('_total') ?? false, kind === 'counter', name);
+  for (const [name = '', kind] of described) equal(name.endsWith('_total'), kind === 'counter', name);
   for (const { id } of await backend.machines.list()) equal(first.includes(id), false, id);
 });
 
