@@ -1,6 +1,6 @@
 /** Images from Debian packages: the guest book's four, built and run. */
-import { deepEqual, equal, match, notEqual, rejects } from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, openSync, readSync, closeSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync, lstatSync } from 'node:fs';
+import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, openSync, readSync, closeSync, readFileSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync, lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { hostArchitecture, instanceFromEnvironment, runProcess, type Architecture } from '#base';
@@ -80,6 +80,30 @@ test('[I21] packages of a foreign architecture are unpacked only, and that is sa
   match(readFileSync(join(root, 'etc/group'), 'utf8'), /^www-data:x:33:/m);
   equal(lstatSync(join(root, 'bin')).isSymbolicLink(), true);
   rmSync(root, { recursive: true });
+});
+
+test('[I22] where only a file of the context changed, no package is installed again; of the sets of packages that were installed the last few are kept', async () => {
+  const recipe = { packages: ['perl-base'], copy: [{ from: 'app.py', to: '/app.py' }] };
+  const said = async (): Promise<string> => {
+    const words: string[] = [];
+    await env.images.buildDebian({ suite: 'bookworm', ...recipe }, { contextDir: context, architecture: hostArchitecture, reference: 'test-changed', progress: ({ what }) => words.push(what) });
+    return words.join();
+  };
+  const installed = join(env.instance.cacheDir, 'images/installed');
+  mkdirSync(installed, { recursive: true });
+  for (let old = 0; old < 8; old += 1) {
+    writeFileSync(join(installed, `old-${old}.tar`), '');
+    utimesSync(join(installed, `old-${old}.tar`), old, old);
+  }
+  await said();
+  const kept = readdirSync(installed);
+  ok(kept.length <= 6 && !kept.includes('old-0.tar') && !kept.includes('old-1.tar'), kept.join());
+  for (const name of kept.filter((one) => one.startsWith('old-'))) rmSync(join(installed, name));
+  writeFileSync(join(context, 'app.py'), 'print("another")\n');
+  const again = await said();
+  match(again, /writing the image/);
+  equal(again.includes('installing'), false, again);
+  writeFileSync(join(context, 'app.py'), 'print("from the context")\n');
 });
 
 test('[I22] unchanged, it is there at once; a changed file makes another image', async (t) => {

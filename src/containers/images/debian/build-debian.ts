@@ -1,6 +1,6 @@
 /** From a Debian recipe an image. Its identity is made of what goes in, so an unchanged recipe costs a look. */
 import { createHash } from 'node:crypto';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hostArchitecture, type Architecture } from '#base';
 import { canonicalJson } from '../../build-guest-spec.ts';
@@ -9,7 +9,7 @@ import { temporaryName } from '../image-files.ts';
 import type { Layer } from '../flatten/layer.ts';
 import { openAptFolder, type AptFolder } from './apt-folder.ts';
 import { contextLayer, readContext, type ContextFile } from './context-files.ts';
-import { installRoot, packRoot } from './native-root.ts';
+import { ensureInstalled } from './native-root.ts';
 import { resolveOnce } from './resolution-memo.ts';
 import { fetchPackages, packagesOf, type InstallStep } from './resolve-packages.ts';
 import { isKept } from './kept-files.ts';
@@ -58,17 +58,14 @@ let turn = 0;
 
 /** Makes the image's layers and hands them to `flatten`; what was made on the way is gone afterwards. */
 export async function buildDebian(wish: DebianWish, plan: DebianPlan, flatten: FlattenDebian): Promise<void> {
-  const { recipe, architecture, folder, signal, progress } = wish;
+  const { architecture, folder, signal, progress } = wish;
   turn = (turn + 1) % width;
   await takeTurns(`debian build ${turn}`, async () => {
     signal?.throwIfAborted();
-    progress?.({ what: `fetching ${packagesOf(plan.steps).length} packages` });
-    await fetchPackages(plan.apt, recipe.packages, packagesOf(plan.steps), signal);
     const work = await temporaryName(join(folder, 'work', 'image'));
     await mkdir(work, { recursive: true });
     try {
-      progress?.({ what: architecture === hostArchitecture ? 'installing packages' : 'unpacking packages' });
-      const layers = architecture === hostArchitecture ? await nativeLayers(wish, plan, work) : await unpackedLayers(packagesOf(plan.steps), plan.apt.archives, work, architecture, signal);
+      const layers = architecture === hostArchitecture ? await nativeLayers(wish, plan) : await foreignLayers(wish, plan, work);
       progress?.({ what: 'writing the image' });
       await flatten([...layers, contextLayer(plan.files)]);
     } finally {
@@ -79,25 +76,16 @@ export async function buildDebian(wish: DebianWish, plan: DebianPlan, flatten: F
 
 export const debianNote = (architecture: Architecture): string => (architecture === hostArchitecture ? '' : 'unpacked only');
 
-async function nativeLayers({ recipe, folder, signal }: DebianWish, plan: DebianPlan, work: string): Promise<readonly Layer[]> {
-  const root = await installRoot(plan.apt, recipe.packages, plan.steps, folder, work, signal);
-  const tar = join(work, 'root.tar');
-  await packRoot(root, tar, signal);
-  return [tarFileLayer('the installed system', tar, isKept, await newestOf(plan))];
+async function foreignLayers({ recipe, architecture, signal, progress }: DebianWish, { apt, steps }: DebianPlan, work: string): Promise<readonly Layer[]> {
+  progress?.({ what: `fetching and unpacking ${packagesOf(steps).length} packages` });
+  await fetchPackages(apt, recipe.packages, packagesOf(steps), signal);
+  return unpackedLayers(packagesOf(steps), apt.archives, work, architecture, signal);
 }
 
-/** When the newest package was built: what scripts wrote is dated no later, so that the image is the same tomorrow. */
-async function newestOf(plan: DebianPlan): Promise<number> {
-  const times = await Promise.all(packagesOf(plan.steps).map((one) => packageTime(join(plan.apt.archives, one.file))));
-  return Math.max(0, ...times);
-}
-
-/** From the first header of the package, which is an ar archive: magic (8 bytes), name (16), time (12). */
-async function packageTime(path: string): Promise<number> {
-  const file = await open(path, 'r');
-  try {
-    const { buffer } = await file.read(Buffer.alloc(12), 0, 12, 24);
-    const seconds = Number(buffer.toString('latin1').trim());
-    return Number.isSafeInteger(seconds) ? seconds : 0;
-  } finally { await file.close(); }
+async function nativeLayers({ recipe, folder, signal, progress }: DebianWish, plan: DebianPlan): Promise<readonly Layer[]> {
+  const tar = await ensureInstalled({
+    apt: plan.apt, names: recipe.packages, steps: plan.steps, folder, ...(signal === undefined ? {} : { signal }),
+    installing: () => progress?.({ what: `fetching and installing ${packagesOf(plan.steps).length} packages` }),
+  });
+  return [tarFileLayer('the installed system', tar, isKept)];
 }

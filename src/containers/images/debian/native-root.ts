@@ -1,10 +1,11 @@
 /**
- * A Debian system of the host's architecture with its packages' scripts run. The base, the same for all
- * images of a suite, is made once and kept as a tar by its content; an image unpacks it and adds its packages.
+ * A Debian system of the host's architecture with its packages' scripts run, kept as a tar by its content: the base, the
+ * same for all images of a suite, and, on top of it, each set of packages that was asked for of late. Whoever changes a file
+ * of their own waits for no package.
  */
 import { existsSync } from 'node:fs';
 import { spawn } from 'node:child_process';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -17,6 +18,7 @@ import { streamMerged } from '../flatten/stream-merged.ts';
 import { temporaryName } from '../image-files.ts';
 import type { AptFolder } from './apt-folder.ts';
 import { dpkgConfiguration } from './kept-files.ts';
+import { newestPackage } from './newest-package.ts';
 import { resolveOnce } from './resolution-memo.ts';
 import { fetchPackages, packagesOf, type InstallStep } from './resolve-packages.ts';
 import { runInRoot, type RootOptions } from './run-in-root.ts';
@@ -26,8 +28,61 @@ import { unpackedLayers } from './unpacked-layers.ts';
 /** Changes when a base is made differently. */
 const baseVersion = 1;
 
+/** Changes when packages are installed differently. */
+const installedVersion = 1;
+/** Sets of packages that are kept: of some 50 to 300 MB each. */
+const keptSystems = 6;
+
+export interface InstalledWish {
+  readonly apt: AptFolder;
+  /** What the recipe asks for, for people. */
+  readonly names: readonly string[];
+  readonly steps: readonly InstallStep[];
+  /** Folder of caches. */
+  readonly folder: string;
+  readonly signal?: AbortSignal;
+  /** Called where they have to be installed. */
+  readonly installing?: () => void;
+}
+
+/** A tar of the system with those packages; made where it is not there. */
+export function ensureInstalled(wish: InstalledWish): Promise<string> {
+  const { apt, steps, folder } = wish;
+  const key = createHash('sha256').update(canonicalJson({ installedVersion, baseVersion, suite: apt.suite, architecture: apt.architecture, packages: packagesOf(steps).map((one) => one.file).sort() })).digest('hex');
+  const kept = join(folder, 'installed');
+  const path = join(kept, `${key}.tar`);
+  return takeTurns(path, async () => {
+    if (!existsSync(path)) await buildInstalled(wish, path);
+    await utimes(path, new Date(), new Date());
+    await dropOldest(kept);
+    return path;
+  });
+}
+
+async function buildInstalled({ apt, names, steps, folder, signal, installing }: InstalledWish, path: string): Promise<void> {
+  installing?.();
+  await fetchPackages(apt, names, packagesOf(steps), signal);
+  const work = await temporaryName(join(folder, 'work', 'installed'));
+  await mkdir(work, { recursive: true });
+  try {
+    const root = await installRoot(apt, names, steps, folder, work, signal);
+    const tar = join(work, 'root.tar');
+    await packRoot(root, tar, signal, await newestPackage(apt.archives, packagesOf(steps).map((one) => one.file)));
+    await mkdir(join(folder, 'installed'), { recursive: true });
+    await rename(tar, path);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** By their last use; what is being read was used a moment ago. */
+async function dropOldest(folder: string): Promise<void> {
+  const found = await Promise.all((await readdir(folder)).map(async (name) => ({ path: join(folder, name), usedAt: (await stat(join(folder, name)).catch(() => undefined))?.mtimeMs ?? 0 })));
+  for (const { path } of found.sort((one, other) => other.usedAt - one.usedAt).slice(keptSystems)) await rm(path, { force: true });
+}
+
 /** Makes `work/root` with the packages installed. */
-export async function installRoot(apt: AptFolder, names: readonly string[], steps: readonly InstallStep[], folder: string, work: string, signal?: AbortSignal): Promise<string> {
+async function installRoot(apt: AptFolder, names: readonly string[], steps: readonly InstallStep[], folder: string, work: string, signal?: AbortSignal): Promise<string> {
   const base = await ensureBase(apt, folder, signal);
   const root = join(work, 'root');
   await mkdir(root);
@@ -93,9 +148,9 @@ async function prepareDpkg(root: string): Promise<void> {
   await writeFile(join(root, 'usr/sbin/policy-rc.d'), '#!/bin/sh\nexit 101\n', { mode: 0o755 });
 }
 
-/** The whole tree as a tar, names sorted. */
-export async function packRoot(root: string, path: string, signal?: AbortSignal): Promise<void> {
-  await runProcess(['tar', '--create', '--numeric-owner', '--xattrs', '--format=pax', '--sort=name', '--pax-option=delete=atime,delete=ctime', '--file', path, '--directory', root, '.'], { timeoutMs: 600_000, ...(signal === undefined ? {} : { signal }) });
+/** The whole tree as a tar, names sorted. @param newest seconds; nothing is dated later */
+async function packRoot(root: string, path: string, signal?: AbortSignal, newest?: number): Promise<void> {
+  await runProcess(['tar', '--create', ...(newest === undefined ? [] : ['--clamp-mtime', `--mtime=@${newest}`]), '--numeric-owner', '--xattrs', '--format=pax', '--sort=name', '--pax-option=delete=atime,delete=ctime', '--file', path, '--directory', root, '.'], { timeoutMs: 600_000, ...(signal === undefined ? {} : { signal }) });
 }
 
 async function untar(tar: AsyncIterable<Buffer>, root: string, signal?: AbortSignal): Promise<void> {

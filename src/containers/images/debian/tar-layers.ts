@@ -7,16 +7,13 @@ import type { TarEntry } from '../tar/tar-entry.ts';
 
 export type KeepEntry = (path: string) => boolean;
 
-/**
- * An uncompressed tar file; entries whose normal path `keep` refuses are passed over, and none is dated
- * later than `newestMtime` (seconds), so that equal inputs give equal images.
- */
-export function tarFileLayer(name: string, path: string, keep: KeepEntry, newestMtime = Number.POSITIVE_INFINITY): Layer {
+/** An uncompressed tar file; entries whose normal path `keep` refuses are passed over. */
+export function tarFileLayer(name: string, path: string, keep: KeepEntry): Layer {
   return {
     name, followLinks: true,
     async *items() {
       for await (const { entry, content } of readTar(createReadStream(path, { highWaterMark: 1024 * 1024 }))) {
-        if (keep(entry.path.replace(/^(\.?\/)+/, '').replace(/\/+$/, ''))) yield { entry: entry.mtime > newestMtime ? { ...entry, mtime: newestMtime } : entry, content };
+        if (keep(entry.path.replace(/^(\.?\/)+/, '').replace(/\/+$/, ''))) yield { entry, content };
       }
     },
   };
