@@ -108,18 +108,18 @@ test('[I22] where only a file of the context changed, no package is installed ag
 
 test('[I22] unchanged, it is there at once; a changed file makes another image', async (t) => {
   const recipe = { packages: ['perl-base'], copy: [{ from: 'app.py', to: '/app.py' }] };
-  const first = await build(recipe, 'test-same', foreign);
+  const first = await build(recipe, 'test-same');
   const started = performance.now();
-  const second = await build(recipe, 'test-same', foreign);
+  const second = await build(recipe, 'test-same');
   const took = performance.now() - started;
   t.diagnostic(`unchanged: ${took.toFixed(1)} ms`);
   equal(second.digest, first.digest);
   equal(took < 250, true, `${took} ms`);
   writeFileSync(join(context, 'app.py'), 'print("changed")\n');
-  const third = await build(recipe, 'test-same', foreign);
+  const third = await build(recipe, 'test-same');
   notEqual(third.digest, first.digest);
-  equal((await env.images.find('test-same', foreign))?.digest, third.digest);
-  equal((await env.images.find(first.digest, foreign))?.digest, first.digest, 'the image of before is still there for a rollback');
+  equal((await env.images.find('test-same', hostArchitecture))?.digest, third.digest);
+  equal((await env.images.find(first.digest, hostArchitecture))?.digest, first.digest, 'the image of before is still there for a rollback');
 });
 
 test('[I23] a package that does not exist is one clear error with package and suite', async () => {
