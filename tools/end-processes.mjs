@@ -1,6 +1,7 @@
 /**
  * Knows which processes a test file started, also those that left its process group or lost their parent,
- * and ends them: by looking at the tree while the file runs, and by a mark in their environment. A process
+ * and ends them: by looking at the tree while the file runs, by a mark in their environment, and by a folder
+ * of their own on their command line. A process
  * is known by pid and start time together, so that a number used again is never hit.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -20,8 +21,8 @@ function listProcesses() {
   return found;
 }
 
-/** `look()` again and again while the file runs; `end()` once it has ended. */
-export function watchDescendants(pid, mark) {
+/** `look()` again and again while the file runs; `end()` once it has ended. @param {string} [folder] begins the paths of whatever is theirs */
+export function watchDescendants(pid, mark, folder) {
   const seen = new Map();
   return {
     look() {
@@ -32,13 +33,21 @@ export function watchDescendants(pid, mark) {
     /** Ends what is left; returns what that was, for people. */
     end() {
       const now = listProcesses();
-      const left = [...now].filter(([one, { start }]) => one !== process.pid && (seen.get(one)?.start === start || carries(one, mark)));
+      const left = [...now].filter(([one, { start }]) => one !== process.pid && (seen.get(one)?.start === start || carries(one, mark) || (folder !== undefined && isNamed(one, folder))));
       for (const [one] of left) {
         try { process.kill(one, 'SIGKILL'); } catch (error) { if (error.code !== 'ESRCH') throw error; }
       }
       return left.map(([one, { command }]) => `${command} (${one})`);
     },
   };
+}
+
+function isNamed(pid, folder) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').some((word) => word.startsWith(folder));
+  } catch {
+    return false;
+  }
 }
 
 function carries(pid, mark) {

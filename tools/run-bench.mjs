@@ -9,7 +9,7 @@
  * only where it could not measure; a bar that is missed is told by `met: false`, and by our exit code.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { watchDescendants } from './end-processes.mjs';
@@ -40,11 +40,11 @@ process.exitCode = files.length === 0 || broken.length > 0 || missed.length > 0 
 
 /** One bench in a process of its own; whatever ends it, Ctrl-C too, none of its machines is left. */
 async function runBench(file) {
-  const mark = `${process.pid}-${file}`;
+  const mark = process.pid.toString(36);
   const child = spawn(node, ['--disable-warning=ExperimentalWarning', join(root, 'bench', file)], { cwd: root, stdio: ['ignore', 'pipe', 2], env: { ...process.env, STRATA_BENCH: mark } });
-  const family = watchDescendants(child.pid, `STRATA_BENCH=${mark}`);
+  const family = watchDescendants(child.pid, `STRATA_BENCH=${mark}`, benchFolder(mark));
   const looking = setInterval(() => family.look(), 1000);
-  const end = () => { family.look(); child.kill('SIGKILL'); family.end(); };
+  const end = () => { family.look(); child.kill('SIGKILL'); family.end(); removeFolders(mark); };
   const leave = (signal) => { end(); process.exit(signal === 'SIGINT' ? 130 : 143); };
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, leave);
   let late = false;
@@ -60,9 +60,17 @@ async function runBench(file) {
   clearInterval(looking);
   for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, leave);
   const left = family.end(); // who is left may hold our pipe
+  removeFolders(mark);
   await closed;
   if (left.length > 0) process.stderr.write(`! ${file} left processes running, which were ended: ${left.join(', ')}\n`);
   return { stdout: Buffer.concat(chunks).toString('utf8'), problem: late ? `did not end within ${limitMs / 1000} s` : how };
+}
+
+/** As bench/harness/own-instance.ts names them: VMMs have no environment, but their keepers have a folder. */
+function benchFolder(mark) { return `/tmp/sb-${mark}-`; }
+
+function removeFolders(mark) {
+  for (const name of readdirSync('/tmp')) if (`/tmp/${name}`.startsWith(benchFolder(mark))) rmSync(join('/tmp', name), { recursive: true, force: true });
 }
 
 function machine() {

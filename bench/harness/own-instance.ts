@@ -11,7 +11,8 @@ export interface OwnInstance extends AsyncDisposable {
 }
 
 export async function ownInstance(name: string, subnet: number): Promise<OwnInstance> {
-  const folder = await mkdtemp('/tmp/sb-');
+  // Whoever runs the benches knows it by this, also where this process could not see to its end.
+  const folder = await mkdtemp(`/tmp/sb-${process.env['STRATA_BENCH'] ?? 'alone'}-`);
   const instance: Instance = { name, subnet, stateDir: join(folder, 's'), runDir: join(folder, 'r'), cacheDir: process.env['STRATA_CACHE'] ?? '/var/cache/strata' };
   return {
     instance, folder,
