@@ -183,6 +183,15 @@ describe('containers', () => {
     await bench.guest.line.call('containerRemove', { id });
   });
 
+  test('[G33] while it starts, what fails for the same reason is told once', async () => {
+    const { id } = await bench.start({ argv: shell('sleep 2; mkdir /w; echo fine > /w/ok; exec httpd -f -p 8080 -h /w'), health: probeOf({ kind: 'http', port: 8080, path: '/ok' }, { intervalMs: 1000, retries: 60 }) });
+    await bench.awaitState(id, (state) => state.health === 'healthy');
+    const told = bench.guest.line.events.flatMap((one) => (one.event === 'container' && one.state.id === id && one.state.lastProbe?.ok === false ? [one.state.lastProbe.output] : []));
+    assert.ok(told.length > 0, 'it was asked before it listened');
+    assert.deepEqual(told.filter((output, at) => output === told[at - 1]), []);
+    await bench.guest.line.call('containerRemove', { id });
+  });
+
   test('[G33] a probe that hangs is ended at its limit', async () => {
     const { id } = await bench.start({ argv: waits, health: probeOf({ kind: 'command', argv: ['sleep', '4321'] }, { timeoutMs: 300, retries: 1 }) });
     const bad = await bench.awaitState(id, (state) => state.health === 'unhealthy');

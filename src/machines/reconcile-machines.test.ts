@@ -79,6 +79,7 @@ test('[M5] a machine that fails again and again is started less and less often, 
   await daemon.specs.put(refused.id, refused);
   const told = await statusOf(daemon, refused.id, 'failed');
   ok(told.why.includes('does not boot'), told.why);
+  await waitUntil(() => !host.network.taps.has(refused.id), { what: 'the interface of a start that failed is gone', limitMs: 3000, everyMs: 1 });
   await daemon.specs.delete(refused.id);
   await statusOf(daemon, refused.id, (one) => one === undefined);
   equal(host.network.taps.has(refused.id), false);

@@ -45,9 +45,9 @@ export function openFakeEngine(options: OpenFakeEngineOptions = {}): Engine & { 
     prove: () => Promise.resolve(architectures.map((architecture) => ({ architecture, accelerator: 'none' as const, works: true, evidence: 'it only pretends' }))),
     async start(spec, signal) {
       signal?.throwIfAborted();
+      if (spec.network !== null) await options.network?.ensureTap(spec.id); // before whatever may fail, as where a real VMM does not start
       if (spec.name.startsWith('refuse-boot')) throw new StrataError(`fake: ${spec.name} does not boot`, { code: 'engine.startFailed', kind: 'unavailable', advice: 'give it another name' });
       await Promise.all(spec.disks.map((disk) => checkDisk(disk, spec.id)));
-      if (spec.network !== null) await options.network?.ensureTap(spec.id);
       return runningMachine(world, world.boot(spec), checkDisk, options);
     },
     adopt(spec) {

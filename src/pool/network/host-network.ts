@@ -41,8 +41,7 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
   const rules = stampOf(renderNftRules(instance));
   const stampsOf = (elements: NftElements): NftStamps => ({ rules, state: stampOf([...elements]) });
 
-  async function applyPolicy(state: HostNetworkState, there: NftStamps | undefined): Promise<void> {
-    const elements = listNftElements(instance, state);
+  async function applyPolicy(elements: NftElements, there: NftStamps | undefined): Promise<void> {
     const stamps = stampsOf(elements);
     const known = there !== undefined && filled?.state === there.state ? filled.elements : undefined;
     const text = renderNftTransaction(instance, { stamps, elements }, there === undefined ? undefined : { stamps: there, elements: known });
@@ -54,8 +53,7 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
    * Another state on top of the one we made last, without a look before: a transaction takes the stamp of what it builds
    * on away, so it fails as a whole where somebody else has changed that. False then, and where nothing is to change.
    */
-  async function buildOnLast(state: HostNetworkState): Promise<boolean> {
-    const elements = listNftElements(instance, state);
+  async function buildOnLast(elements: NftElements): Promise<boolean> {
     const stamps = stampsOf(elements);
     if (filled === undefined || filled.state === stamps.state) return false;
     const text = renderNftTransaction(instance, { stamps, elements }, { stamps: { rules, state: filled.state }, elements: filled.elements });
@@ -70,10 +68,10 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
     return true;
   }
 
-  async function lookAndApply(state: HostNetworkState): Promise<void> {
+  async function lookAndApply(elements: NftElements): Promise<void> {
     const { stamps, forwardingClosed } = await observeTables(instance);
     if (forwardingClosed) await allowForwarding(instance);
-    await applyPolicy(state, stamps);
+    await applyPolicy(elements, stamps);
   }
 
   async function applyEntries(state: HostNetworkState): Promise<void> {
@@ -88,7 +86,7 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
       const { stamps, forwardingClosed } = await observeTables(instance);
       if (forwardingClosed) await allowForwarding(instance);
       // A table that is there may guard running machines of an earlier daemon; it stays until the first `apply`.
-      if (stamps === undefined) await applyPolicy({ endpoints: [], virtualAddresses: [] }, undefined);
+      if (stamps === undefined) await applyPolicy(listNftElements(instance, { endpoints: [], virtualAddresses: [] }), undefined);
     }),
     ensureTap: (machineId, options) => inTurn(async () => {
       const name = await ensureTapLink(instance, machineId, options?.ownerUid);
@@ -104,10 +102,10 @@ export function openHostNetwork(deps: HostNetworkDeps): HostNetwork {
       if (await observeLink(name) !== undefined) await runProcess(['ip', 'link', 'delete', 'dev', name]);
     }),
     apply: (state) => inTurn(async () => {
-      listNftElements(instance, state); // refuses bad input before anything changes
+      const elements = listNftElements(instance, state); // refuses bad input before anything changes
       last = state;
       // The guard comes first, so no address is reachable before it is guarded.
-      if (!await buildOnLast(state)) await lookAndApply(state);
+      if (!await buildOnLast(elements)) await lookAndApply(elements);
       await applyEntries(state);
     }),
     erase: () => inTurn(() => eraseAll(instance)),
