@@ -14,6 +14,7 @@ export { openMachines, type MachinesDeps, type OpenedMachines } from './open-mac
 export { openMachinePool } from './pooled/open-machine-pool.ts';
 export { machinePolicy, type MachinePolicy } from './machine-policy.ts';
 export type { EngineFigures } from './figures/engine-figures.ts';
+export { eraseMeasured } from './figures/measure-engine.ts';
 export { measureFigures } from './figures/measure-figures.ts';
 export type { EngineFacts } from './open-machines.ts';
 export type { Snapshot, SnapshotWish } from './snapshots.ts';

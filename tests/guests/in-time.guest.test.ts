@@ -5,13 +5,15 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { identifyProcess, isAlive, signalProcess, waitUntil } from '#base';
+import { fileURLToPath } from 'node:url';
+import { identifyProcess, isAlive, runProcess, signalProcess, waitUntil } from '#base';
 import type { Machine } from '#client';
-import { census } from '../support/census.ts';
+import { census, ofTemplate, processesOf } from '../support/census.ts';
 import { freePort } from '../support/free-port.ts';
 import { importSmallImage, smallApp, startsKept } from '../support/small-app.ts';
 import { endClean, openTestInstance } from '../support/test-instance.ts';
 
+const clearHost = fileURLToPath(new URL('../../src/bin/clear-host.ts', import.meta.url));
 const strata = openTestInstance('tde', 167);
 let url = '';
 let folder = '';
@@ -87,4 +89,13 @@ test('a daemon that is busy and watched ends within two seconds of being told; c
   await strata.ok(['serve', '--stop', '--all']);
   assert.deepEqual(census(strata.instance).filter((line) => !line.startsWith('folder ')), [], 'nothing runs any more');
   await strata.ok(['app', 'ls']); // and all of it comes back
+});
+
+test('what a daemon was making when it was cut off is ended too where all is ended', { timeout: 120_000 }, async () => {
+  await strata.ok(['machine', 'create', 'brief', '--engine', 'qemu']); // boots; its template follows
+  await strata.ok(['machine', 'rm', '--force', 'brief']);
+  await waitUntil(() => processesOf(strata.instance).some((one) => one.command.includes('qemu-system') && ofTemplate.test(one.command)) || undefined, { what: 'a template is made', limitMs: 60_000 });
+  await strata.killDaemon();
+  await runProcess([process.execPath, ...process.execArgv, clearHost], { env: strata.environment, timeoutMs: 60_000 });
+  assert.deepEqual(census(strata.instance).filter((line) => !line.startsWith('folder ')), []);
 });

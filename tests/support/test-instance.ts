@@ -23,6 +23,8 @@ export interface CliResult { readonly code: number; readonly stdout: string; rea
 export interface TestInstance {
   readonly instance: Instance;
   readonly folder: string;
+  /** Tells a program of ours which instance is meant. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Runs `strata …` to its end. */
   cli(args: readonly string[], options?: { readonly cwd?: string; readonly limitMs?: number; readonly env?: Readonly<Record<string, string>> }): Promise<CliResult>;
   /** As `cli`, and the test fails where it does not end with 0. */
@@ -97,7 +99,7 @@ export function openTestInstance(short: string, subnet: number, { poolSize = 0 }
   }
 
   const self: TestInstance = {
-    instance, folder, cli, daemon,
+    instance, folder, environment: env, cli, daemon,
     async ok(args, options) {
       const result = await cli(args, options);
       if (result.code !== 0) throw new Error(`strata ${args.join(' ')} ended with ${result.code}\n${result.stdout}\n${result.stderr}${args[0] === 'up' ? await consoles() : ''}`);

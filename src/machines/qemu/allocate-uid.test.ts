@@ -2,9 +2,11 @@
 import { deepEqual, equal, ok, throws } from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { test } from 'node:test';
-import type { Instance } from '#base';
-import { allocateUid, freeUid } from '../vmm/allocate-uid.ts';
+import { silentLog, type Instance } from '#base';
+import { allocateUid, freeUid, uidOwners } from '../vmm/allocate-uid.ts';
+import { openQemuEngine } from './index.ts';
 import { machinePlaces } from './machine-places.ts';
+import { templateMachineId } from './templates/template-places.ts';
 
 test('[Q14] each machine has a uid that no other has, of any instance, until it is freed', async () => {
   const root = await mkdtemp('/tmp/strata-uid-');
@@ -19,6 +21,18 @@ test('[Q14] each machine has a uid that no other has, of any instance, until it 
     await freeUid(instance(5), 'm3');
     await freeUid(instance(5), 'm3');
     equal(await allocateUid(instance(5), 'new'), uids[3]);
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
+});
+
+test('[Q36] the uid of a template\'s machine is given back by the next daemon where nothing else of it is left; a machine\'s own is not', async () => {
+  const root = await mkdtemp('/tmp/strata-uid-');
+  const instance: Instance = { name: 'quid', stateDir: root, runDir: root, cacheDir: root, subnet: 5 };
+  try {
+    for (const id of ['m1', templateMachineId('0123456789ab')]) await allocateUid(instance, id);
+    await openQemuEngine({ instance, log: silentLog, guestOs: () => Promise.reject(new Error('nothing is started')) }).sweep();
+    deepEqual([...await uidOwners(instance)], ['m1']);
   } finally {
     await rm(root, { recursive: true, force: true });
   }

@@ -20,6 +20,7 @@ import type { MachinePool } from '../pooled/open-machine-pool.ts';
 import { qemuPoolSource } from './pooled/pool-source.ts';
 import { sweepPool } from './pooled/sweep-pool.ts';
 import { openTemplates, type TemplateSettings } from './templates/open-templates.ts';
+import { sweepTemplates } from './templates/sweep-templates.ts';
 
 export interface QemuEngineDeps {
   readonly instance: Instance;
@@ -69,7 +70,7 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
     sweep: async () => {
       await eraseProofs(context);
       await sweepPool(context);
-      await context.templates?.sweep();
+      await sweepTemplates(context);
     },
     ensureTemplate: async (spec) => { await context.templates?.ensure(await shapeOfMachine(context, spec)); },
     dropTemplates: () => dropTemplates(deps.instance),

@@ -1,7 +1,8 @@
 /** Ends a template's holder and removes its folder. Machines that were cloned from it go on: their memory stays theirs. Idempotent. */
-import { readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { isAlive, signalProcess, waitUntil, type Instance } from '#base';
 import { readHolder } from '../../launcher/index.ts';
+import { templateKeys } from './find-template.ts';
 import { templatePlaces, templatesFolder, type TemplatePlaces } from './template-places.ts';
 
 export async function dropTemplate(places: TemplatePlaces): Promise<void> {
@@ -11,9 +12,6 @@ export async function dropTemplate(places: TemplatePlaces): Promise<void> {
   }
   await rm(places.folder, { recursive: true, force: true });
 }
-
-/** Keys of all that lie here, whole or not. */
-export const templateKeys = (instance: Instance): Promise<readonly string[]> => readdir(templatesFolder(instance)).catch(() => []);
 
 export async function dropTemplates(instance: Instance): Promise<void> {
   for (const key of await templateKeys(instance)) await dropTemplate(templatePlaces(instance, key));

@@ -2,17 +2,14 @@
  * The templates of this host: which there are, one that fits, and making those that were missed, one at a time, in the
  * background. Nothing is remembered that a later daemon would need: a template is its folder and its holder.
  */
-import { readdir } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
-import { join } from 'node:path';
 import { asStrataError, StrataError } from '#base';
-import { eraseMachine } from '../erase-machine.ts';
 import type { QemuContext } from '../qemu-context.ts';
 import { chooseDropped, templateBudget } from './choose-dropped.ts';
-import { dropTemplate, templateKeys } from './drop-template.ts';
+import { dropTemplate } from './drop-template.ts';
+import { findTemplate, listTemplates } from './find-template.ts';
 import { makeTemplate } from './make-template.ts';
-import { isTemplateMachineId, templatePlaces, type TemplatePlaces } from './template-places.ts';
-import { readTemplate } from './template-record.ts';
+import { templatePlaces, type TemplatePlaces } from './template-places.ts';
 import { templateKey, type TemplateShape } from './template-shape.ts';
 import type { Template, Templates } from './templates.ts';
 
@@ -41,19 +38,8 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
     return mine;
   };
 
-  async function list(): Promise<readonly Template[]> {
-    const keys = await templateKeys(context.instance);
-    return (await Promise.all(keys.map(lookUp))).filter((one) => one !== undefined);
-  }
-
-  /** One whose record does not fit its key belongs to another version of the program. */
-  async function lookUp(key: string): Promise<Template | undefined> {
-    const record = await readTemplate(placesOf(key));
-    return record === undefined || templateKey(record.shape) !== key ? undefined : { key, ...placesOf(key), record };
-  }
-
   async function prune(made?: TemplateShape): Promise<void> {
-    const templates = (await list()).map((one) => ({ key: one.key, shape: one.record.shape, usedBytes: one.record.usedBytes, usedAt: usedAt.get(one.key) ?? one.record.madeAt }));
+    const templates = (await listTemplates(context.instance)).map((one) => ({ key: one.key, shape: one.record.shape, usedBytes: one.record.usedBytes, usedAt: usedAt.get(one.key) ?? one.record.madeAt }));
     const dropped = chooseDropped({ templates, made, now: clock.now(), budgetBytes: settings.budgetBytes ?? templateBudget(totalmem()), freeBytes: freemem(), totalBytes: totalmem() });
     for (const { key, why } of dropped) {
       await dropTemplate(placesOf(key));
@@ -64,7 +50,7 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
   async function make(shape: TemplateShape): Promise<Template> {
     const key = templateKey(shape);
     const places = placesOf(key);
-    const there = await lookUp(key);
+    const there = await findTemplate(context.instance, key);
     if (there !== undefined) return there;
     try {
       const record = await makeTemplate(context, shape, places, end.signal);
@@ -107,7 +93,7 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
   return {
     async find(shape, options = { use: true }) {
       const key = templateKey(shape);
-      const template = await lookUp(key);
+      const template = await findTemplate(context.instance, key);
       if (template === undefined) return { why: (failures.get(key) ?? 0) > 0 ? 'its template could not be made or used' : 'there is no template of its shape yet' };
       if (options.use) usedAt.set(key, clock.now());
       return { template };
@@ -128,13 +114,6 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
       if (end.signal.aborted) throw new StrataError('the engine is closed', { code: 'machine.templateFailed', kind: 'unavailable' });
       return make(shape);
     }),
-    async sweep() {
-      const folders = [join(context.instance.runDir, 'q'), join(context.instance.stateDir, 'qemu')];
-      const ids = (await Promise.all(folders.map((folder) => readdir(folder).catch(() => [])))).flat();
-      for (const id of new Set(ids.filter(isTemplateMachineId))) await eraseMachine(context, id);
-      const whole = new Set((await list()).map((one) => one.key));
-      for (const key of await templateKeys(context.instance)) if (!whole.has(key)) await dropTemplate(placesOf(key));
-    },
     async close() {
       end.abort(new StrataError('the daemon ends', { code: 'machine.templateFailed', kind: 'unavailable' }));
       await Promise.all([...making, looked]);

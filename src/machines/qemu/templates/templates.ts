@@ -14,8 +14,6 @@ export interface Templates {
   failed(template: Template, why: string): Promise<void>;
   /** Made now where there is none; for tests and benches. */
   ensure(shape: TemplateShape): Promise<Template>;
-  /** Removes what an earlier daemon left half made. */
-  sweep(): Promise<void>;
   /** Nothing is made any more; those that are there stay for the next daemon. */
   close(): Promise<void>;
 }
