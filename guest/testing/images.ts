@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { chmod, chown, cp, mkdir, mkdtemp, open, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runProcess, type Architecture } from '#base';
+import { hostArchitecture, runProcess, type Architecture } from '#base';
 
 const applets = ['sh', 'cat', 'echo', 'sleep', 'id', 'env', 'pwd', 'ls', 'stat', 'dd', 'head', 'tail', 'wc', 'md5sum', 'yes', 'true', 'false', 'kill', 'hostname', 'mount', 'umount', 'mknod', 'touch', 'httpd', 'nc',
   'ip', 'ps', 'seq', 'printf', 'stty', 'tty', 'uname', 'test', 'mkdir', 'rm', 'grep', 'nproc', 'ping', 'wget', 'od', 'tr', 'chmod', 'chown', 'sync', 'date', 'usleep', 'df', 'awk', 'sed', 'nohup', 'setsid', 'cut', 'sort'];
@@ -36,8 +36,8 @@ export async function makeImage(folder: string, architecture: Architecture = 'x8
 }
 
 /** Debian's static busybox of the architecture; for another than the host's from the package of that architecture. */
-async function busybox(architecture: Architecture): Promise<string> {
-  if (architecture === 'x86_64') return '/bin/busybox';
+export async function busybox(architecture: Architecture): Promise<string> {
+  if (architecture === hostArchitecture) return '/bin/busybox';
   const { openDebianArchive } = await import('../../src/machines/guest-os/debian-archive.ts');
   const { instanceFromEnvironment } = await import('#base');
   const cache = instanceFromEnvironment(process.env).cacheDir;

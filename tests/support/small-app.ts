@@ -1,21 +1,23 @@
 /** A small app of two services, made of Debian's static busybox: `web` serves HTTP, `keep` counts its starts on a volume. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { hostArchitecture, ociArchitecture, type Architecture } from '#base';
+import { busybox } from '../../guest/testing/images.ts';
 import { configOf, layerOf, savedArchive } from '../../src/containers/images/testing/make-archive.ts';
 import { file, folder, symlink, tarOf } from '../../src/containers/images/testing/make-tar.ts';
 import type { TestInstance } from './test-instance.ts';
 
 const applets = ['sh', 'cat', 'echo', 'sleep', 'httpd', 'wget', 'hostname', 'true', 'false', 'test', 'wc', 'sync', 'ls', 'env', 'kill', 'ps', 'nc', 'seq', 'printf', 'id', 'mkdir', 'rm', 'df', 'dd'];
 
-/** Imports an image `small:1` with busybox and a CGI that says who answered. */
-export async function importSmallImage(strata: TestInstance): Promise<void> {
+/** Imports an image `small:1` with busybox and a CGI that says who answered; there may be one for each architecture. */
+export async function importSmallImage(strata: TestInstance, architecture: Architecture = hostArchitecture): Promise<void> {
   const program = { mode: 0o755 };
   const layer = layerOf(tarOf(
     folder('bin'), folder('www'), folder('www/cgi-bin'), folder('tmp', { mode: 0o1777 }), folder('proc'), folder('sys'), folder('dev'), folder('etc'), folder('data'),
-    file('etc/passwd', 'root:x:0:0:root:/:/bin/sh\n'), file('bin/busybox', readFileSync('/bin/busybox'), program), ...applets.map((name) => symlink(`bin/${name}`, 'busybox')),
+    file('etc/passwd', 'root:x:0:0:root:/:/bin/sh\n'), file('bin/busybox', readFileSync(await busybox(architecture)), program), ...applets.map((name) => symlink(`bin/${name}`, 'busybox')),
     file('www/index.html', 'ok\n'), file('www/cgi-bin/who', '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n%s %s\\n" "$HOSTNAME" "$VERSION"\n', program),
   ));
-  const config = configOf([layer], { config: { Cmd: ['/bin/httpd', '-f', '-p', '80', '-h', '/www'], Env: ['PATH=/bin'] } });
+  const config = configOf([layer], { architecture: ociArchitecture[architecture], config: { Cmd: ['/bin/httpd', '-f', '-p', '80', '-h', '/www'], Env: ['PATH=/bin'] } });
   mkdirSync(strata.folder, { recursive: true });
   const path = join(strata.folder, 'small.tar');
   writeFileSync(path, savedArchive([layer], { config, tags: ['small:1'] }));
