@@ -76,6 +76,21 @@ describe('exec in a guest', () => {
     assert.match(caps.out, /CapEff:\s+00000000a80425fb/);
   });
 
+  test('[G15] who is in a container reads nothing of a program that is on its way to its exec there', async () => {
+    const found = await whileItStarts(bench, box, 'cat /proc/$pid/maps; readlink /proc/$pid/exe /proc/$pid/fd/*', () => bench.exec(box, ['true'], { env: [longPath] }));
+    assert.deepEqual(found.filter((text) => text !== ''), [], 'it is root, with the rights that the program will have');
+  });
+
+  test('[G18] where nobody else is a start takes no copy of the agent\'s memory; among a container\'s processes it does', async () => {
+    const look = async (start: () => Promise<unknown>): Promise<boolean> => {
+      const found = await whileItStarts(bench, '', 'grep Shared_Dirty /proc/1/smaps_rollup', start);
+      return found.some((text) => Number(/(\d+) kB/.exec(text)?.[1]) > 0);
+    };
+    assert.equal(await look(() => bench.exec('', ['true'], { env: [longPath] })), false);
+    assert.equal(await look(() => bench.start({ argv: ['true'], env: [longPath] })), false);
+    assert.equal(await look(() => bench.exec(box, ['true'], { env: [longPath] })), true);
+  });
+
   test('[G7] 8 MiB through stdin and back arrive whole', async () => {
     const bytes = randomBytes(size);
     const stream = await bench.open(box, ['cat'], { stdin: true });
@@ -178,6 +193,29 @@ describe('exec in a guest', () => {
     assert.equal(out, '0\n0\n60\n');
   });
 });
+
+/** With it the way to the exec is long, since the program lies in the last of its folders. */
+const longPath = `PATH=${'x:'.repeat(1000)}/bin`;
+
+/** What the script prints, in this container or in the guest itself, each time it finds a program (`$pid`) that has the agent's name still, and has it afterwards too. */
+async function whileItStarts(bench: Bench, container: string, script: string, start: () => Promise<unknown>): Promise<readonly string[]> {
+  const find = 'pid=$(grep -l "^[0-9]* (init) . [01] " /proc/[0-9]*/stat 2>/dev/null | grep -vx /proc/1/stat | tr -dc 0-9)';
+  const looking = await bench.open(container, shell(`echo looking
+    i=0; seen=
+    while [ $i -lt 1000 ]; do
+      i=$((i + 1)); ${find}
+      if [ -n "$pid" ]; then
+        seen=1; said=$({ ${script}; } 2>/dev/null)
+        grep -q "(init)" /proc/$pid/stat 2>/dev/null && echo "found $said" | tr '\\n' ' ' && echo
+      elif [ -n "$seen" ]; then exit; fi
+    done`), { env: ['PATH=/bin'] });
+  await waitFor(() => looking.outText() !== '');
+  await start();
+  await looking.done;
+  const found = looking.outText().trim().split('\n').slice(1);
+  assert.notEqual(found.length, 0, 'it was found on its way');
+  return found.map((line) => line.slice('found '.length).trim());
+}
 
 async function zombies(bench: Bench): Promise<number> {
   const { line } = bench.guest;
