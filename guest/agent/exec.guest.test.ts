@@ -114,11 +114,12 @@ describe('exec in a guest', () => {
   test('[G8] a slow reader stops nobody else and loses nothing, also after the program\'s end', async () => {
     const slow = await bench.open(box, ['head', '-c', '200000', '/dev/zero']);
     slow.hold(true);
+    const before = Buffer.concat(slow.out).length; // what came right behind the answer was credited
     const endless = await bench.open(box, ['yes']);
     endless.hold(true);
     const quick = await bench.exec(box, ['echo', 'quick']);
     assert.equal(quick.out, 'quick\n');
-    assert.ok(Buffer.concat(slow.out).length <= 64 * 1024 + 1);
+    assert.ok(Buffer.concat(slow.out).length <= before + 64 * 1024 + 1);
     slow.hold(false);
     assert.equal(await slow.done, 0);
     assert.equal(Buffer.concat(slow.out).length, 200_000);
