@@ -10,7 +10,7 @@ import { testMachine } from '../testing/test-daemon.ts';
 import { runInGuest } from '../testing/run-in-guest.ts';
 import { backendId, keptOfDisk } from './backend-places.ts';
 import { chainNow, dropOfDisk, layersOfSnapshot, layNew, pullLayers, recordChain, restoreOfDisk, snapshotsOfDisk, takeOfDisk } from './disk-snapshots.ts';
-import { startFront } from './testing/start-front.ts';
+import { withFront } from './testing/start-front.ts';
 
 const mebibyte = 1024 * 1024;
 const subnet = 219;
@@ -29,8 +29,7 @@ async function fileIn(disk: string, name: string): Promise<string> {
 
 for (const kind of fronts) {
   test(`[BE11][BE12][BE13] a disk is kept, cloned, put back and merged while its guest writes (${kind.name})`, { timeout: 420_000 }, async () => {
-    const front = await startFront(kind, subnet);
-    try {
+    await withFront(kind, subnet, async (front) => {
       const wish = (id: string) => ({ id, name: id, memory: false, passing: false });
       const said = async (script: string): Promise<string> => {
         const { code, out } = await runInGuest(front.agent(), script);
@@ -42,11 +41,15 @@ for (const kind of fronts) {
       await said(`${mount} && busybox head -c 3000000 /dev/urandom > /tmp/kept && cp /tmp/kept /mnt/kept && sync`);
       await write('first');
 
-      const load = runInGuest(front.agent(), 'for i in 1 2 3 4 5 6 7 8; do cp /tmp/kept /mnt/load$i && sync || exit 1; done');
-      await systemClock.wait(100);
-      await takeOfDisk(front.held(), wish('one'), systemClock);
-      await takeOfDisk(front.held(), wish('one'), systemClock);
-      equal((await load).code, 0);
+      const writing = async (source: string, copies: string, work: () => Promise<void>) => {
+        const [load] = await Promise.all([runInGuest(front.agent(), `for i in ${copies}; do cp ${source} /mnt/load$i && sync || exit 1; done`), work()]);
+        equal(load.code, 0, load.out);
+      };
+      await writing('/tmp/kept', '1 2 3 4 5 6 7 8', async () => {
+        await systemClock.wait(100);
+        await takeOfDisk(front.held(), wish('one'), systemClock);
+        await takeOfDisk(front.held(), wish('one'), systemClock);
+      });
       await write('second');
       await takeOfDisk(front.held(), wish('two'), systemClock);
       await write('third');
@@ -100,11 +103,11 @@ for (const kind of fronts) {
       await takeOfDisk(front.held(), wish('three'), systemClock);
       await write('fourth');
       for (const id of ['two', 'three']) await dropOfDisk(front.held().places, id);
-      const loadAgain = runInGuest(front.agent(), 'for i in 1 2 3 4; do cp /mnt/kept /mnt/load$i && sync || exit 1; done');
-      equal(await pullLayers(front.held(), {}), true);
-      armFailpoints('machines.backends.pulled=error');
-      try { await rejects(recordChain(front.held()), { code: 'base.failpoint' }); } finally { armFailpoints(''); }
-      equal((await loadAgain).code, 0);
+      await writing('/mnt/kept', '1 2 3 4', async () => {
+        equal(await pullLayers(front.held(), {}), true);
+        armFailpoints('machines.backends.pulled=error');
+        try { await rejects(recordChain(front.held()), { code: 'base.failpoint' }); } finally { armFailpoints(''); }
+      });
       equal((await chainNow(front.held())).length, 2, 'what snapshot one has stays');
       equal(await pullLayers(front.held(), {}), false);
       await takeOfDisk(front.held(), wish('four'), systemClock);
@@ -123,8 +126,6 @@ for (const kind of fronts) {
       const used = (await chainNow(front.held())).map((one) => one.path);
       const layers = layersFolder(front.held().places);
       deepEqual((await readdir(layers)).filter((name) => !used.includes(join(layers, name))), [], 'nothing is left that it does not need');
-    } finally {
-      await front.close();
-    }
+    });
   });
 }

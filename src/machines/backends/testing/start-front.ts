@@ -46,6 +46,19 @@ function openEngine(instance: Instance, { engine }: FrontKind): Engine {
   return engine === 'uml' ? openUmlEngine({ instance, log: silentLog, guestOs }) : openQemuEngine({ instance, log: silentLog, guestOs, accelerator: async () => 'tcg' });
 }
 
+/** Each is done whatever became of those before. @throws what the first that failed threw */
+async function firstFailureOf(steps: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
+}
+
+/** @param subnet of the file's own. What fails in `work` is told as it is, also where for that reason the front cannot be closed. */
+export async function withFront(kind: FrontKind, subnet: number, work: (front: Front) => Promise<void>): Promise<void> {
+  const front = await startFront(kind, subnet);
+  await firstFailureOf([() => work(front), () => front.close()]);
+}
+
 /** @param subnet of the file's own */
 export async function startFront(kind: FrontKind, subnet: number): Promise<Front> {
   const root = await mkdtemp('/tmp/strata-bo-');
@@ -80,7 +93,9 @@ export async function startFront(kind: FrontKind, subnet: number): Promise<Front
     ok(found !== undefined);
     return found;
   };
-  await start();
+  const erase = () => firstFailureOf([() => backends.erase(id), () => engine.erase(spec.id)]);
+  const removeFiles = () => rm(root, { recursive: true, force: true });
+  await start().catch((error: unknown) => firstFailureOf([() => Promise.reject(error), erase, removeFiles]));
   return {
     instance, backends, operations, disk, device: kind.served ? '/dev/vda' : '/dev/sda',
     held: () => ({ spec, disk, places, operations: operations() }),
@@ -101,12 +116,10 @@ export async function startFront(kind: FrontKind, subnet: number): Promise<Front
       return running.agent;
     },
     async close() {
-      await end();
-      await backends.erase(id);
-      await engine.erase(spec.id);
-      const left = await Promise.all(['r/b', 'r/q', 'r/u', 's/qemu-uids'].map((folder) => readdir(join(root, folder)).catch(() => [])));
-      await rm(root, { recursive: true, force: true });
-      deepEqual(left.flat(), [], 'nothing is left');
+      await firstFailureOf([end, erase, async () => {
+        const left = await Promise.all(['r/b', 'r/q', 'r/u', 's/qemu-uids'].map((folder) => readdir(join(root, folder)).catch(() => [])));
+        deepEqual(left.flat(), [], 'nothing is left');
+      }, removeFiles]);
     },
   };
 }
