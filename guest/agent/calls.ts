@@ -143,7 +143,7 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
         await ready;
         if (request.container !== '') await find(request.container).thawed();
         const inside = request.container === '' ? undefined : find(request.container).inside();
-        return { pid: startExec(line, request, inside, (stream, code) => line.send({ event: 'exit', stream, code })) };
+        return { pid: await startExec(line, request, inside, (stream, code) => line.send({ event: 'exit', stream, code })) };
       } catch (error) {
         line.removeStream(request.stream);
         throw error;

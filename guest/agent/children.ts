@@ -2,9 +2,9 @@
 import * as os from 'os';
 import * as sys from 'sys';
 import { after, cancel, onReadable } from './loop.ts';
+import { textOf } from './text.ts';
 
-export type OnExit = (code: number) => void;
-const awaited = new Map<number, OnExit>();
+const awaited = new Map<number, (code: number) => void>();
 
 const SIGINT = 2;
 
@@ -32,23 +32,53 @@ function reap(): void {
   }
 }
 
-/** Starts a program; `tell` is called once with its exit code (128 + n for signal n). @returns the pid */
-export function spawn(options: sys.SpawnOptions, tell: OnExit): number {
-  const pid = sys.spawn(options);
-  awaited.set(pid, tell); // reaping happens between turns of the loop, so nothing is missed
-  return pid;
+export interface Spawned {
+  readonly pid: number;
+  /** @throws Error '<errno> <what>' where the program cannot be started */
+  readonly runs: Promise<void>;
+  /** Its exit code, 128 + n for signal n. */
+  readonly ended: Promise<number>;
 }
 
-/** The exit code of a child that was just started. */
+/** Starts a program. */
+export function spawn(options: sys.SpawnOptions): Spawned {
+  const [pid, fd] = sys.spawn(options);
+  const ended = awaitExit(pid);
+  const runs = untilRuns(fd, pid).then((trouble) => { if (trouble !== '') throw new Error(trouble); });
+  return { pid, runs, ended };
+}
+
+/** The exit code of a child that was just started: reaping happens between turns of the loop, so nothing is missed. */
 export function awaitExit(pid: number): Promise<number> {
   return new Promise((resolve) => { awaited.set(pid, resolve); });
+}
+
+const startLimitMs = 60_000;
+
+/** '' once the program runs, or was ended since it did not get that far in time; else '<errno> <what>'. The descriptor ends with the exec. */
+export function untilRuns(fd: number, pid: number): Promise<string> {
+  sys.nonblocking(fd);
+  return new Promise((resolve) => {
+    const buffer = new ArrayBuffer(512);
+    let said = '';
+    const timer = after(startLimitMs, () => killGroup(pid));
+    onReadable(fd, () => {
+      let count: number;
+      while ((count = sys.read(fd, buffer)) > 0) said += textOf(new Uint8Array(buffer, 0, count));
+      if (count < 0) return;
+      cancel(timer);
+      onReadable(fd, null);
+      os.close(fd);
+      resolve(said);
+    });
+  });
 }
 
 export interface Ended { readonly code: number; readonly output: string; readonly late: boolean }
 const keptOutput = 4096;
 
 /** Runs to its end what `start` starts with the given stdio, or to the limit; keeps the end of what it printed. */
-export function runToEnd(limitMs: number, start: (stdio: readonly [number, number, number], tell: OnExit) => number): Promise<Ended> {
+export function runToEnd(limitMs: number, start: (stdio: readonly [number, number, number]) => Spawned): Promise<Ended> {
   return new Promise((resolve) => {
     const [readEnd, writeEnd] = sys.pipe();
     const nothing = os.open('/dev/null', os.O_RDONLY);
@@ -68,17 +98,22 @@ export function runToEnd(limitMs: number, start: (stdio: readonly [number, numbe
       os.close(readEnd);
       resolve({ code, output, late });
     };
+    const fail = (error: Error): void => {
+      output = error.message;
+      finish(126);
+    };
     const timer = after(limitMs, () => {
       late = true;
       killGroup(pid);
     });
     let pid = 0;
     try {
-      pid = start([nothing, writeEnd, writeEnd], finish);
+      const spawned = start([nothing, writeEnd, writeEnd]);
+      pid = spawned.pid;
       onReadable(readEnd, drain);
+      spawned.runs.then(() => spawned.ended).then(finish, fail);
     } catch (error) {
-      output = (error as Error).message;
-      finish(126);
+      fail(error as Error);
     } finally {
       os.close(nothing);
       os.close(writeEnd);

@@ -253,7 +253,7 @@ export class Container {
   async run(argv: readonly string[], limitMs: number): Promise<{ readonly code: number; readonly output: string }> {
     await this.thawed();
     const inside = this.inside();
-    const { code, output, late } = await runToEnd(limitMs, (stdio, tell) => spawnInside(inside, { argv, env: [], cwd: '', user: '', stdio, terminal: false }, tell));
+    const { code, output, late } = await runToEnd(limitMs, (stdio) => spawnInside(inside, { argv, env: [], cwd: '', user: '', stdio, terminal: false }));
     return late ? { code: 124, output: `${output}\nthe probe did not end within ${limitMs} ms` } : { code, output };
   }
 

@@ -3,7 +3,7 @@
  * cgroup, the root and the identity of the container's first process are taken from /proc.
  */
 import * as os from 'os';
-import { spawn, type OnExit } from './children.ts';
+import { spawn, type Spawned } from './children.ts';
 import { mergeEnvironment } from './environment.ts';
 import { openFile, readText, readTextIn } from './files.ts';
 import { resolveUser } from './users.ts';
@@ -21,10 +21,9 @@ export interface Program {
   readonly terminal: boolean;
 }
 
-/** @returns the pid. @throws Error '<errno> <what>' */
-export function spawnInside(inside: Inside | undefined, program: Program, tell: OnExit): number {
+export function spawnInside(inside: Inside | undefined, program: Program): Spawned {
   if (inside === undefined) {
-    return spawn({ argv: program.argv, env: mergeEnvironment(guestEnv, program.env), stdio: program.stdio, cwd: program.cwd === '' ? '/' : program.cwd, terminal: program.terminal ? 1 : 0 }, tell);
+    return spawn({ argv: program.argv, env: mergeEnvironment(guestEnv, program.env), stdio: program.stdio, cwd: program.cwd === '' ? '/' : program.cwd, terminal: program.terminal ? 1 : 0 });
   }
   const process = `/proc/${inside.pid}`;
   const opened: number[] = [];
@@ -47,7 +46,7 @@ export function spawnInside(inside: Inside | undefined, program: Program, tell: 
       pidNamespace: open(`${process}/ns/pid`), ownPidNamespace: open('/proc/self/ns/pid'),
       uid: identity.uid, gid: identity.gid, groups: identity.groups,
       capabilities: capabilitiesOf(`${process}/status`),
-    }, tell);
+    });
   } finally {
     for (const fd of opened) os.close(fd);
   }

@@ -193,6 +193,19 @@ describe('exec in a guest', () => {
     const { out } = await bench.exec('', ['/bin/cat', ...['vm/compaction_proactiveness', 'kernel/watchdog', 'vm/stat_interval'].map((name) => `/proc/sys/${name}`)]);
     assert.equal(out, '0\n0\n60\n');
   });
+
+  // The last one: where it fails, the agent answers nobody any more.
+  test('[G19] a program that is stopped on its way into a container holds up nobody else, and ends with the container', { timeout: 60_000 }, async () => {
+    const { id } = await bench.start({ argv: shell(`while true; do
+      pid=$(grep -l "(init)" /proc/[0-9]*/stat 2>/dev/null | tr -dc 0-9)
+      [ -n "$pid" ] && kill -STOP $pid && grep -q "(init) T" /proc/$pid/stat && echo stopped && exec sleep 1000
+    done`) });
+    const pending = bench.exec(id, ['true'], { env: [longPath] });
+    await waitFor(async () => (await bench.logs(id)).some((line) => line.l === 'stopped'));
+    assert.equal((await bench.exec(box, ['echo', 'others'])).out, 'others\n');
+    await bench.guest.line.call('containerRemove', { id });
+    assert.equal((await pending).code, 137);
+  });
 });
 
 /** With it the way to the exec is long, since the program lies in the last of its folders. */

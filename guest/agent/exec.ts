@@ -2,6 +2,7 @@
 import * as os from 'os';
 import * as sys from 'sys';
 import type { GuestExec } from '../protocol/messages.ts';
+import type { Spawned } from './children.ts';
 import { spawnInside, type Inside } from './enter.ts';
 import type { Line } from './line.ts';
 import { after } from './loop.ts';
@@ -17,23 +18,21 @@ const quietMs = 300;
 interface Ends { readonly child: readonly [number, number, number]; readonly stdin: number; readonly stdout: number; readonly stderr: number }
 
 /** The stream must be reserved. @returns the pid. @throws Error '<errno> <what>' where it cannot be started */
-export function startExec(line: Line, request: GuestExec, inside: Inside | undefined, sendExit: (stream: number, code: number) => void): number {
+export async function startExec(line: Line, request: GuestExec, inside: Inside | undefined, sendExit: (stream: number, code: number) => void): Promise<number> {
   const { stream } = request;
   const ends = request.tty === null ? pipes(request.stdin) : terminal(inside, request.tty);
   const isTerminal = request.tty !== null;
   let exitCode: number | undefined;
-  let pid: number;
+  let spawned: Spawned;
   try {
-    pid = spawnInside(inside, { argv: request.argv, env: request.env, cwd: request.cwd, user: request.user, stdio: ends.child, terminal: isTerminal }, (code) => {
-      exitCode = code;
-      finish();
-      settle();
-    });
+    spawned = spawnInside(inside, { argv: request.argv, env: request.env, cwd: request.cwd, user: request.user, stdio: ends.child, terminal: isTerminal });
+    await spawned.runs;
   } catch (error) {
     for (const fd of new Set([...ends.child, ends.stdin, ends.stdout, ends.stderr])) if (fd >= 0) os.close(fd);
     line.removeStream(stream);
     throw error;
   }
+  const { pid } = spawned;
   for (const fd of new Set(ends.child)) os.close(fd);
   const inlet = new Inlet(ends.stdin, !isTerminal, (count) => line.grant(stream, count));
   const outlet = (fd: number, errors: boolean): Outlet => new Outlet(fd, { room: () => line.room(stream), send: (bytes) => line.sendData(stream, bytes, errors), ended: () => ended() });
@@ -75,6 +74,11 @@ export function startExec(line: Line, request: GuestExec, inside: Inside | undef
   }
   running.set(stream, { pid, terminal: isTerminal ? ends.stdout : -1 });
   if (!listening) hangUp();
+  void spawned.ended.then((code) => {
+    exitCode = code;
+    finish();
+    settle();
+  });
   return pid;
 }
 

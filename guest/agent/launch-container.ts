@@ -7,15 +7,12 @@ import * as sys from 'sys';
 import type { GuestContainerSpec } from '../protocol/messages.ts';
 import type { Bundle } from './bundle.ts';
 import { capabilityWords } from './capabilities.ts';
-import { awaitExit, killGroup } from './children.ts';
+import { awaitExit, untilRuns } from './children.ts';
 import { makeCgroup, removeCgroup } from './container-cgroup.ts';
 import { containerSteps, deviceNames, initPath, type Trees } from './container-steps.ts';
 import { openFile } from './files.ts';
-import { after, cancel, onReadable } from './loop.ts';
 import { namespacePath } from './network.ts';
-import { textOf } from './text.ts';
 
-const startLimitMs = 60_000;
 /** RLIMIT_* of asm-generic/resource.h, which both architectures use. */
 const limitNumbers = ['cpu', 'fsize', 'data', 'stack', 'core', 'rss', 'nproc', 'nofile', 'memlock', 'as', 'locks', 'sigpending', 'msgqueue', 'nice', 'rtprio', 'rttime'];
 
@@ -66,25 +63,6 @@ function limitNumber(name: string): number {
   const number = limitNumbers.indexOf(name.toLowerCase());
   if (number < 0) throw new Error(`there is no ulimit ${name}`);
   return number;
-}
-
-/** '' once the program runs, else '<errno> <what>'. The descriptor ends with the exec. */
-function untilRuns(fd: number, pid: number): Promise<string> {
-  sys.nonblocking(fd);
-  return new Promise((resolve) => {
-    const buffer = new ArrayBuffer(512);
-    let said = '';
-    const timer = after(startLimitMs, () => killGroup(pid));
-    onReadable(fd, () => {
-      let count: number;
-      while ((count = sys.read(fd, buffer)) > 0) said += textOf(new Uint8Array(buffer, 0, count));
-      if (count < 0) return;
-      cancel(timer);
-      onReadable(fd, null);
-      os.close(fd);
-      resolve(said);
-    });
-  });
 }
 
 const reasons: Readonly<Record<string, string>> = { 1: 'not permitted', 2: 'no such file', 8: 'not a program of this architecture', 12: 'no memory left', 13: 'permission denied', 20: 'not a folder', 28: 'no space left', 30: 'read-only', 40: 'too many links' };

@@ -61,7 +61,7 @@ declare module 'sys' {
     argv: readonly string[]; env: readonly string[]; stdio: readonly [number, number, number]; cwd?: string | null; terminal?: number;
     namespaces?: readonly number[]; pidNamespace?: number; ownPidNamespace?: number; cgroup?: number; root?: number; uid?: number; gid?: number; groups?: readonly number[]; capabilities?: readonly [number, number];
   }
-  export function spawn(options: SpawnOptions): number;
+  export function spawn(options: SpawnOptions): [pid: number, channel: number];
   export interface ContainerOptions {
     argv: readonly string[]; env: readonly string[]; stdio: readonly [number, number, number]; cwd: string; terminal: number; uid: number; gid: number; groups: readonly number[]; capabilities: readonly [number, number];
     cgroup: number; network: number; steps: readonly (readonly (string | number | undefined)[])[]; limits: readonly (readonly [resource: number, soft: number, hard: number])[];

@@ -12,9 +12,10 @@
 /*
  * Starts a program. {argv, env, stdio: [in, out, err], cwd?, terminal?, namespaces?: [fd…], pidNamespace?: fd and
  * ownPidNamespace?: fd to come back to, cgroup?: fd of cgroup.procs,
- * root?: fd of the root folder, uid?, gid?, groups?, capabilities?: [low, high]}. Returns the pid of the program as this
- * namespace sees it; throws "<errno> <what>" where it could not be started (ENOENT: no such program),
- * "chdir <errno> <folder>" where there is no such folder.
+ * root?: fd of the root folder, uid?, gid?, groups?, capabilities?: [low, high]}. Returns [pid as this namespace sees it,
+ * fd]: the descriptor ends once the program runs, or brings "<errno> <what>" where it does not (ENOENT: no such program),
+ * "chdir <errno> <folder>" where there is no such folder. It is not waited for here: those in a container can hold up
+ * what comes to them before its exec.
  */
 struct spawned { const struct entry *e; const int32_t *namespaces; int namespace_count, cgroup, root, error; };
 
@@ -43,20 +44,20 @@ FUNCTION(js_spawn)
         struct spawned spawned = { &e, namespaces, namespace_count, cgroup, root, channel[1] };
         int alone = pid_namespace < 0 && namespace_count == 0;
         pid = (pid_t)start_process(enter_and_become, &spawned, alone ? IN_OUR_MEMORY : 0);
+        int saved = errno;
         if (pid_namespace >= 0) setns(own_pid_namespace, CLONE_NEWPID);
         close(channel[1]);
+        if (pid < 0) close(channel[0]);
+        errno = saved;
     }
+    int saved = errno;
     free_entry(ctx, &e);
+    errno = saved;
     if (pid < 0) return fail(ctx, "clone");
-    char message[256];
-    ssize_t got = read(channel[0], message, sizeof message - 1);
-    close(channel[0]);
-    if (got > 0) {
-        message[got] = 0;
-        waitpid(pid, NULL, 0);
-        return JS_ThrowInternalError(ctx, "%s", message);
-    }
-    return JS_NewInt32(ctx, pid);
+    JSValue pair = JS_NewArray(ctx);
+    JS_SetPropertyUint32(ctx, pair, 0, JS_NewInt32(ctx, pid));
+    JS_SetPropertyUint32(ctx, pair, 1, JS_NewInt32(ctx, channel[0]));
+    return pair;
 }
 
 /*
