@@ -30,8 +30,8 @@ export function machineTraces(instance: Instance): readonly string[] {
   return allMachineTraces(instance).filter((line) => !ofTemplate.test(line));
 }
 
-/** A template's holder, and the machine that is being made into one. */
-export const ofTemplate = / hold |\bmt[0-9a-f]{12}\b/;
+/** A template's holder, the machine that is being made into one, and its zygote. */
+export const ofTemplate = / hold |\bm[tz][0-9a-f]{12}\b/;
 
 function allMachineTraces(instance: Instance): readonly string[] {
   const names = (path: string): string[] => { try { return readdirSync(path); } catch { return []; } };

@@ -2,7 +2,7 @@
  * The description of a launch: pairs of NUL-terminated strings, key and value, on stdin. launch-description.ts
  * writes it. Keys: uid, gid, processes, traces, idle, huge-heap, kept-heap, console-before (a ring's path), cgroup, bind (source TAB target), link (target TAB path), device, memory
  * (bytes TAB path), own-fds (path), disks (path), mount-ro and mount-rw (disk TAB path), listen, listen-shared, console, line, tap, plain-tap, disk-ro, disk-rw, lock-alone, lock-shared,
- * copied-memory (a file), template-memory, template-state, sealed-memory and sealed-state (a holder's socket), inherit, program, argument. What the kernel of our own daemon says is still checked.
+ * zygote (number of a descriptor), copy-of (a zygote's socket TAB number of descriptors that stay as they are), copied-memory (a file), template-memory, template-state, sealed-memory and sealed-state (a holder's socket), inherit, program, argument. What the kernel of our own daemon says is still checked.
  */
 #include "launcher.h"
 #include <errno.h>
@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 enum { max_bytes = 256 * 1024 };
-static char text[max_bytes];
+static char text[max_bytes], whole[max_bytes];
+static size_t whole_size;
 
 static unsigned number(const char *value)
 {
@@ -32,6 +33,12 @@ static void take(struct description *description, const char *key, char *value)
   else if (same(key, "huge-heap")) description->huge_heap = true;
   else if (same(key, "kept-heap")) description->kept_heap = true;
   else if (same(key, "idle")) description->idle = true;
+  else if (same(key, "zygote")) description->zygote = value;
+  else if (same(key, "copy-of")) {
+    static char socket[120];
+    description->copied_fds = number(split_at_tab(value, socket, sizeof socket));
+    description->copy_of = socket;
+  }
   else if (same(key, "program")) description->program = value;
   else if (same(key, "argument")) {
     if (description->argument_count + 1 >= max_arguments) fail("too many arguments");
@@ -42,24 +49,37 @@ static void take(struct description *description, const char *key, char *value)
   }
 }
 
-void read_description(int fd, struct description *description)
+/* @param bytes is changed and kept */
+void parse_description(char *bytes, size_t size, struct description *description)
 {
-  size_t have = 0;
-  for (ssize_t count; have < max_bytes && (count = read(fd, text + have, max_bytes - have)) != 0;) {
-    if (count < 0) fail("cannot read the description");
-    have += (size_t)count;
-  }
   errno = 0;
-  if (have == 0 || have == max_bytes || text[have - 1] != '\0') fail("the description is empty, too long or cut off");
-  for (size_t at = 0; at < have;) {
-    char *key = text + at;
+  if (size == 0 || size >= max_bytes || bytes[size - 1] != '\0') fail("the description is empty, too long or cut off");
+  for (size_t at = 0; at < size;) {
+    char *key = bytes + at;
     at += strlen(key) + 1;
-    if (at >= have) fail("the key '%s' has no value", key);
-    char *value = text + at;
+    if (at >= size) fail("the key '%s' has no value", key);
+    char *value = bytes + at;
     at += strlen(value) + 1;
     take(description, key, value);
   }
-  // A VMM that shares a uid with people or daemons of the host is no jail.
-  if (description->uid < 100000 || description->gid < 100000) fail("uid and gid of a VMM are at least 100000");
-  if (description->program == NULL || description->argument_count == 0) fail("the description names no program");
+  // A VMM that shares a uid with people or daemons of the host is no jail. A zygote has none and serves nobody.
+  if (description->zygote == NULL && (description->uid < 100000 || description->gid < 100000)) fail("uid and gid of a VMM are at least 100000");
+  if (description->copy_of == NULL && (description->program == NULL || description->argument_count == 0)) fail("the description names no program");
+}
+
+void read_description(int fd, struct description *description)
+{
+  for (ssize_t count; whole_size < max_bytes && (count = read(fd, whole + whole_size, max_bytes - whole_size)) != 0;) {
+    if (count < 0) fail("cannot read the description");
+    whole_size += (size_t)count;
+  }
+  memcpy(text, whole, whole_size);
+  parse_description(text, whole_size, description);
+}
+
+/* The description as it came. */
+const char *described(size_t *size)
+{
+  *size = whole_size;
+  return whole;
 }

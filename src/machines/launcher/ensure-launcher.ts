@@ -10,10 +10,14 @@ export const launcherPackages = ['gcc', 'libc6-dev'] as const;
 
 const sourceFolder = import.meta.dirname;
 const preloadFolder = join(sourceFolder, 'preload');
+const zygoteFolder = join(sourceFolder, 'zygote');
 const flags = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror'] as const;
 
 /** Of a launcher that is there: what it loads into a VMM whose heap is kept. */
 export const heapLibraryOf = (launcher: string): string => `${launcher}-heap.so`;
+
+/** What the launcher itself loads into a zygote; run_bare in jail.c makes the same name. */
+const zygoteLibraryOf = (launcher: string): string => `${launcher}-zygote.so`;
 
 /** Path of the program; the second call takes a millisecond. @throws StrataError `machine.launcherBuild` */
 export async function ensureLauncher(instance: Instance): Promise<string> {
@@ -22,14 +26,17 @@ export async function ensureLauncher(instance: Instance): Promise<string> {
   for (const [name, text] of sources) hash.update(`${basename(name)}\0`).update(text).update('\0');
   const home = join(instance.cacheDir, 'launcher');
   const path = join(home, `launcher-${hash.digest('hex').slice(0, 16)}`);
-  const made = (folder: string): readonly string[] => sources.map(([name]) => name).filter((name) => name.endsWith('.c') && dirname(name) === folder);
-  if (!existsSync(heapLibraryOf(path))) await compile(home, heapLibraryOf(path), ['-shared', '-fPIC', ...made(preloadFolder)]);
-  if (!existsSync(path)) await compile(home, path, ['-static', ...made(sourceFolder)]);
+  const made = (...folders: readonly string[]): readonly string[] => sources.map(([name]) => name).filter((name) => name.endsWith('.c') && folders.includes(dirname(name)));
+  await Promise.all([
+    [heapLibraryOf(path), '-shared', '-fPIC', ...made(preloadFolder)],
+    [zygoteLibraryOf(path), '-shared', '-fPIC', '-fvisibility=hidden', ...made(sourceFolder, preloadFolder, zygoteFolder)],
+    [path, '-static', ...made(sourceFolder)],
+  ].map(async ([to = '', ...parts]) => { if (!existsSync(to)) await compile(home, to, parts); }));
   return path;
 }
 
 async function readSources(): Promise<readonly (readonly [string, Buffer])[]> {
-  const folders = await Promise.all([sourceFolder, preloadFolder].map(async (folder) => (await readdir(folder)).map((name) => join(folder, name))));
+  const folders = await Promise.all([sourceFolder, preloadFolder, zygoteFolder].map(async (folder) => (await readdir(folder)).map((name) => join(folder, name))));
   const paths = folders.flat().filter((path) => /\.[ch]$/.test(path)).sort();
   return Promise.all(paths.map(async (path) => [path, await readFile(path)] as const));
 }

@@ -7,7 +7,6 @@
 #include "launcher.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <poll.h>
@@ -177,7 +176,8 @@ static void give_way(void)
   if (sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 }) != 0) fail("sched_setscheduler");
 }
 
-static int above(int fd)
+/* A copy of a descriptor where no VMM has any. */
+int above(int fd)
 {
   int high = fcntl(fd, F_DUPFD_CLOEXEC, 400);
   if (high < 0) fail("fcntl");
@@ -215,7 +215,8 @@ static void become(uid_t uid, gid_t gid)
 {
   // The bounding set goes while the right to lower it is there; the rest after the uid has changed.
   for (int one = 0; prctl(PR_CAPBSET_DROP, one, 0, 0, 0) == 0; one += 1) { /* until the kernel knows no more */ }
-  if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) fail("become uid %u", uid);
+  // Of the kernel: the library's functions wait for every thread that it knows, and in a copy (zygote/) these are not there yet.
+  if (syscall(SYS_setgroups, 0, NULL) != 0 || syscall(SYS_setresgid, gid, gid, gid) != 0 || syscall(SYS_setresuid, uid, uid, uid) != 0) fail("become uid %u", uid);
   drop_privileges(0);
 }
 
@@ -245,16 +246,13 @@ static void stay_as_first_process(void)
   }
 }
 
-void enter_jail(const struct description *description, const struct descriptors *all, int go, int report)
+/* All of the jail but the VMM's descriptors; the current folder is the machine's. */
+void confine(const struct description *description, const struct descriptors *all, int go)
 {
-  report_failures_to(report);
-  char byte;
-  if (read(go, &byte, 1) != 1) _exit(1); // the keeper is gone
   umask(022);
   setsid();
   if (sethostname("machine", 7) != 0) fail("sethostname");
   offer_to_the_oom_killer();
-  arrange_descriptors(all, &go, &report);
   build_root(description, all);
   enter_root();
   lower_limit(RLIMIT_CORE, 0);
@@ -263,16 +261,54 @@ void enter_jail(const struct description *description, const struct descriptors 
   if (description->idle) give_way();
   become(description->uid, description->gid);
   end_with_keeper(go);
+  forbid_calls(description->traces);
+}
+
+static void await_keeper(int go, int report)
+{
+  report_failures_to(report);
+  char byte;
+  if (read(go, &byte, 1) != 1) _exit(1); // it is gone
+}
+
+static _Noreturn void become_program(const struct description *description, char **environment)
+{
   for (int one = 1; one < 32; one += 1) signal(one, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
+  execve(description->program, description->arguments, environment);
+  fail("exec %s", description->program);
+}
+
+void enter_jail(const struct description *description, const struct descriptors *all, int go, int report)
+{
+  await_keeper(go, report);
+  arrange_descriptors(all, &go, &report);
+  confine(description, all, go);
   char *environment[5] = { "PATH=/usr/bin", "LC_ALL=C" };
   size_t count = 2;
   if (description->huge_heap) environment[count++] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
   if (description->kept_heap) environment[count++] = "LD_PRELOAD=/heap.so";
-  forbid_calls(description->traces);
   if (description->traces) stay_as_first_process();
-  execve(description->program, description->arguments, environment);
-  fail("exec %s", description->program);
+  become_program(description, environment);
+}
+
+/* A zygote runs where the launcher does: its copies are jailed, and nobody but them comes of it. */
+void run_bare(const struct description *description, const struct descriptors *all, int go, int report)
+{
+  static char library[4200], control[32];
+  await_keeper(go, report);
+  ssize_t length = readlink("/proc/self/exe", library + sizeof "LD_PRELOAD=" - 1, sizeof library - 40);
+  if (length <= 0) fail("where is the launcher");
+  memcpy(library, "LD_PRELOAD=", sizeof "LD_PRELOAD=" - 1);
+  strcpy(library + sizeof "LD_PRELOAD=" - 1 + length, "-zygote.so");
+  snprintf(control, sizeof control, "STRATA_ZYGOTE=%s", description->zygote);
+  arrange_descriptors(all, &go, &report);
+  setsid();
+  offer_to_the_oom_killer();
+  if (description->idle) give_way();
+  forbid_rings();
+  end_with_keeper(go);
+  become_program(description, (char *[]){ "PATH=/usr/bin", "LC_ALL=C", library, control, NULL });
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -175,18 +176,20 @@ _Noreturn static void serve(pid_t vmm, struct descriptors *all, int console_list
   }
 }
 
-static void join_cgroups(const struct description *description, pid_t vmm)
+static void join_cgroup(const char *folder, pid_t vmm)
 {
   char path[4200], text[16];
   int length = snprintf(text, sizeof text, "%d", (int)vmm);
-  for (size_t at = 0; at < description->count; at += 1) {
-    if (!same(description->entries[at].key, "cgroup")) continue;
-    snprintf(path, sizeof path, "%s/cgroup.procs", description->entries[at].value);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0) continue; // limits are set where the host allows it
-    if (write(fd, text, (size_t)length) < 0) errno = 0;
-    close(fd);
-  }
+  snprintf(path, sizeof path, "%s/cgroup.procs", folder);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return; // limits are set where the host allows it
+  if (write(fd, text, (size_t)length) < 0) errno = 0;
+  close(fd);
+}
+
+static void join_cgroups(const struct description *description, pid_t vmm)
+{
+  for (size_t at = 0; at < description->count; at += 1) if (same(description->entries[at].key, "cgroup")) join_cgroup(description->entries[at].value, vmm);
 }
 
 static void detach(int lock)
@@ -235,6 +238,18 @@ static void tell_started(pid_t vmm, uid_t uid, int report)
   _exit(1);
 }
 
+/* The VMM is there and waits for our word; we stay with it. */
+static _Noreturn void stay(pid_t vmm, uid_t uid, struct descriptors *all, int console_listener, int watch_listener, int go, int failed, int report)
+{
+  if (write(go, "g", 1) != 1) fail("cannot start the VMM");
+  await_exec(failed, vmm, report);
+  if (!has_memory()) end_unstarted(vmm);
+  tell_started(vmm, uid, report);
+  // The kernel asks a dying keeper for the right to end its VMM, which has another uid.
+  drop_privileges(1u << CAP_KILL);
+  serve(vmm, all, console_listener, watch_listener);
+}
+
 void keep(const struct description *description, int report, int lock)
 {
   report_failures_to(report);
@@ -242,17 +257,23 @@ void keep(const struct description *description, int report, int lock)
   unlink("exit.json");
   unlink("keeper.json");
   static struct descriptors all;
-  open_ring(description->console_before);
+  if (description->copy_of == NULL) open_ring(description->console_before);
   open_descriptors(description, &all);
   int console_listener = listen_on("c"), watch_listener = listen_on("w");
+  if (description->copy_of != NULL) {
+    int folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) fail("open the machine's folder");
+    ask_for_copy(description, &all, (int[]){ [handed_lock] = lock, [handed_report] = report, [handed_console] = all.console, [handed_errors] = all.errors, [handed_console_listener] = console_listener, [handed_watch_listener] = watch_listener, [handed_folder] = folder, [handed_vmm_errors] = all.vmm_errors });
+  }
   open_line(all.line);
   int go[2], failed[2];
   if (pipe2(go, O_CLOEXEC) != 0 || pipe2(failed, O_CLOEXEC) != 0) fail("pipe");
-  unsigned long namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+  unsigned long namespaces = description->zygote != NULL ? 0 : CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
   pid_t vmm = (pid_t)syscall(SYS_clone, namespaces | SIGCHLD, 0, 0, 0, 0);
   if (vmm < 0) fail("cannot make namespaces");
   if (vmm == 0) {
     close(go[1]);
+    if (description->zygote != NULL) run_bare(description, &all, go[0], failed[1]);
     enter_jail(description, &all, go[0], failed[1]);
   }
   close(go[0]);
@@ -261,11 +282,21 @@ void keep(const struct description *description, int report, int lock)
   for (size_t at = 0; at < all.tree_count; at += 1) close(all.trees[at]);
   close(all.vmm_errors);
   join_cgroups(description, vmm);
-  if (write(go[1], "g", 1) != 1) fail("cannot start the VMM");
-  await_exec(failed[0], vmm, report);
-  if (!has_memory()) end_unstarted(vmm);
-  tell_started(vmm, description->uid, report);
-  // The kernel asks a dying keeper for the right to end its VMM, which has another uid.
-  drop_privileges(1u << CAP_KILL);
-  serve(vmm, &all, console_listener, watch_listener);
+  stay(vmm, description->uid, &all, console_listener, watch_listener, go[1], failed[0], report);
+}
+
+/* keep-copy <vmm> <uid> <ring that the console begins with, or nothing> <cgroup>…: with descriptors as `enum handed` and kept_* say, in the machine's folder. */
+void keep_copy(char **arguments, int count)
+{
+  enum { base = first_vmm_fd };
+  pid_t vmm = atoi(arguments[0]);
+  umask(077);
+  report_failures_to(base + handed_report);
+  detach(base + handed_lock);
+  for (int fd = base; fd < base + kept_count; fd += 1) if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) fail("the zygote handed over too little");
+  static struct descriptors all = { .console = base + handed_console, .errors = base + handed_errors, .line = -1 };
+  open_ring(*arguments[2] == '\0' ? NULL : arguments[2]);
+  open_line(-1);
+  for (int at = 3; at < count; at += 1) join_cgroup(arguments[at], vmm);
+  stay(vmm, (uid_t)atoi(arguments[1]), &all, base + handed_console_listener, base + handed_watch_listener, base + kept_go, base + kept_failed, base + handed_report);
 }

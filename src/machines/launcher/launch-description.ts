@@ -28,6 +28,13 @@ export interface LaunchDescription {
   readonly hugeHeap?: boolean;
   /** What it frees it uses again, instead of giving it back and asking for it anew (preload/kept-heap.c). */
   readonly keptHeap?: boolean;
+  /**
+   * It is to be copied: it runs where the launcher does, without a jail, and hears on this socket in its folder what is wished.
+   * For guests only that have seen nothing of anybody's.
+   */
+  readonly zygote?: string;
+  /** A copy of that zygote is made instead of starting the program, which is then the launcher's own. Of its descriptors so many stay the zygote's. */
+  readonly copyOf?: { readonly zygote: string; readonly kept: number };
   /** A console's ring that the machine's own begins with: a clone's past is its template's. */
   readonly consoleBefore?: string;
   /** A folder in which the VMM sees its own descriptors by number, for what QEMU opens by a path only. */
@@ -56,6 +63,7 @@ export type VmmDescriptor =
 export const firstDescriptor = 3;
 
 export function encodeLaunchDescription(description: LaunchDescription): Buffer {
+  const zygoteFd = firstDescriptor + description.descriptors.length;
   const pairs: (readonly [string, string])[] = [
     ['uid', String(description.uid)],
     ['gid', String(description.uid)],
@@ -65,6 +73,8 @@ export function encodeLaunchDescription(description: LaunchDescription): Buffer 
     ...description.devices.map((path) => ['device', path] as const),
     ...vmmRights(description),
     ...description.descriptors.map(describeDescriptor),
+    ...(description.zygote === undefined ? [] : [['listen', description.zygote] as const, ['zygote', String(zygoteFd)] as const]),
+    ...(description.copyOf === undefined ? [] : [['copy-of', twoParts(description.copyOf.zygote, String(description.copyOf.kept))] as const]),
     ['program', description.program],
     ...description.argv.map((argument) => ['argument', argument] as const),
   ];

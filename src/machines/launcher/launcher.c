@@ -10,6 +10,9 @@
  *   launcher hold <folder> <bytes>    leaves a holder of a template's memory and state behind (hold.c), prints who it is
  *   launcher seal <holder>      after that nobody can change them; prints their sizes
  *
+ *   launcher keep-copy …        what a zygote makes of itself for a copy's keeper (ask-zygote.c)
+ *   launcher settle <socket> <line>   has a zygote make itself ready to be copied
+ *
  *   launcher copy-memory base|changed …   copies the memory of a machine's guest into a file (copy-memory.c)
  *
  *   launcher tsc                prints how fast the time-stamp counter runs, in kHz (measure-tsc.c)
@@ -71,7 +74,11 @@ static int relay_answer(int from)
 {
   static char answer[8192];
   size_t have = 0;
-  for (ssize_t count; have < sizeof answer && (count = read(from, answer + have, sizeof answer - have)) > 0;) have += (size_t)count;
+  // Every answer is a line. The pipe's end says nothing: a zygote that was asked may have it too, and hang.
+  for (ssize_t count; have < sizeof answer && (count = read(from, answer + have, sizeof answer - have)) > 0;) {
+    have += (size_t)count;
+    if (answer[have - 1] == '\n') break;
+  }
   errno = 0;
   if (have == 0) fail("the keeper ended without a word");
   bool good = answer[0] == '{';
@@ -132,6 +139,8 @@ int main(int count, char **arguments)
   if (count == 2 && same(arguments[1], "tsc")) return measure_tsc();
   if (count == 5 && same(arguments[1], "unplug")) return unplug(arguments + 2);
   if (count == 8 && same(arguments[1], "copy-memory")) return copy_memory(arguments + 2);
+  if (count >= 5 && same(arguments[1], "keep-copy")) keep_copy(arguments + 2, count - 2);
+  if (count == 4 && same(arguments[1], "settle")) return settle(arguments[2], arguments[3]);
   if (count >= 7 && same(arguments[1], "mconsole")) return mconsole(arguments + 2, count - 2);
   errno = 0;
   fail("usage: launcher run <folder> | held <folder> | pass-disk <socket> <set> ro|rw <path> | hold <folder> <bytes> | save-file <socket> <path> | seal <holder>");

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { max_disk_trees = 16, max_entries = 320, max_arguments = 320, first_vmm_fd = 3 };
+enum { max_copied = 64, max_wish = 65536, max_disk_trees = 16, max_entries = 320, max_arguments = 320, first_vmm_fd = 3 };
 
 /* A key with its value, as they came. Order matters for descriptors and arguments. */
 struct entry { const char *key; const char *value; };
@@ -22,6 +22,9 @@ struct description {
   bool kept_heap;     /* what it frees it uses again (preload/kept-heap.c) */
   bool traces;        /* its program runs guests' processes as its own children, with ptrace, and is no pid 1 (UML) */
   const char *console_before; /* a ring that the console's begins with; NULL for none */
+  const char *zygote; /* number of the descriptor on which it hears what is to be copied; NULL where it is an ordinary VMM */
+  const char *copy_of; /* socket of the zygote that is copied instead of starting a program; NULL for none */
+  unsigned copied_fds; /* so many of the first descriptors are as in the zygote */
   const char *program;
   char *arguments[max_arguments];
   size_t argument_count;
@@ -41,6 +44,8 @@ struct descriptors {
 
 /* describe.c */
 void read_description(int fd, struct description *description);
+void parse_description(char *text, size_t size, struct description *description);
+const char *described(size_t *size);
 
 /* jail.c */
 const char *split_at_tab(const char *value, char *first, size_t size);
@@ -52,10 +57,15 @@ int open_disk(const char *path, bool writable);
 
 /* jail.c: never returns; on failure the reason goes to `report` and the process ends. */
 _Noreturn void enter_jail(const struct description *description, const struct descriptors *all, int go, int report);
+_Noreturn void run_bare(const struct description *description, const struct descriptors *all, int go, int report);
+void confine(const struct description *description, const struct descriptors *all, int go);
 void drop_privileges(unsigned kept);
+int above(int fd);
 
 /* forbid-calls.c; no_new_privs must be set. */
 void forbid_calls(bool traces);
+void forbid_as_sandbox(void);
+void forbid_rings(void);
 
 /* disk-tree.c */
 int open_disk_tree(const char *path, bool writable, uid_t reader);
@@ -67,8 +77,18 @@ void enter_namespaces(const char *pid, const char *ticks, int kinds);
 /* mconsole.c */
 int mconsole(char **arguments, int count);
 
-/* keeper.c: never returns. */
+/* keeper.c: neither returns. */
 _Noreturn void keep(const struct description *description, int report, int lock);
+_Noreturn void keep_copy(char **arguments, int count);
+
+/*
+ * ask-zygote.c and zygote/: what a keeper hands over with its wish for a copy, and what that copy's keeper finds as its
+ * descriptors 3 and on. `handed_vmm` and what follows is the copy's.
+ */
+enum handed { handed_lock, handed_report, handed_console, handed_errors, handed_console_listener, handed_watch_listener, handed_folder, handed_vmm_errors, handed_vmm };
+enum { kept_go = handed_folder, kept_failed, kept_count };
+_Noreturn void ask_for_copy(const struct description *description, const struct descriptors *all, const int handed[handed_vmm_errors + 1]);
+int settle(const char *socket_path, const char *line);
 
 /* line.c: the relay between the daemon's socket and the guest's serial line. */
 struct pollfd;

@@ -30,6 +30,15 @@ function withHeapLibrary(launcher: string, description: LaunchDescription): Laun
   return { ...description, readable: [...description.readable, { source: heapLibraryOf(launcher), target: '/heap.so' }] };
 }
 
+/** Has a zygote that stands still make itself ready to be copied. @param socket its own @param line the descriptor on which it listens for the agent's line, if it has one @throws StrataError `machine.zygoteFailed` */
+export async function settleZygote(launcher: string, socket: string, line?: number): Promise<void> {
+  try {
+    await runProcess([launcher, 'settle', socket, line === undefined ? '-' : String(line)], { timeoutMs: 20_000 });
+  } catch (cause) {
+    throw new StrataError(wordsOf(cause), { code: 'machine.zygoteFailed', kind: 'unavailable', cause });
+  }
+}
+
 /** Whether a keeper lives in this folder, whatever its records say. */
 export async function isHeld(launcher: string, folder: string): Promise<boolean> {
   const { code } = await runProcess([launcher, 'held', folder], { timeoutMs: 10_000, okCodes: [0, 1] });

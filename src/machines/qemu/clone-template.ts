@@ -23,7 +23,7 @@ import { cloneCommand } from './templates/template-command.ts';
 import { jailDescriptors } from './templates/template-shape.ts';
 
 /** To take the state, and to answer: a guest that was frozen ready does both in a tenth of a second; a busy host gets more. */
-const usualLimitMs = 20_000;
+export const usualLimitMs = 20_000;
 
 /** What is known of a clone that is being made; filled in as it comes about, for who has to take it back. */
 export interface CloneStarted { record?: KeeperRecord; restoring?: boolean }

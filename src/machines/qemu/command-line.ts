@@ -35,6 +35,8 @@ export interface VmmCommand {
 export const jailKernel = '/kernel';
 export const jailInitramfs = '/initramfs';
 export const agentPortName = 'strata.agent';
+/** In the machine's folder. */
+export const agentSocketName = 'a';
 
 /** Translation cache of TCG. Larger ones cost memory in each machine, smaller ones are flushed during boot. */
 export const translationCacheMiB = 128;
@@ -72,8 +74,9 @@ export function descriptorList(): { readonly descriptors: readonly VmmDescriptor
   return { descriptors, add: (one) => descriptors.push(one) - 1 + firstDescriptor };
 }
 
-export function opening(architecture: Architecture, name: string): string[] {
-  return [qemuProgram(architecture), '-name', name, '-nodefaults', '-no-user-config', '-sandbox', sandbox, '-display', 'none', '-msg', 'timestamp=off'];
+/** @param filtered false: without QEMU's own seccomp filter, which would keep it from being copied */
+export function opening(architecture: Architecture, name: string, filtered = true): string[] {
+  return [qemuProgram(architecture), '-name', name, '-nodefaults', '-no-user-config', ...(filtered ? ['-sandbox', sandbox] : []), '-display', 'none', '-msg', 'timestamp=off'];
 }
 
 export function size({ memoryMiB, processors }: Pick<MachineSpec, 'memoryMiB' | 'processors'>): string[] {
@@ -91,7 +94,7 @@ export function commonDevices(add: AddDescriptor): string[] {
   return [
     ...monitor('monitor', add({ kind: 'listen', name: 'm' })),
     ...monitor('passing', add({ kind: 'listen', name: 'p' })),
-    '-chardev', `socket,id=agent,fd=${add({ kind: 'listen', name: 'a' })},server=on,wait=off`,
+    '-chardev', `socket,id=agent,fd=${add({ kind: 'listen', name: agentSocketName })},server=on,wait=off`,
     '-device', 'virtio-serial-pci,id=serial,max_ports=2', '-device', `virtserialport,bus=serial.0,nr=1,chardev=agent,name=${agentPortName}`,
     '-chardev', `socket,id=console,fd=${add({ kind: 'console' })}`, '-serial', 'chardev:console',
     '-object', 'rng-builtin,id=rng', '-device', 'virtio-rng-pci,rng=rng',

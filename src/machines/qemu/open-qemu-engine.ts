@@ -73,7 +73,7 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
       await sweepTemplates(context);
     },
     ensureTemplate: async (spec) => { await context.templates?.ensure(await shapeOfMachine(context, spec)); },
-    dropTemplates: () => dropTemplates(deps.instance),
+    dropTemplates: () => dropTemplates(context),
     close: async () => {
       await context.pool?.close();
       await context.templates?.close();

@@ -2,7 +2,9 @@
 import { asStrataError, failpoint } from '#base';
 import type { RunningMachine } from '../engine.ts';
 import type { MachineSpec } from '../machine.ts';
+import type { Clone } from './clone.ts';
 import { cloneTemplate, type CloneStarted } from './clone-template.ts';
+import { copyZygote } from './zygotes/copy-zygote.ts';
 import { undoLaunch } from './launch-machine.ts';
 import type { MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './qemu-context.ts';
@@ -14,9 +16,11 @@ import type { TemplateShape } from './templates/template-shape.ts';
 export async function startClone(context: QemuContext, spec: MachineSpec, places: MachinePlaces, shape: TemplateShape, signal: AbortSignal | undefined): Promise<{ readonly machine: RunningMachine } | { readonly why: string }> {
   const found = await context.templates?.find(shape);
   if (found === undefined || 'why' in found) return found ?? { why: 'there are no templates' };
+  const copied = await startCopy(context, spec, places, found.template, signal);
+  if (copied !== undefined) return { machine: copied };
   const started: CloneStarted = {};
   try {
-    return { machine: await start(context, spec, places, found.template, started, signal) };
+    return { machine: await start(context, spec, places, cloneTemplate(context, { spec, places, template: found.template, as: 'machine' }, started, signal)) };
   } catch (thrown) {
     const error = asStrataError(await undoLaunch(context, spec, places, started.record, thrown), 'cloning');
     if (signal?.aborted === true || error.code === 'machine.alreadyRuns') throw error;
@@ -26,8 +30,23 @@ export async function startClone(context: QemuContext, spec: MachineSpec, places
   }
 }
 
-async function start(context: QemuContext, spec: MachineSpec, places: MachinePlaces, template: Template, started: CloneStarted, signal: AbortSignal | undefined): Promise<RunningMachine> {
-  const { record, begun, monitor, sockets, line } = await cloneTemplate(context, { spec, places, template, as: 'machine' }, started, signal);
+/** Of the template's zygote, where there is one. Undefined where nothing came of it: then a clone is made without one. */
+async function startCopy(context: QemuContext, spec: MachineSpec, places: MachinePlaces, template: Template, signal: AbortSignal | undefined): Promise<RunningMachine | undefined> {
+  const zygote = await context.templates?.zygoteOf(template);
+  if (zygote === undefined) return undefined;
+  const started: CloneStarted = {};
+  try {
+    return await start(context, spec, places, copyZygote(context, zygote, { spec, places, template, as: 'machine' }, started, signal));
+  } catch (thrown) {
+    const error = asStrataError(await undoLaunch(context, spec, places, started.record, thrown), 'copying');
+    if (signal?.aborted === true || error.code === 'machine.alreadyRuns') throw error;
+    await context.templates?.zygoteFailed(template, error.message);
+    return undefined;
+  }
+}
+
+async function start(context: QemuContext, spec: MachineSpec, places: MachinePlaces, cloning: Promise<Clone>): Promise<RunningMachine> {
+  const { record, begun, monitor, sockets, line } = await cloning;
   const machine = openRunningMachine(context, spec, record, begun, monitor, sockets);
   try {
     sockets.handOn(line);

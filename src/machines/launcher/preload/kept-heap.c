@@ -18,7 +18,7 @@ __attribute__((constructor)) static void keep_heap(void)
  * In the place of the C library's. QEMU calls it each time it has freed something behind its readers' backs, dozens of times while
  * it takes a state: each is a look through the whole heap, a flush on all processors, and faults for the same pages a moment later.
  */
-int malloc_trim(size_t pad)
+__attribute__((visibility("default"))) int malloc_trim(size_t pad)
 {
   (void)pad;
   return 0;

@@ -8,6 +8,7 @@ import { endVmm, awaitExit } from '../../vmm/end-vmm.ts';
 import { watchExit } from '../../vmm/watch-exit.ts';
 import type { Clone } from '../clone.ts';
 import { cloneTemplate, type CloneStarted } from '../clone-template.ts';
+import { copyZygote } from '../zygotes/copy-zygote.ts';
 import { eraseMachine } from '../erase-machine.ts';
 import { machinePlaces } from '../machine-places.ts';
 import type { QemuContext } from '../qemu-context.ts';
@@ -27,7 +28,9 @@ export async function makePooled(context: QemuContext, shape: PooledShape, templ
   const started: CloneStarted = {};
   let clone: Clone | undefined;
   try {
-    clone = await cloneTemplate(context, { spec, places, template, as: 'pooled', limitMs: makingLimitMs }, started, signal);
+    const zygote = await context.templates?.zygoteOf(template);
+    const wish = { spec, places, template, as: 'pooled' as const, limitMs: makingLimitMs };
+    clone = await (zygote === undefined ? cloneTemplate(context, wish, started, signal) : copyZygote(context, zygote, wish, started, signal));
     failpoint('machines.qemu.cloned');
     await rehearse(context, spec, clone.line, signal);
     await clone.monitor.execute('stop');

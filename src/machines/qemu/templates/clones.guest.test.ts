@@ -54,8 +54,8 @@ after(async () => {
 });
 
 /** Makes templates at once, so that tests need not wait. */
-function openEngine(): QemuEngine {
-  const one = openQemuEngine({ instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', network, templates: { delayMs: 0 } });
+function openEngine({ zygotes = true } = {}): QemuEngine {
+  const one = openQemuEngine({ instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', network, templates: { delayMs: 0, zygotes } });
   engines.push(one);
   return one;
 }
@@ -253,17 +253,19 @@ for (const [what, spoil, why, dropped] of useless) {
   });
 }
 
-test('[Q34] a clone\'s VMM is confined as any, and cannot write its template', async () => {
+for (const zygotes of [true, false]) test(`[Q34] a clone's VMM is confined as any, and cannot write its template (${zygotes ? 'a copy of its zygote' : 'of the template itself'})`, async () => {
   const one = await template();
+  const by = openEngine({ zygotes });
   const spec = specOf();
-  const machine = await start(spec);
+  const machine = await start(spec, by);
   equal(machine.startedBy?.way, 'template', machine.startedBy?.why ?? '');
   const { pid } = machine.process;
   ok(Number((await statusField(pid, 'Uid')).split('\t')[0]) >= 100_000);
   for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) equal(Number.parseInt(await statusField(pid, set), 16), 0, set);
-  deepEqual([await statusField(pid, 'NoNewPrivs'), await statusField(pid, 'Seccomp'), await statusField(pid, 'Seccomp_filters')], ['1', '2', '2']);
-  deepEqual((await readdir(`/proc/${pid}/root`)).filter((name) => !['lib', 'lib64'].includes(name)).sort(), ['dev', 'etc', 'fd', 'heap.so', ...(existsSync('/sys/kernel/mm/transparent_hugepage/enabled') ? ['sys'] : []), 'usr']);
-  match(await readFile(`/proc/${pid}/maps`, 'utf8'), / \/heap\.so$/m, 'its heap is kept');
+  deepEqual([await statusField(pid, 'NoNewPrivs'), await statusField(pid, 'Seccomp'), await statusField(pid, 'Seccomp_filters')], ['1', '2', zygotes ? '3' : '2']);
+  const files = ['dev', 'etc', 'fd', 'heap.so', ...(existsSync('/sys/kernel/mm/transparent_hugepage/enabled') ? ['sys'] : []), 'usr'];
+  deepEqual((await readdir(`/proc/${pid}/root`)).filter((name) => !['lib', 'lib64'].includes(name)).sort(), zygotes ? ['dev'] : files);
+  match(await readFile(`/proc/${pid}/maps`, 'utf8'), zygotes ? /-zygote\.so$/m : / \/heap\.so$/m, 'its heap is kept');
   const maps = (await readFile(`/proc/${pid}/smaps`, 'utf8')).split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/).filter((one_) => one_.includes('/memfd:memory'));
   equal(maps.length, 1);
   match(maps[0] ?? '', /^\S+ rw-p /, 'private: what it writes is its own');

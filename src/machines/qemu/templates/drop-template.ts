@@ -1,11 +1,16 @@
-/** Ends a template's holder and removes its folder. Machines that were cloned from it go on: their memory stays theirs. Idempotent. */
+/** Ends a template's zygote and its holder and removes its folder. Machines that were cloned from it go on: their memory stays theirs. Idempotent. */
 import { rm } from 'node:fs/promises';
-import { isAlive, signalProcess, waitUntil, type Instance } from '#base';
+import { isAlive, signalProcess, waitUntil } from '#base';
 import { readHolder } from '../../launcher/index.ts';
 import { templateKeys } from './find-template.ts';
-import { templatePlaces, templatesFolder, type TemplatePlaces } from './template-places.ts';
+import { templatePlaces, templatesFolder } from './template-places.ts';
+import { eraseMachine } from '../erase-machine.ts';
+import type { QemuContext } from '../qemu-context.ts';
+import { zygoteMachineId } from '../zygotes/zygote.ts';
 
-export async function dropTemplate(places: TemplatePlaces): Promise<void> {
+export async function dropTemplate(context: QemuContext, key: string): Promise<void> {
+  const places = templatePlaces(context.instance, key);
+  await eraseMachine(context, zygoteMachineId(key));
   const holder = await readHolder(places.folder);
   if (holder !== undefined && await signalProcess(holder, 'SIGKILL')) {
     await waitUntil(async () => !(await isAlive(holder)), { what: `the holder of ${places.folder} is gone`, limitMs: 10_000, everyMs: 5 });
@@ -13,7 +18,7 @@ export async function dropTemplate(places: TemplatePlaces): Promise<void> {
   await rm(places.folder, { recursive: true, force: true });
 }
 
-export async function dropTemplates(instance: Instance): Promise<void> {
-  for (const key of await templateKeys(instance)) await dropTemplate(templatePlaces(instance, key));
-  await rm(templatesFolder(instance), { recursive: true, force: true });
+export async function dropTemplates(context: QemuContext): Promise<void> {
+  for (const key of await templateKeys(context.instance)) await dropTemplate(context, key);
+  await rm(templatesFolder(context.instance), { recursive: true, force: true });
 }

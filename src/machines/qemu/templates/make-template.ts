@@ -34,7 +34,7 @@ export async function makeTemplate(context: QemuContext, shape: TemplateShape, p
   const began = context.clock.monotonic();
   const id = templateMachineId(templateKey(shape));
   await eraseMachine(context, id); // of an earlier daemon
-  await dropTemplate(places);
+  await dropTemplate(context, templateKey(shape));
   signal.throwIfAborted();
   try {
     await mkdir(places.folder, { recursive: true, mode: 0o700 });
@@ -46,7 +46,7 @@ export async function makeTemplate(context: QemuContext, shape: TemplateShape, p
     await writeTemplateRecord(places, record);
     return record;
   } catch (error) {
-    await dropTemplate(places);
+    await dropTemplate(context, templateKey(shape));
     throw error;
   } finally {
     await eraseMachine(context, id);

@@ -9,15 +9,19 @@ import { chooseDropped, templateBudget } from './choose-dropped.ts';
 import { dropTemplate } from './drop-template.ts';
 import { findTemplate, listTemplates } from './find-template.ts';
 import { makeTemplate } from './make-template.ts';
-import { templatePlaces, type TemplatePlaces } from './template-places.ts';
+import { templatePlaces } from './template-places.ts';
 import { templateKey, type TemplateShape } from './template-shape.ts';
 import type { Template, Templates } from './templates.ts';
+import { openZygotes } from '../zygotes/open-zygotes.ts';
+import { findZygote } from '../zygotes/zygote.ts';
 
 export interface TemplateSettings {
   /** Host memory all templates may take; default a sixteenth of the host's, at most 1 GiB. */
   readonly budgetBytes?: number;
   /** From a cold start until its template is begun, so that neither disturbs the other. */
   readonly delayMs?: number;
+  /** False: machines are always cloned from the template itself. */
+  readonly zygotes?: boolean;
 }
 
 const defaultDelayMs = 5000;
@@ -30,7 +34,6 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
   const wanted = new Map<string, TemplateShape>();
   const failures = new Map<string, number>();
   const usedAt = new Map<string, number>();
-  const placesOf = (key: string): TemplatePlaces => templatePlaces(context.instance, key);
   let tail: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const mine = tail.then(work, work);
@@ -38,18 +41,22 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
     return mine;
   };
 
+  const zygotes = openZygotes(context, { signal: end.signal, inTurn });
+
   async function prune(made?: TemplateShape): Promise<void> {
-    const templates = (await listTemplates(context.instance)).map((one) => ({ key: one.key, shape: one.record.shape, usedBytes: one.record.usedBytes, usedAt: usedAt.get(one.key) ?? one.record.madeAt }));
+    const templates = await Promise.all((await listTemplates(context.instance)).map(async (one) => ({
+      key: one.key, shape: one.record.shape, usedAt: usedAt.get(one.key) ?? one.record.madeAt, usedBytes: one.record.usedBytes + ((await findZygote(context, one))?.record.heldBytes ?? 0),
+    })));
     const dropped = chooseDropped({ templates, made, now: clock.now(), budgetBytes: settings.budgetBytes ?? templateBudget(totalmem()), freeBytes: freemem(), totalBytes: totalmem() });
     for (const { key, why } of dropped) {
-      await dropTemplate(placesOf(key));
+      await dropTemplate(context, key);
       log.info({ template: key, why }, 'a template was dropped');
     }
   }
 
   async function make(shape: TemplateShape): Promise<Template> {
     const key = templateKey(shape);
-    const places = placesOf(key);
+    const places = templatePlaces(context.instance, key);
     const there = await findTemplate(context.instance, key);
     if (there !== undefined) return there;
     try {
@@ -71,7 +78,8 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
         if (end.signal.aborted) return;
         const memoryBytes = shape.memoryMiB * 1024 * 1024;
         if (freemem() < 2 * memoryBytes) log.info({ template: key }, 'no template is made: the host has little free memory');
-        else await make(shape);
+        else if (settings.zygotes === false) await make(shape);
+        else await zygotes.make(await make(shape));
       });
     } catch (thrown) {
       if (!end.signal.aborted) log.warn({ template: key, error: asStrataError(thrown, 'making a template').message }, 'a template could not be made');
@@ -108,15 +116,19 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
     failed: (template, why) => inTurn(async () => {
       failures.set(template.key, (failures.get(template.key) ?? 0) + 1);
       log.warn({ template: template.key, why }, 'a template could not be used and is dropped');
-      await dropTemplate(template);
+      await dropTemplate(context, template.key);
     }),
-    ensure: (shape) => inTurn(() => {
+    zygoteOf: async (template) => (settings.zygotes === false ? undefined : zygotes.of(template)),
+    zygoteFailed: (template, why) => zygotes.failed(template, why),
+    ensure: (shape) => inTurn(async () => {
       if (end.signal.aborted) throw new StrataError('the engine is closed', { code: 'machine.templateFailed', kind: 'unavailable' });
-      return make(shape);
+      const template = await make(shape);
+      if (settings.zygotes !== false) await zygotes.make(template);
+      return template;
     }),
     async close() {
       end.abort(new StrataError('the daemon ends', { code: 'machine.templateFailed', kind: 'unavailable' }));
-      await Promise.all([...making, looked]);
+      await Promise.all([...making, looked, zygotes.close()]);
       await tail;
     },
   };

@@ -6,7 +6,8 @@ import { eraseMachine } from '../erase-machine.ts';
 import type { QemuContext } from '../qemu-context.ts';
 import { dropTemplate } from './drop-template.ts';
 import { listTemplates, templateKeys } from './find-template.ts';
-import { isTemplateMachineId, templatePlaces } from './template-places.ts';
+import { findZygote, isZygoteMachineId, zygoteMachineId } from '../zygotes/zygote.ts';
+import { isTemplateMachineId } from './template-places.ts';
 
 /** Ends it, also where this daemon makes none. Templates that are whole stay. Before anything is started. */
 export async function sweepTemplates(context: QemuContext): Promise<void> {
@@ -16,6 +17,9 @@ export async function sweepTemplates(context: QemuContext): Promise<void> {
   // A uid is the first that its machine takes and the last that it gives back: it may be all there is.
   const left = new Set([...ids, ...await uidOwners(instance)].filter(isTemplateMachineId));
   for (const id of left) await eraseMachine(context, id);
-  const whole = new Set((await listTemplates(instance)).map((one) => one.key));
-  for (const key of await templateKeys(instance)) if (!whole.has(key)) await dropTemplate(templatePlaces(instance, key));
+  const templates = await listTemplates(instance);
+  const zygotes = new Set((await Promise.all(templates.map(async (one) => (await findZygote(context, one) === undefined ? [] : [zygoteMachineId(one.key)])))).flat());
+  for (const id of new Set(ids.filter(isZygoteMachineId))) if (!zygotes.has(id)) await eraseMachine(context, id);
+  const whole = new Set(templates.map((one) => one.key));
+  for (const key of await templateKeys(instance)) if (!whole.has(key)) await dropTemplate(context, key);
 }

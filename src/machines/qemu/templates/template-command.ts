@@ -3,7 +3,8 @@
  * device layouts are one (template-shape.ts); nothing of a single machine is in it.
  */
 import type { MachineSpec } from '../../machine.ts';
-import { addDisk, cardArguments, commonDevices, descriptorList, devicesAlone, diskArguments, opening, qemuProgram, scratchDisk, type AddDescriptor, type VmmCommand, type VmmFacts } from '../command-line.ts';
+import { firstDescriptor } from '../../launcher/index.ts';
+import { addDisk, agentSocketName, cardArguments, commonDevices, descriptorList, devicesAlone, diskArguments, opening, qemuProgram, scratchDisk, type AddDescriptor, type VmmCommand, type VmmFacts } from '../command-line.ts';
 import { deviceArguments } from '../drives.ts';
 import { bootWords, cardPort, shapeArguments, type TemplateShape } from './template-shape.ts';
 
@@ -50,6 +51,33 @@ export function cloneCommand(spec: MachineSpec, facts: VmmFacts, shape: Template
   });
   return { program: qemuProgram(spec.architecture), argv, descriptors, state, plugs };
 }
+
+export interface ZygoteCommand extends VmmCommand {
+  /** The descriptor it reads its device state from. */
+  readonly state: number;
+  /** The descriptor on which it listens for the line to its agent. */
+  readonly line: number;
+}
+
+/** Of a zygote's descriptors, how many its copies keep: memory and state. The others each copy has of its own. */
+export const heldByZygote = 2;
+
+/** Copies write their machine's id in its place: it is as long as the longest. */
+const zygoteName = 'zygote'.padEnd(40, '-');
+
+/** A clone that is in no jail and without QEMU's filter, for no machine. */
+export function zygoteCommand(shape: TemplateShape, facts: TemplateFacts, holder: string): ZygoteCommand {
+  const { descriptors, add } = descriptorList();
+  const memory = add({ kind: 'sealed-memory', path: holder });
+  const state = add({ kind: 'sealed-state', path: holder });
+  const devices = commonDevices(add);
+  const argv = [...opening(shape.architecture, zygoteName, false), ...shapeArguments(shape, { descriptor: memory, share: false, folder: '/proc/self/fd' }, devices, []), ...devicesAlone, ...cardAndScratch(add, shape, facts, templateMac), '-no-reboot', '-S', '-incoming', 'defer'];
+  const line = descriptors.findIndex((one) => one.kind === 'listen' && one.name === agentSocketName) + firstDescriptor;
+  return { program: qemuProgram(shape.architecture), argv, descriptors, state, line };
+}
+
+/** In the zygote's order. */
+export const copyDescriptors = (shape: TemplateShape, facts: TemplateFacts, holder: string): VmmCommand['descriptors'] => zygoteCommand(shape, facts, holder).descriptors.slice(heldByZygote);
 
 /** Plugged in later they would cost a clone more than all else it does: the guest takes 0.2 s to find a card. */
 function cardAndScratch(add: AddDescriptor, shape: TemplateShape, { tap, scratch }: TemplateFacts, mac: string): string[] {

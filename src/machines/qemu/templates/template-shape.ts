@@ -24,16 +24,18 @@ export const cardPort = 'port-card';
 /** Where a jailed VMM sees its own descriptors. */
 export const jailDescriptors = '/fd';
 
-export function memoryObject(memoryMiB: number, memory: { readonly descriptor: number; readonly share: boolean } | 'own'): string {
+/** Memory that a VMM maps by a descriptor. `folder`: where it sees its descriptors, if it is in no jail. 'own': nobody else's, as of a machine that goes on from its suspended state. */
+export type MemorySource = { readonly descriptor: number; readonly share: boolean; readonly folder?: string } | 'own';
+
+export function memoryObject(memoryMiB: number, memory: MemorySource): string {
   if (memory === 'own') return `memory-backend-ram,id=memory,size=${memoryMiB}M`;
-  return `memory-backend-file,id=memory,size=${memoryMiB}M,mem-path=${jailDescriptors}/${memory.descriptor},share=${memory.share ? 'on' : 'off'}`;
+  return `memory-backend-file,id=memory,size=${memoryMiB}M,mem-path=${memory.folder ?? jailDescriptors}/${memory.descriptor},share=${memory.share ? 'on' : 'off'}`;
 }
 
 /**
- * @param memory 'own': nobody else's, as of a machine that goes on from its suspended state
  * @param kernelArguments only QEMU that boots the guest reads kernel and initramfs; a clone has them in its memory
  */
-export function shapeArguments(shape: TemplateShape, memory: { readonly descriptor: number; readonly share: boolean } | 'own', devices: readonly string[], kernelArguments: readonly string[]): string[] {
+export function shapeArguments(shape: TemplateShape, memory: MemorySource, devices: readonly string[], kernelArguments: readonly string[]): string[] {
   return [
     ...platform(shape.architecture, shape.accelerator, ',memory-backend=memory'), ...size(shape),
     '-object', memoryObject(shape.memoryMiB, memory),

@@ -1,0 +1,124 @@
+/*
+ * What a zygote has open. A copy shares all of it with the zygote unless it is replaced: events are made anew, what the
+ * copy was given takes the place of the zygote's, files that only are read stay. Anything else cannot be copied.
+ */
+#include "zygote.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { max_open = 200 };
+enum kind { other, event, watch /* of events: an epoll(7) set */ };
+struct opened { int number; dev_t device; ino_t inode; enum kind kind; };
+static struct opened all[max_open];
+static size_t count;
+
+enum { max_first = 80 };
+static struct { dev_t device; ino_t inode; } first[max_first]; /* what the process began with */
+
+void remember_descriptors(void)
+{
+  struct stat status;
+  for (int number = 0; number < max_first; number += 1) {
+    if (fstat(number, &status) != 0) continue;
+    first[number].device = status.st_dev;
+    first[number].inode = status.st_ino;
+  }
+}
+
+/* A set holds on to the files themselves; QEMU fills its own only when it has very many. */
+static bool watches_nothing(int set)
+{
+  char path[40], text[2048];
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", set);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+  close(fd);
+  if (length < 0) return false;
+  text[length] = '\0';
+  return strstr(text, "tfd:") == NULL;
+}
+
+/* An event, a signal's descriptor, or no anonymous one: anything else holds on to what the process was. */
+static const char *look_at(int number)
+{
+  static char what[160];
+  char path[40], target[100];
+  struct stat status;
+  snprintf(path, sizeof path, "/proc/self/fd/%d", number);
+  ssize_t length = readlink(path, target, sizeof target - 1);
+  if (length < 0 || fstat(number, &status) != 0) return NULL; // closed since
+  target[length] = '\0';
+  enum kind kind = same(target, "anon_inode:[eventfd]") ? event : same(target, "anon_inode:[eventpoll]") && watches_nothing(number) ? watch : other;
+  if (kind == other && strncmp(target, "anon_inode:", 11) == 0 && !same(target, "anon_inode:[signalfd]")) {
+    snprintf(what, sizeof what, "it has an open %s", target);
+    return what;
+  }
+  if (count == max_open) return "it has too much open";
+  all[count++] = (struct opened){ .number = number, .device = status.st_dev, .inode = status.st_ino, .kind = kind };
+  return NULL;
+}
+
+const char *look_at_descriptors(void)
+{
+  count = 0;
+  DIR *folder = opendir("/proc/self/fd");
+  if (folder == NULL) return "it cannot see what it has open";
+  const char *why = NULL;
+  for (struct dirent *entry; why == NULL && (entry = readdir(folder)) != NULL;) {
+    int number = atoi(entry->d_name);
+    if (entry->d_name[0] != '.' && number != dirfd(folder)) why = look_at(number);
+  }
+  closedir(folder);
+  return why;
+}
+
+/* Events of the copy's own. Each has happened: a look too many does no harm, one too few would. */
+void renew_events(void)
+{
+  for (size_t at = 0; at < count; at += 1) {
+    if (all[at].kind == other) continue;
+    int own = all[at].kind == event ? eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC) : epoll_create1(EPOLL_CLOEXEC);
+    if (own < 0 || dup3(own, all[at].number, O_CLOEXEC) < 0) fail("cannot make the copy's events");
+    close(own);
+  }
+}
+
+void wake_loops(void)
+{
+  for (size_t at = 0; at < count; at += 1) if (all[at].kind == event && eventfd_write(all[at].number, 1) != 0) errno = 0; // it is full: awake already
+}
+
+/* In the place of what the zygote began with under this number, wherever it has it now: QEMU moves and doubles what it is given. */
+void replace_descriptor(int number, int with)
+{
+  if (number >= max_first || first[number].device == 0) fail("the zygote never had a descriptor %d", number);
+  for (size_t at = 0; at < count; at += 1) {
+    if (all[at].number == with || all[at].kind != other || all[at].device != first[number].device || all[at].inode != first[number].inode) continue;
+    if (dup3(with, all[at].number, O_CLOEXEC) < 0) fail("dup3");
+  }
+}
+
+/* What was accepted on this listening socket bears its name. -1 where there is none. */
+int connection_of(int listener)
+{
+  struct sockaddr_un wanted = { 0 }, seen;
+  socklen_t wanted_size = sizeof wanted;
+  if (getsockname(listener, (struct sockaddr *)&wanted, &wanted_size) != 0) return -1;
+  for (size_t at = 0; at < count; at += 1) {
+    socklen_t size = sizeof seen;
+    memset(&seen, 0, sizeof seen);
+    if (all[at].number == listener || getsockname(all[at].number, (struct sockaddr *)&seen, &size) != 0) continue;
+    if (size == wanted_size && memcmp(&seen, &wanted, size) == 0) return all[at].number;
+  }
+  return -1;
+}

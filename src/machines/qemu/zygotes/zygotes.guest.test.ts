@@ -1,0 +1,158 @@
+/** Zygotes with real guests: what copies have of their own, and that nothing depends on a zygote. */
+import { deepEqual, equal, notEqual, ok } from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { isAlive, signalProcess, silentLog, systemClock, waitUntil, type Architecture, type Instance, type ProcessIdentity } from '#base';
+import type { RunningMachine } from '../../engine.ts';
+import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
+import { readKeeperRecord } from '../../launcher/index.ts';
+import type { MachineSpec } from '../../machine.ts';
+import { greetAgent } from '../../testing/greet-agent.ts';
+import { sharedTraits, traitsOf } from '../../testing/guest-traits.ts';
+import { runInGuest } from '../../testing/run-in-guest.ts';
+import { testMachine } from '../../testing/test-daemon.ts';
+import { runName, testTaps } from '../../testing/test-taps.ts';
+import { vmmTraces } from '../../testing/vmm-traces.ts';
+import { openQemuEngine, type QemuEngine } from '../index.ts';
+import { machinePlaces } from '../machine-places.ts';
+import { templatesFolder } from '../templates/template-places.ts';
+import { zygoteMachineId } from './zygote.ts';
+
+let root: string;
+let instance: Instance;
+const engines: QemuEngine[] = [];
+const specs: MachineSpec[] = [];
+const machines: RunningMachine[] = [];
+const network = testTaps(runName('y'));
+
+before(async () => {
+  root = await mkdtemp('/tmp/strata-y-');
+  instance = { name: runName('y'), stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 171 };
+});
+afterEach(async () => {
+  for (const machine of machines.splice(0)) { await machine.kill(); await machine.release(); }
+  for (const spec of specs.splice(0)) await openQemuEngine(deps()).erase(spec.id);
+});
+after(async () => {
+  for (const one of engines) await one.close();
+  await openQemuEngine(deps()).dropTemplates();
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/environ`, 'utf8').then((text) => text + pid, () => '')));
+  const left = await Promise.all([join(instance.runDir, 'q'), templatesFolder(instance), join(instance.stateDir, 'qemu'), join(instance.stateDir, 'qemu-uids')].map((folder) => readdir(folder).catch(() => [])));
+  await rm(root, { recursive: true, force: true });
+  deepEqual([...commands.filter((one) => one.includes(root)), ...left.flat()], [], 'nothing is left');
+});
+
+const deps = () => ({ instance, log: silentLog, guestOs: (architecture: Architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg' as const, network });
+function openEngine(): QemuEngine {
+  const one = openQemuEngine({ ...deps(), templates: { delayMs: 3600_000 } });
+  engines.push(one);
+  return one;
+}
+function specOf(changes: Partial<MachineSpec> = {}): MachineSpec {
+  const spec = testMachine({ engine: 'qemu', network: null, scratchMiB: 32, memoryMiB: 192, ...changes });
+  specs.push(spec);
+  return spec;
+}
+async function start(by: QemuEngine, spec = specOf()): Promise<RunningMachine> {
+  const machine = await by.start(spec);
+  machines.push(machine);
+  return machine;
+}
+
+async function run(machine: RunningMachine, script: string): Promise<string> {
+  const agent = await greetAgent(machine, 60_000);
+  try { return (await runInGuest(agent, script)).out.trim(); } finally { agent.close(); }
+}
+
+/** The one template's. */
+async function onlyKey(): Promise<string> {
+  const keys = await readdir(templatesFolder(instance));
+  equal(keys.length, 1);
+  return keys[0] ?? '';
+}
+async function zygoteNow(): Promise<ProcessIdentity> {
+  const record = await readKeeperRecord(machinePlaces(instance, zygoteMachineId(await onlyKey())).runFolder);
+  ok(record !== undefined && await isAlive(record.vmm));
+  return record.vmm;
+}
+/** Whose program it runs on: of a copy it is what its zygote was started with. */
+const isCopy = async (machine: RunningMachine): Promise<boolean> => /STRATA_ZYGOTE=/.test(await readFile(`/proc/${machine.process.pid}/environ`, 'latin1'));
+
+test('[Q67] copies of a zygote that run at the same time have nothing in common but what they began with', { timeout: 240_000 }, async () => {
+  const engine = openEngine();
+  await engine.ensureTemplate(specOf());
+  const all = await Promise.all(Array.from({ length: 4 }, () => start(engine)));
+  deepEqual(await Promise.all(all.map(isCopy)), [true, true, true, true]);
+  deepEqual(sharedTraits(await Promise.all(all.map((one) => traitsOf(one, false)))), []);
+  const words = await Promise.all(all.map((one, at) => run(one, `m=$(grep -o '^/dev/[^ ]* /[^ ]*' /proc/mounts | head -1 | cut -d' ' -f2); echo ${at} > $m/own; sync; echo $m; head -c 3000000 /dev/urandom > /tmp/x; cat $m/own`)));
+  deepEqual(words.map((one) => one.split('\n').pop()), ['0', '1', '2', '3'], words.join());
+  const seconds = await Promise.all(all.map((one) => run(one, 'cat /tmp/x | md5sum')));
+  equal(new Set(seconds).size, 4);
+});
+
+test('[Q67] a zygote that stands ready takes no processor time', { timeout: 240_000 }, async () => {
+  const engine = openEngine();
+  await engine.ensureTemplate(specOf());
+  await start(engine);
+  const { pid } = await zygoteNow();
+  /** Of all its threads, in ticks of 10 ms: fields 14 and 15 of proc(5)'s stat. */
+  const ticks = async () => (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /, '').split(' ').slice(11, 13).reduce((sum, one) => sum + Number(one), 0);
+  const before = await ticks();
+  await systemClock.wait(1000);
+  const spent = await ticks() - before;
+  equal(spent > 3, false, `${spent} hundredths of a second`);
+});
+
+test('[Q67] where the zygote has ended, machines are cloned without one, and the next zygote is made', { timeout: 240_000 }, async () => {
+  const engine = openEngine();
+  await engine.ensureTemplate(specOf());
+  const copied = await start(engine);
+  const first = await zygoteNow();
+  await signalProcess(first, 'SIGKILL');
+  await waitUntil(async () => !(await isAlive(first)), { what: 'it is gone', limitMs: 10_000 });
+  const cloned = await start(engine);
+  deepEqual([await isCopy(copied), await isCopy(cloned), cloned.startedBy], [true, false, { way: 'template', why: '' }]);
+  await waitUntil(async () => isCopy(await start(engine)), { what: 'machines are copies again', limitMs: 60_000 });
+  equal(await run(copied, 'echo still'), 'still', 'a copy outlives its zygote');
+});
+
+test('[Q67] where a copy does not come to run, the machine is cloned without one, and nothing of the copy is left', { timeout: 240_000 }, async () => {
+  const engine = openEngine();
+  await engine.ensureTemplate(specOf());
+  const zygote = await zygoteNow();
+  await signalProcess(zygote, 'SIGSTOP'); // it takes the wish and does nothing
+  const spec = specOf();
+  const machine = await start(engine, spec);
+  deepEqual([await isCopy(machine), machine.startedBy], [false, { way: 'template', why: '' }]);
+  equal(await isAlive(zygote), false, 'it was dropped');
+  await machine.kill();
+  await machine.release();
+  machines.splice(0);
+  await engine.erase(spec.id);
+  deepEqual(await vmmTraces(instance, spec.id), []);
+});
+
+test('[Q68] a zygote outlives its daemon and goes with its template; one of another version of the program is not copied', { timeout: 240_000 }, async () => {
+  const first = openEngine();
+  await first.ensureTemplate(specOf());
+  const zygote = await zygoteNow();
+  await first.close();
+  const later = openEngine();
+  await later.sweep();
+  deepEqual(await zygoteNow(), zygote);
+  const machine = await start(later);
+  equal(await isCopy(machine), true);
+  const record = join(templatesFolder(instance), await onlyKey(), 'zygote.json');
+  await writeFile(record, (await readFile(record, 'utf8')).replace(/launcher-[0-9a-f]+/, 'launcher-0'));
+  const next = openEngine();
+  await next.sweep();
+  equal(await isAlive(zygote), false, 'what nobody can use is ended');
+  await next.ensureTemplate(specOf());
+  notEqual((await zygoteNow()).pid, zygote.pid);
+  const made = await zygoteNow();
+  await next.dropTemplates();
+  equal(await isAlive(made), false);
+  equal(await run(machine, 'echo still'), 'still');
+});
