@@ -306,7 +306,6 @@ void run_bare(const struct description *description, const struct descriptors *a
   snprintf(control, sizeof control, "STRATA_ZYGOTE=%s", description->zygote);
   arrange_descriptors(all, &go, &report);
   setsid();
-  offer_to_the_oom_killer();
   if (description->idle) give_way();
   forbid_rings();
   end_with_keeper(go);

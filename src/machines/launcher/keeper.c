@@ -285,18 +285,18 @@ void keep(const struct description *description, int report, int lock)
   stay(vmm, description->uid, &all, console_listener, watch_listener, go[1], failed[0], report);
 }
 
-/* keep-copy <vmm> <uid> <ring that the console begins with, or nothing> <cgroup>…: with descriptors as `enum handed` and kept_* say, in the machine's folder. */
+/* keep-copy <name, for lists of processes> <vmm> <uid> <ring that the console begins with, or nothing> <cgroup>…: with descriptors as `enum handed` and kept_* say, in the machine's folder. */
 void keep_copy(char **arguments, int count)
 {
   enum { base = first_vmm_fd };
-  pid_t vmm = atoi(arguments[0]);
+  pid_t vmm = atoi(arguments[1]);
   umask(077);
   report_failures_to(base + handed_report);
   detach(base + handed_lock);
   for (int fd = base; fd < base + kept_count; fd += 1) if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) fail("the zygote handed over too little");
   static struct descriptors all = { .console = base + handed_console, .errors = base + handed_errors, .line = -1 };
-  open_ring(*arguments[2] == '\0' ? NULL : arguments[2]);
+  open_ring(*arguments[3] == '\0' ? NULL : arguments[3]);
   open_line(-1);
-  for (int at = 3; at < count; at += 1) join_cgroup(arguments[at], vmm);
-  stay(vmm, (uid_t)atoi(arguments[1]), &all, base + handed_console_listener, base + handed_watch_listener, base + kept_go, base + kept_failed, base + handed_report);
+  for (int at = 4; at < count; at += 1) join_cgroup(arguments[at], vmm);
+  stay(vmm, (uid_t)atoi(arguments[2]), &all, base + handed_console_listener, base + handed_watch_listener, base + kept_go, base + kept_failed, base + handed_report);
 }

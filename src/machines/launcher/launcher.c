@@ -139,7 +139,7 @@ int main(int count, char **arguments)
   if (count == 2 && same(arguments[1], "tsc")) return measure_tsc();
   if (count == 5 && same(arguments[1], "unplug")) return unplug(arguments + 2);
   if (count == 8 && same(arguments[1], "copy-memory")) return copy_memory(arguments + 2);
-  if (count >= 5 && same(arguments[1], "keep-copy")) keep_copy(arguments + 2, count - 2);
+  if (count >= 6 && same(arguments[1], "keep-copy")) keep_copy(arguments + 2, count - 2);
   if (count == 4 && same(arguments[1], "settle")) return settle(arguments[2], arguments[3]);
   if (count >= 7 && same(arguments[1], "mconsole")) return mconsole(arguments + 2, count - 2);
   errno = 0;

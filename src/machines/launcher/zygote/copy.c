@@ -70,8 +70,8 @@ static int become_keeper(void *nothing)
   for (int at = 0; at < kept_count; at += 1) if (dup2(kept[at], first_kept + at) < 0) fail("dup2");
   report_failures_to(first_kept + handed_report);
   if (syscall(SYS_close_range, first_kept + kept_count, ~0U, 0) != 0) fail("close_range");
-  const char *arguments[keeper_arguments] = { launcher, "keep-copy", number, uid, description.console_before ?: "" };
-  size_t count = 5;
+  const char *arguments[keeper_arguments] = { launcher, "keep-copy", description.argument_count > 0 ? description.arguments[0] : "", number, uid, description.console_before ?: "" };
+  size_t count = 6;
   for (size_t at = 0; at < description.count; at += 1) if (same(description.entries[at].key, "cgroup") && count + 1 < keeper_arguments) arguments[count++] = description.entries[at].value;
   snprintf(launcher, sizeof launcher, "%s", description.program);
   snprintf(number, sizeof number, "%d", (int)copy);

@@ -81,11 +81,18 @@ static void park(int number, siginfo_t *information, void *context)
   errno = error;
 }
 
-/* Where glibc keeps a thread's id is its own affair: it is looked for, and every thread must have it there. */
+/* glibc's struct pthread, of less than 2304 bytes, begins at the thread pointer or ends there (its sysdeps' tls.h: TLS_TCB_AT_TP, TLS_DTV_AT_TP). */
+#if defined(__x86_64__)
+enum { first_offset = 0 };
+#else
+enum { first_offset = -2304 };
+#endif
+
+/* Where in it a thread's id is, is glibc's own affair: it is looked for, and every thread must have it there. */
 void prepare_threads(void)
 {
   char *own = __builtin_thread_pointer();
-  for (id_offset = 0; id_offset < 2048 && *id_in(own) != own_id(); id_offset += (long)sizeof(pid_t)) { /* on */ }
+  for (id_offset = first_offset; id_offset < first_offset + 2304 && *id_in(own) != own_id(); id_offset += (long)sizeof(pid_t)) { /* on */ }
   struct sigaction action = { .sa_sigaction = park, .sa_flags = SA_SIGINFO | SA_RESTART };
   sigfillset(&action.sa_mask);
   sigaction(parking, &action, &before);

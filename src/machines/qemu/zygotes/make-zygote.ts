@@ -10,7 +10,7 @@ import { guestIdentity } from '../../guest-identity.ts';
 import { holderOf, settleZygote, startVmm } from '../../launcher/index.ts';
 import { makingLimitMs, awaitDevices } from '../../pooled/rehearse.ts';
 import { pooledSpec } from '../../pooled/pooled-spec.ts';
-import { privateBytes } from '../../pooled/read-host-memory.ts';
+import { anonymousBytes } from '../../pooled/read-host-memory.ts';
 import { eraseMachine } from '../erase-machine.ts';
 import { gatherFacts, greet } from '../launch-machine.ts';
 import { machinePlaces } from '../machine-places.ts';
@@ -59,7 +59,7 @@ export async function makeZygote(context: QemuContext, template: Template, signa
       monitor.close();
       sockets.close();
     }
-    const record = { heldBytes: await privateBytes(vmm.pid), madeMs: Math.round(context.clock.monotonic() - began), launcher };
+    const record = { heldBytes: await anonymousBytes(vmm.pid), madeMs: Math.round(context.clock.monotonic() - began), launcher };
     await writeZygoteRecord(template, record);
     return record;
   } catch (thrown) {

@@ -17,7 +17,7 @@ export const isZygoteMachineId = (id: string): boolean => /^mz[0-9a-f]{12}$/.tes
 
 export const zygoteSocketName = 'z';
 
-/** Written when it can be copied; `heldBytes` of the host's memory are its own, `launcher` is what it was made by, and understands. */
+/** Written when it can be copied; `heldBytes` of the host's memory are its own, beside the template's, `launcher` is what it was made by, and understands. */
 const recordSchema = z.strictObject({ heldBytes: z.int(), madeMs: z.int(), launcher: z.string() });
 export type ZygoteRecord = z.infer<typeof recordSchema>;
 
