@@ -20,7 +20,7 @@ static int connect_to(const char *path)
   strcpy(address.sun_path, path);
   int zygote = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   struct timeval limit = { .tv_sec = 5 };
-  if (zygote < 0 || setsockopt(zygote, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0) fail("socket");
+  if (zygote < 0 || setsockopt(zygote, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 || setsockopt(zygote, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0) fail("socket");
   if (connect(zygote, (struct sockaddr *)&address, sizeof address) != 0) fail("cannot reach the zygote");
   return zygote;
 }

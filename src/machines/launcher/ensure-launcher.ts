@@ -29,7 +29,7 @@ export async function ensureLauncher(instance: Instance): Promise<string> {
   const made = (...folders: readonly string[]): readonly string[] => sources.map(([name]) => name).filter((name) => name.endsWith('.c') && folders.includes(dirname(name)));
   await Promise.all([
     [heapLibraryOf(path), '-shared', '-fPIC', ...made(preloadFolder)],
-    [zygoteLibraryOf(path), '-shared', '-fPIC', '-fvisibility=hidden', ...made(sourceFolder, preloadFolder, zygoteFolder)],
+    [zygoteLibraryOf(path), '-shared', '-fPIC', '-fvisibility=hidden', '-U_FORTIFY_SOURCE', ...made(sourceFolder, preloadFolder, zygoteFolder)],
     [path, '-static', ...made(sourceFolder)],
   ].map(async ([to = '', ...parts]) => { if (!existsSync(to)) await compile(home, to, parts); }));
   return path;

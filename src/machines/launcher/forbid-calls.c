@@ -76,8 +76,9 @@ void forbid_calls(bool traces)
 }
 
 /*
- * What QEMU's own filter refuses where it is told `-sandbox on` with everything denied that it can deny: for copies of a
- * zygote, which has no such filter, since it could not make copies with it. QEMU 7.2's softmmu/qemu-seccomp.c is the list.
+ * What QEMU's own filter does not let through where it is told `-sandbox on` with everything denied that it can deny: for
+ * copies of a zygote, which has no such filter, since it could not make copies with it. QEMU 7.2's softmmu/qemu-seccomp.c is the
+ * list; where that ends the process, these calls are refused.
  */
 static const unsigned sandboxed[] = {
   SYS_reboot, SYS_swapon, SYS_swapoff, SYS_syslog, SYS_mount, SYS_umount2, SYS_kexec_load, SYS_setuid, SYS_setgid, SYS_setpgid, SYS_setsid, SYS_setreuid,

@@ -2,7 +2,7 @@
  * The jail: own mount, pid, network, ipc and uts namespaces (keeper.c made them), a root folder with nothing but what
  * the VMM needs to run, an own uid, no capability, no way to gain one. The VMM is pid 1 of its pid namespace, so
  * that nothing of it outlives it. seccomp is ours (forbid-calls.c) and then QEMU's own (-sandbox), which knows what
- * each device needs.
+ * each device needs; a copy of a zygote gets the like of it from us.
  */
 #include "launcher.h"
 #include <errno.h>
@@ -294,7 +294,7 @@ void enter_jail(const struct description *description, const struct descriptors 
   become_program(description, environment);
 }
 
-/* A zygote runs where the launcher does: its copies are jailed, and nobody but them comes of it. */
+/* A zygote runs where the launcher does: its copies are jailed, and nobody but them and their keepers comes of it. */
 void run_bare(const struct description *description, const struct descriptors *all, int go, int report)
 {
   static char library[4200], control[32];

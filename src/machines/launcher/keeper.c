@@ -215,6 +215,9 @@ static _Noreturn void end_unstarted(pid_t vmm)
 static void await_exec(int from, pid_t vmm, int report)
 {
   char text[1024];
+  struct pollfd polled[] = { { .fd = from, .events = POLLIN }, { .fd = report } };
+  while (poll(polled, 2, -1) < 0) { /* again */ }
+  if (polled[0].revents == 0) end_unstarted(vmm); // nobody waits for it any more
   ssize_t count = read(from, text, sizeof text);
   close(from);
   if (count <= 0) return;

@@ -10,7 +10,7 @@
  *   launcher hold <folder> <bytes>    leaves a holder of a template's memory and state behind (hold.c), prints who it is
  *   launcher seal <holder>      after that nobody can change them; prints their sizes
  *
- *   launcher keep-copy …        what a zygote makes of itself for a copy's keeper (ask-zygote.c)
+ *   launcher keep-copy …        what comes of a zygote as the keeper of a copy (keeper.c, zygote/copy.c)
  *   launcher settle <socket> <line>   has a zygote make itself ready to be copied
  *
  *   launcher copy-memory base|changed …   copies the memory of a machine's guest into a file (copy-memory.c)
@@ -48,8 +48,10 @@ void fail(const char *format, ...)
   va_end(arguments);
   if (length < 0) length = 0;
   if ((size_t)length >= sizeof text) length = sizeof text - 1;
-  if (error != 0) dprintf(failure_fd, "%.*s: %s\n", length, text, strerror(error));
-  else dprintf(failure_fd, "%.*s\n", length, text);
+  // Neither dprintf nor strerror: they take locks, which in a copy (zygote/) one of its threads may have.
+  char line[1000];
+  length = error != 0 ? snprintf(line, sizeof line, "%.*s: %s\n", length, text, strerrordesc_np(error) ?: "unknown error") : snprintf(line, sizeof line, "%.*s\n", length, text);
+  if (write(failure_fd, line, (size_t)length) < 0) _exit(1);
   _exit(1);
 }
 

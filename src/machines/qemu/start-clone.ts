@@ -3,45 +3,27 @@ import { asStrataError, failpoint } from '#base';
 import type { RunningMachine } from '../engine.ts';
 import type { MachineSpec } from '../machine.ts';
 import type { Clone } from './clone.ts';
-import { cloneTemplate, type CloneStarted } from './clone-template.ts';
-import { copyZygote } from './zygotes/copy-zygote.ts';
+import { cloneMachine } from './clone-machine.ts';
+import type { CloneStarted } from './clone-template.ts';
 import { undoLaunch } from './launch-machine.ts';
 import type { MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './qemu-context.ts';
 import { openRunningMachine } from './running-machine.ts';
 import { writeStartRecord } from './start-record.ts';
-import type { Template } from './templates/templates.ts';
 import type { TemplateShape } from './templates/template-shape.ts';
 
 export async function startClone(context: QemuContext, spec: MachineSpec, places: MachinePlaces, shape: TemplateShape, signal: AbortSignal | undefined): Promise<{ readonly machine: RunningMachine } | { readonly why: string }> {
   const found = await context.templates?.find(shape);
   if (found === undefined || 'why' in found) return found ?? { why: 'there are no templates' };
-  const copied = await startCopy(context, spec, places, found.template, signal);
-  if (copied !== undefined) return { machine: copied };
   const started: CloneStarted = {};
   try {
-    return { machine: await start(context, spec, places, cloneTemplate(context, { spec, places, template: found.template, as: 'machine' }, started, signal)) };
+    return { machine: await start(context, spec, places, cloneMachine(context, { spec, places, template: found.template, as: 'machine' }, started, signal)) };
   } catch (thrown) {
     const error = asStrataError(await undoLaunch(context, spec, places, started.record, thrown), 'cloning');
     if (signal?.aborted === true || error.code === 'machine.alreadyRuns') throw error;
     context.log.warn({ machineId: spec.id, template: found.template.key, error: error.message }, 'a machine could not be cloned and is booted');
     if (started.restoring === true || /template/.test(error.message)) await context.templates?.failed(found.template, error.message);
     return { why: `its template could not be used: ${error.message}` };
-  }
-}
-
-/** Of the template's zygote, where there is one. Undefined where nothing came of it: then a clone is made without one. */
-async function startCopy(context: QemuContext, spec: MachineSpec, places: MachinePlaces, template: Template, signal: AbortSignal | undefined): Promise<RunningMachine | undefined> {
-  const zygote = await context.templates?.zygoteOf(template);
-  if (zygote === undefined) return undefined;
-  const started: CloneStarted = {};
-  try {
-    return await start(context, spec, places, copyZygote(context, zygote, { spec, places, template, as: 'machine' }, started, signal));
-  } catch (thrown) {
-    const error = asStrataError(await undoLaunch(context, spec, places, started.record, thrown), 'copying');
-    if (signal?.aborted === true || error.code === 'machine.alreadyRuns') throw error;
-    await context.templates?.zygoteFailed(template, error.message);
-    return undefined;
   }
 }
 

@@ -4,9 +4,11 @@
  * QEMU knows nothing of it.
  */
 #include "zygote.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,12 +43,22 @@ static const char *look_at_memory(void)
   return shares ? "it shares memory that it writes" : NULL;
 }
 
+/* It was made behind everything else. Now it stands still, and those who ask for a copy wait for all of its threads. */
+static void give_way_no_more(void)
+{
+  DIR *tasks = opendir("/proc/self/task");
+  if (tasks == NULL) return;
+  for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) if (atoi(entry->d_name) != 0) sched_setscheduler(atoi(entry->d_name), SCHED_OTHER, &(struct sched_param){ 0 });
+  closedir(tasks);
+}
+
 static void answer_settle(const char *line)
 {
   char answer[300] = "ready";
   const char *why = look_at_descriptors();
   if (why == NULL) why = look_at_memory();
   if (why == NULL && !same(line, "-")) why = settle_line(atoi(line));
+  if (why == NULL) give_way_no_more();
   settled = why == NULL;
   if (why != NULL) snprintf(answer, sizeof answer, "the zygote cannot be copied: %s", why);
   if (send(client, answer, strlen(answer), MSG_NOSIGNAL) < 0) errno = 0;
@@ -58,6 +70,7 @@ static void answer(void)
   static char text[max_wish];
   static int given[handed_vmm + max_copied];
   union { struct cmsghdr header; char space[CMSG_SPACE(sizeof given)]; } space;
+  memset(text, 0, sizeof text); // of another's wish no copy is to have anything
   struct iovec part = { .iov_base = text, .iov_len = sizeof text };
   struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = space.space, .msg_controllen = sizeof space.space };
   ssize_t size = recvmsg(client, &message, MSG_CMSG_CLOEXEC);

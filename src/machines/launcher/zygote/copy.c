@@ -18,6 +18,8 @@ enum { keeper_arguments = 40, first_kept = first_vmm_fd };
 static struct description description;
 static const int *handed;
 static size_t handed_count;
+static char *wish;
+static size_t wish_size;
 static char stack[65536] __attribute__((aligned(16)));
 
 static _Noreturn void live(const int go[2], const int failed[2])
@@ -30,7 +32,9 @@ static _Noreturn void live(const int go[2], const int failed[2])
   char byte;
   if (read(go[0], &byte, 1) != 1) _exit(1); // its keeper is gone
   renew_events();
+  hang_up(line_now(), handed, handed_count);
   begin_line();
+  for (unsigned at = 0; at < description.copied_fds; at += 1) reopen_descriptor((int)(first_vmm_fd + at));
   for (size_t at = handed_vmm; at < handed_count; at += 1) {
     set_up_tap(handed[at]);
     replace_descriptor((int)(first_vmm_fd + description.copied_fds + (at - handed_vmm)), handed[at]);
@@ -41,8 +45,10 @@ static _Noreturn void live(const int go[2], const int failed[2])
   take_name(description.argument_count > 0 ? description.arguments[0] : NULL);
   confine(&description, &none, go[0]);
   forbid_as_sandbox();
+  memset(wish, 0, wish_size); // who it is for is nothing that its guest should find in it
   revive_threads();
   close(go[0]);
+  report_failures_to(2);
   close(report); // that is the word that it runs
   take_line();
 }
@@ -88,6 +94,8 @@ void make_copy(char *text, size_t size, const int *given, size_t count)
 {
   handed = given;
   handed_count = count;
+  wish = text;
+  wish_size = size;
   description = (struct description){ .processes = 256 };
   report_failures_to(given[handed_report]);
   parse_description(text, size, &description);

@@ -1,6 +1,7 @@
 /*
  * What a zygote has open. A copy shares all of it with the zygote unless it is replaced: events are made anew, what the
- * copy was given takes the place of the zygote's, files that only are read stay. Anything else cannot be copied.
+ * copy was given takes the place of the zygote's, what is only read is opened again, other connections are hung up. A filled
+ * epoll set and the like cannot be copied.
  */
 #include "zygote.h"
 #include <dirent.h>
@@ -18,7 +19,7 @@
 
 enum { max_open = 200 };
 enum kind { other, event, watch /* of events: an epoll(7) set */ };
-struct opened { int number; dev_t device; ino_t inode; enum kind kind; };
+struct opened { int number; dev_t device; ino_t inode; enum kind kind; bool has_two_ends; };
 static struct opened all[max_open];
 static size_t count;
 
@@ -64,7 +65,7 @@ static const char *look_at(int number)
     return what;
   }
   if (count == max_open) return "it has too much open";
-  all[count++] = (struct opened){ .number = number, .device = status.st_dev, .inode = status.st_ino, .kind = kind };
+  all[count++] = (struct opened){ .number = number, .device = status.st_dev, .inode = status.st_ino, .kind = kind, .has_two_ends = S_ISSOCK(status.st_mode) || S_ISFIFO(status.st_mode) };
   return NULL;
 }
 
@@ -108,6 +109,39 @@ void replace_descriptor(int number, int with)
   }
 }
 
+/* Of what the copy keeps from the zygote a file of its own, to be read only: with a position and locks that are nobody else's. */
+void reopen_descriptor(int number)
+{
+  for (size_t at = 0; at < count; at += 1) {
+    if (all[at].kind != other || all[at].device != first[number].device || all[at].inode != first[number].inode) continue;
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", all[at].number);
+    int own = open(path, O_RDONLY | O_CLOEXEC);
+    if (own < 0 || dup3(own, all[at].number, O_CLOEXEC) < 0) fail("open the zygote's memory again");
+    close(own);
+  }
+}
+
+static bool is_first(const struct opened *one)
+{
+  for (int number = 0; number < max_first; number += 1) if (first[number].device == one->device && first[number].inode == one->inode) return true;
+  return false;
+}
+
+/* Connections and pipes of the zygote's that are neither what it began with nor the line: somebody is at their other ends. Here nobody is. */
+void hang_up(int line, const int *handed, size_t handed_count)
+{
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) fail("socketpair");
+  close(pair[1]);
+  for (size_t at = 0; at < count; at += 1) {
+    bool kept = !all[at].has_two_ends || all[at].number == line || all[at].number == pair[0] || is_first(&all[at]);
+    for (size_t one = 0; one < handed_count; one += 1) if (handed[one] == all[at].number) kept = true;
+    if (!kept && dup3(pair[0], all[at].number, O_CLOEXEC) < 0) fail("dup3");
+  }
+  close(pair[0]);
+}
+
 /* What was accepted on this listening socket bears its name. -1 where there is none. */
 int connection_of(int listener)
 {
@@ -117,7 +151,10 @@ int connection_of(int listener)
   for (size_t at = 0; at < count; at += 1) {
     socklen_t size = sizeof seen;
     memset(&seen, 0, sizeof seen);
-    if (all[at].number == listener || getsockname(all[at].number, (struct sockaddr *)&seen, &size) != 0) continue;
+    int listens = 0;
+    socklen_t listens_size = sizeof listens;
+    if (getsockopt(all[at].number, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) != 0 || listens != 0) continue;
+    if (getsockname(all[at].number, (struct sockaddr *)&seen, &size) != 0) continue;
     if (size == wanted_size && memcmp(&seen, &wanted, size) == 0) return all[at].number;
   }
   return -1;

@@ -2,7 +2,8 @@
  * A process with threads is copied with all of them. fork(2) copies memory, and of the threads the calling one. So each
  * other one is first brought into a signal's handler, where it stores where it is and waits; in the copy a new thread with
  * the same stack and the same thread-local storage jumps there, returns from the handler and goes on as if nothing had
- * been: within a lock if it was within one. What the kernel keeps for a thread is registered again (set_robust_list(2),
+ * been: within a lock if it was within one (but for those that ask who has them: QEMU has none of these where it stands still).
+ * What the kernel keeps for a thread is registered again (set_robust_list(2),
  * rseq(2), clone(2)'s CLONE_CHILD_CLEARTID).
  */
 #include "zygote.h"
@@ -29,7 +30,7 @@ enum {
 };
 
 struct thread {
-  pid_t id;
+  atomic_int id; /* 0: it has ended */
   atomic_bool parked;
   char *storage; /* its thread-local storage: glibc's struct pthread begins there */
   void *robust;
@@ -42,6 +43,7 @@ static struct thread threads[max_threads];
 static size_t thread_count;
 static atomic_int released;
 static atomic_bool in_parking;
+static bool id_is_known;
 static long id_offset; /* of a thread's id in its storage, where glibc keeps it */
 static struct sigaction before;
 
@@ -58,7 +60,7 @@ static long long now(void)
 
 static struct thread *find(pid_t id)
 {
-  for (size_t at = 0; at < thread_count; at += 1) if (threads[at].id == id) return &threads[at];
+  for (size_t at = 0; at < thread_count; at += 1) if (atomic_load(&threads[at].id) == id) return &threads[at];
   return NULL;
 }
 
@@ -67,9 +69,13 @@ static void park(int number, siginfo_t *information, void *context)
   (void)context;
   int error = errno, seen = atomic_load(&released);
   struct thread *self = find(own_id());
-  if (!atomic_load(&in_parking) || information->si_code != SI_TKILL || self == NULL) {
+  if (information->si_code != SI_TKILL) {
     // A fault of its own: as it would have ended without us.
     sigaction(number, &before, NULL);
+    return;
+  }
+  if (!atomic_load(&in_parking) || self == NULL) { // too late for a wish that has been given up
+    errno = error;
     return;
   }
   self->storage = __builtin_thread_pointer();
@@ -93,6 +99,7 @@ void prepare_threads(void)
 {
   char *own = __builtin_thread_pointer();
   for (id_offset = first_offset; id_offset < first_offset + 2304 && *id_in(own) != own_id(); id_offset += (long)sizeof(pid_t)) { /* on */ }
+  id_is_known = id_offset < first_offset + 2304;
   struct sigaction action = { .sa_sigaction = park, .sa_flags = SA_SIGINFO | SA_RESTART };
   sigfillset(&action.sa_mask);
   sigaction(parking, &action, &before);
@@ -104,7 +111,7 @@ static bool signal_new_one(pid_t id)
   if (id == 0 || id == own_id() || find(id) != NULL) return true;
   if (thread_count == max_threads) return false;
   atomic_store(&threads[thread_count].parked, false);
-  threads[thread_count].id = id;
+  atomic_store(&threads[thread_count].id, id);
   thread_count += 1;
   syscall(SYS_tgkill, getpid(), id, parking);
   return true;
@@ -124,15 +131,10 @@ static bool signal_new_ones(void)
   return fits;
 }
 
-static void forget(size_t at)
-{
-  thread_count -= 1;
-  if (at != thread_count) memcpy(&threads[at], &threads[thread_count], sizeof threads[at]);
-}
-
 /* What a parked one holds, malloc's lock perhaps, is held: until they are released nothing may be called that could wait. */
 const char *park_threads(void)
 {
+  if (!id_is_known) return "this C library keeps its threads otherwise";
   thread_count = 0;
   atomic_store(&in_parking, true);
   long long limit = now() + limit_ms;
@@ -141,15 +143,15 @@ const char *park_threads(void)
     if (!signal_new_ones()) return "it has more threads than can be copied";
     size_t waiting = 0;
     for (size_t at = 0; at < thread_count; at += 1) {
-      if (atomic_load(&threads[at].parked)) continue;
-      if (syscall(SYS_tgkill, getpid(), threads[at].id, 0) != 0) { forget(at); at -= 1; } else waiting += 1;
+      if (threads[at].id == 0 || atomic_load(&threads[at].parked)) continue;
+      if (syscall(SYS_tgkill, getpid(), threads[at].id, 0) != 0) threads[at].id = 0; else waiting += 1;
     }
     if (waiting == 0 && settled == thread_count) break;
     settled = waiting == 0 ? thread_count : (size_t)-1;
     if (now() > limit) return "one of its threads does not stand still";
     sched_yield();
   }
-  for (size_t at = 0; at < thread_count; at += 1) if (*id_in(threads[at].storage) != threads[at].id) return "this C library keeps its threads otherwise";
+  for (size_t at = 0; at < thread_count; at += 1) if (threads[at].id != 0 && *id_in(threads[at].storage) != threads[at].id) return "this C library keeps its threads otherwise";
   return NULL;
 }
 
@@ -186,6 +188,7 @@ void revive_threads(void)
   atomic_store(&in_parking, false);
   for (size_t at = 0; at < thread_count; at += 1) {
     struct thread *one = &threads[at];
+    if (one->id == 0) continue;
     pid_t *id = id_in(one->storage);
     int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
     if (clone(go_on, one->stack + sizeof one->stack, flags, one, id, one->storage, id) < 0) fail("cannot make the copy's threads");

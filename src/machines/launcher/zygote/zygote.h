@@ -18,6 +18,8 @@ const char *look_at_descriptors(void);
 void renew_events(void);
 void wake_loops(void);
 void replace_descriptor(int number, int with);
+void reopen_descriptor(int number);
+void hang_up(int line, const int *handed, size_t handed_count);
 int connection_of(int listener);
 
 /* tap.c */
@@ -26,6 +28,7 @@ void set_up_tap(int tap);
 /* line.c */
 const char *settle_line(int listener);
 void begin_line(void);
+int line_now(void); /* -1: none */
 _Noreturn void take_line(void);
 
 /* control.c: a copy is no zygote, and has a name of its own. */

@@ -7,12 +7,12 @@ import type { KeeperRecord } from '../../launcher/index.ts';
 import { endVmm, awaitExit } from '../../vmm/end-vmm.ts';
 import { watchExit } from '../../vmm/watch-exit.ts';
 import type { Clone } from '../clone.ts';
-import { cloneTemplate, type CloneStarted } from '../clone-template.ts';
-import { copyZygote } from '../zygotes/copy-zygote.ts';
+import { cloneMachine } from '../clone-machine.ts';
+import type { CloneStarted } from '../clone-template.ts';
 import { eraseMachine } from '../erase-machine.ts';
 import { machinePlaces } from '../machine-places.ts';
 import type { QemuContext } from '../qemu-context.ts';
-import type { Template } from '../templates/templates.ts';
+import type { Template } from '../templates/template.ts';
 import { newPooledId } from '../../pooled/pooled-id.ts';
 import { privateBytes } from '../../pooled/read-host-memory.ts';
 import { makingLimitMs, rehearse } from '../../pooled/rehearse.ts';
@@ -28,9 +28,7 @@ export async function makePooled(context: QemuContext, shape: PooledShape, templ
   const started: CloneStarted = {};
   let clone: Clone | undefined;
   try {
-    const zygote = await context.templates?.zygoteOf(template);
-    const wish = { spec, places, template, as: 'pooled' as const, limitMs: makingLimitMs };
-    clone = await (zygote === undefined ? cloneTemplate(context, wish, started, signal) : copyZygote(context, zygote, wish, started, signal));
+    clone = await cloneMachine(context, { spec, places, template, as: 'pooled', limitMs: makingLimitMs }, started, signal);
     failpoint('machines.qemu.cloned');
     await rehearse(context, spec, clone.line, signal);
     await clone.monitor.execute('stop');

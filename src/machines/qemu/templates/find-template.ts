@@ -4,7 +4,7 @@ import type { Instance } from '#base';
 import { templatePlaces, templatesFolder } from './template-places.ts';
 import { readTemplate } from './template-record.ts';
 import { templateKey } from './template-shape.ts';
-import type { Template } from './templates.ts';
+import type { Template } from './template.ts';
 
 /** Keys of all that lie here. */
 export const templateKeys = (instance: Instance): Promise<readonly string[]> => readdir(templatesFolder(instance)).catch(() => []);

@@ -11,7 +11,8 @@ import { findTemplate, listTemplates } from './find-template.ts';
 import { makeTemplate } from './make-template.ts';
 import { templatePlaces } from './template-places.ts';
 import { templateKey, type TemplateShape } from './template-shape.ts';
-import type { Template, Templates } from './templates.ts';
+import type { Template } from './template.ts';
+import type { Templates } from './templates.ts';
 import { openZygotes } from '../zygotes/open-zygotes.ts';
 import { findZygote } from '../zygotes/zygote.ts';
 
@@ -41,7 +42,7 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
     return mine;
   };
 
-  const zygotes = openZygotes(context, { signal: end.signal, inTurn });
+  const zygotes = openZygotes(context, { wanted: settings.zygotes !== false, signal: end.signal, inTurn });
 
   async function prune(made?: TemplateShape): Promise<void> {
     const templates = await Promise.all((await listTemplates(context.instance)).map(async (one) => ({
@@ -78,7 +79,6 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
         if (end.signal.aborted) return;
         const memoryBytes = shape.memoryMiB * 1024 * 1024;
         if (freemem() < 2 * memoryBytes) log.info({ template: key }, 'no template is made: the host has little free memory');
-        else if (settings.zygotes === false) await make(shape);
         else await zygotes.make(await make(shape));
       });
     } catch (thrown) {
@@ -118,12 +118,11 @@ export function openTemplates(context: QemuContext, settings: TemplateSettings):
       log.warn({ template: template.key, why }, 'a template could not be used and is dropped');
       await dropTemplate(context, template.key);
     }),
-    zygoteOf: async (template) => (settings.zygotes === false ? undefined : zygotes.of(template)),
-    zygoteFailed: (template, why) => zygotes.failed(template, why),
+    zygotes,
     ensure: (shape) => inTurn(async () => {
       if (end.signal.aborted) throw new StrataError('the engine is closed', { code: 'machine.templateFailed', kind: 'unavailable' });
       const template = await make(shape);
-      if (settings.zygotes !== false) await zygotes.make(template);
+      await zygotes.make(template);
       return template;
     }),
     async close() {

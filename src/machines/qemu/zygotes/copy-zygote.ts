@@ -22,6 +22,7 @@ export async function copyZygote(context: QemuContext, zygote: Zygote, { spec, p
     readable: [], links: [], consoleBefore: template.console, idle: as === 'pooled', copyOf: { zygote: zygote.socket, kept: heldByZygote },
     descriptors: copyDescriptors(template.record.shape, facts, holderOf(template.folder)), program: launcher, argv: [spec.id],
   };
+  started.restoring = true; // from here on it is the zygote that fails
   const record = await launch(context, { spec, places, facts, startedBy, ...pooled, description }, signal);
   started.record = record;
   failpoint('machines.qemu.afterLaunch');
@@ -32,6 +33,7 @@ export async function copyZygote(context: QemuContext, zygote: Zygote, { spec, p
     failpoint('machines.qemu.beforeIdentity');
     // Said before it goes on, so that it is the first that it hears; the zygote's guest had answered all it was asked.
     await Promise.all([identify(context, spec, line, signal, { inStep: true, limitMs }), monitor.execute('cont')]);
+    started.restoring = false;
     const plugged = openPluggedDisks({ launcher: context.launcher, passing: places.passing, monitor });
     for (const disk of disks) await plugged.attach(disk);
     return { record, begun: { accelerator: facts.accelerator, uid: record.uid, startedBy, ...pooled, layout: 'template-copy', ready: false }, monitor, sockets, line };

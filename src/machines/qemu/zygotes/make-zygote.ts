@@ -18,7 +18,7 @@ import type { QemuContext } from '../qemu-context.ts';
 import { openMonitor } from '../qmp/open-monitor.ts';
 import { restoreState } from '../restore-state.ts';
 import { socketsOf } from '../running-machine.ts';
-import type { Template } from '../templates/templates.ts';
+import type { Template } from '../templates/template.ts';
 import { zygoteCommand } from '../templates/template-command.ts';
 import { removeZygoteRecord, socketOf, writeZygoteRecord, zygoteMachineId, zygoteSocketName, type ZygoteRecord } from './zygote.ts';
 

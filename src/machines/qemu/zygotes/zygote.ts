@@ -5,7 +5,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { atomicWrite, isAlive } from '#base';
+import { atomicWrite, isAlive, type ProcessIdentity } from '#base';
 import { readKeeperRecord } from '../../launcher/index.ts';
 import { machinePlaces, type MachinePlaces } from '../machine-places.ts';
 import type { TemplatePlaces } from '../templates/template-places.ts';
@@ -21,7 +21,7 @@ export const zygoteSocketName = 'z';
 const recordSchema = z.strictObject({ heldBytes: z.int(), madeMs: z.int(), launcher: z.string() });
 export type ZygoteRecord = z.infer<typeof recordSchema>;
 
-export interface Zygote { readonly places: MachinePlaces; readonly socket: string; readonly record: ZygoteRecord }
+export interface Zygote { readonly places: MachinePlaces; readonly vmm: ProcessIdentity; readonly socket: string; readonly record: ZygoteRecord }
 
 const recordFile = (template: TemplatePlaces): string => join(template.folder, 'zygote.json');
 export const socketOf = (places: MachinePlaces): string => join(places.runFolder, zygoteSocketName);
@@ -40,7 +40,7 @@ export async function findZygote({ instance, launcher }: Pick<VmmContext, 'insta
   const places = machinePlaces(instance, zygoteMachineId(template.key));
   const runs = await readKeeperRecord(places.runFolder).catch(() => undefined);
   if (runs === undefined || !(await isAlive(runs.vmm))) return undefined;
-  return { places, socket: socketOf(places), record };
+  return { places, vmm: runs.vmm, socket: socketOf(places), record };
 }
 
 function parse(text: string): ZygoteRecord | undefined {
