@@ -90,6 +90,14 @@ test('[J23] a copy goes on where the zygote stands, with all its threads, and ne
   equal(await ask(first, 'count'), '5 5 5', 'it needs no zygote');
 });
 
+test('[J23] copies draw random numbers of their own where QEMU has them from', { timeout: 60_000 }, async () => {
+  const zygote = await settled(await startZygote());
+  const first = await ask(zygote, 'draw');
+  const drawn = [first, ...await Promise.all([await copy(zygote), await copy(zygote)].map((one) => ask(one, 'draw'))), await ask(zygote, 'draw')];
+  for (const one of drawn) match(one, /^[0-9a-f]{32}$/);
+  equal(new Set(drawn).size, drawn.length);
+});
+
 test('[J24] a copy is confined as a VMM that was started in its jail, and has nothing of the zygote\'s', { timeout: 60_000 }, async () => {
   const zygote = await settled(await startZygote());
   const one = await copy(zygote, standInUid + 1);

@@ -1,7 +1,7 @@
 /*
  * In the place of a VMM that is copied: threads that wait for one another by events, locks and conditions, have memory of
  * their own, and answer on the console (descriptor 3). Words: `count` says how often it was asked, as main, as a thread with
- * its own storage and as a busy thread saw it; `try` what the kernel refuses; `threads` their number; `leave` ends with 7.
+ * its own storage and as a busy thread saw it; `try` what the kernel refuses; `draw` random numbers as QEMU does; `threads` their number; `leave` ends with 7.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -69,6 +69,17 @@ static void threads(void)
   dprintf(3, "%d\n", all == NULL ? -1 : found - 2);
 }
 
+/* GnuTLS is not linked: what is there is what the zygote's library puts in its place. */
+int gnutls_rnd(int level, void *data, size_t size) __attribute__((weak));
+
+static void draw(void)
+{
+  unsigned char bytes[16] = { 0 };
+  if (gnutls_rnd == NULL || gnutls_rnd(1, bytes, sizeof bytes) != 0) dprintf(3, "none");
+  for (size_t at = 0; gnutls_rnd != NULL && at < sizeof bytes; at += 1) dprintf(3, "%02x", bytes[at]);
+  dprintf(3, "\n");
+}
+
 static void tell(const char *what, long result)
 {
   dprintf(3, "%s:%s ", what, result >= 0 ? "done" : strerrorname_np(errno));
@@ -104,6 +115,7 @@ int main(int argc, char **argv)
     word[size] = '\0';
     if (strncmp(word, "count", 5) == 0) count();
     else if (strncmp(word, "try", 3) == 0) try_all();
+    else if (strncmp(word, "draw", 4) == 0) draw();
     else if (strncmp(word, "threads", 7) == 0) threads();
     else if (strncmp(word, "leave", 5) == 0) { fprintf(stderr, "told to\n"); exit(7); }
   }
