@@ -8,22 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-static int connect_to(const char *path)
-{
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-  errno = 0;
-  if (strlen(path) >= sizeof address.sun_path) fail("the socket's path is longer than 107 bytes");
-  strcpy(address.sun_path, path);
-  int zygote = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct timeval limit = { .tv_sec = 5 };
-  if (zygote < 0 || setsockopt(zygote, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 || setsockopt(zygote, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0) fail("socket");
-  if (connect(zygote, (struct sockaddr *)&address, sizeof address) != 0) fail("cannot reach the zygote");
-  return zygote;
-}
 
 /* The zygote's answer is the report of the copy's keeper, on the pipe that our starter reads. */
 void ask_for_copy(const struct description *description, const struct descriptors *all, const int handed[handed_vmm_errors + 1])
@@ -43,7 +28,7 @@ void ask_for_copy(const struct description *description, const struct descriptor
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(bytes);
   memcpy(CMSG_DATA(header), given, bytes);
-  int zygote = connect_to(description->copy_of);
+  int zygote = connect_to(description->copy_of, "the zygote", 5);
   if (size > max_wish || sendmsg(zygote, &message, MSG_NOSIGNAL) != (ssize_t)size) fail("the zygote does not take what is wished");
   char byte;
   if (read(zygote, &byte, 1) < 0) fail("the zygote does not answer"); // it has them now, or has ended
@@ -55,7 +40,7 @@ int settle(const char *socket_path, const char *line)
 {
   char text[64], answer[400];
   int length = snprintf(text, sizeof text, "settle%c%s", '\0', line) + 1;
-  int zygote = connect_to(socket_path);
+  int zygote = connect_to(socket_path, "the zygote", 5);
   if (length > (int)sizeof text || send(zygote, text, (size_t)length, MSG_NOSIGNAL) != length) fail("the zygote does not take what is wished");
   ssize_t count = read(zygote, answer, sizeof answer - 1);
   if (count <= 0) fail("the zygote does not answer");

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -45,6 +46,20 @@ static int listen_shared(const char *name)
   if ((mkdir("shared", 0755) != 0 && errno != EEXIST) || chmod("shared", 0755) != 0) fail("cannot make the shared folder");
   int fd = listen_at(strcat(path, name));
   if (chmod(path, 0666) != 0) fail("cannot share %s", path);
+  return fd;
+}
+
+/* Whoever is there is waited for so long at a time. @param whom for the error's words */
+int connect_to(const char *path, const char *whom, int seconds)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  errno = 0;
+  if (strlen(path) >= sizeof address.sun_path) fail("the socket's path is longer than 107 bytes");
+  strcpy(address.sun_path, path);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  struct timeval limit = { .tv_sec = seconds };
+  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0) fail("socket");
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) fail("cannot reach %s", whom);
   return fd;
 }
 

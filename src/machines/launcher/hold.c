@@ -13,8 +13,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { all_seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
@@ -67,14 +65,7 @@ void hold(long long bytes, int report)
 /* Both descriptors of the holder behind this socket. */
 static void take_held(const char *path, int held[held_count])
 {
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-  errno = 0;
-  if (strlen(path) >= sizeof address.sun_path) fail("the socket's path is longer than 107 bytes");
-  strcpy(address.sun_path, path);
-  int holder = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct timeval limit = { .tv_sec = 5 };
-  if (holder < 0 || setsockopt(holder, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0) fail("socket");
-  if (connect(holder, (struct sockaddr *)&address, sizeof address) != 0) fail("cannot reach the template's holder");
+  int holder = connect_to(path, "the template's holder", 5);
   char byte;
   union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int[held_count]))]; } control = { 0 };
   struct iovec part = { .iov_base = &byte, .iov_len = 1 };

@@ -53,6 +53,7 @@ const char *split_at_tab(const char *value, char *first, size_t size);
 /* descriptors.c */
 void open_descriptors(const struct description *description, struct descriptors *all);
 int listen_on(const char *name);
+int connect_to(const char *path, const char *whom, int seconds);
 int open_disk(const char *path, bool writable);
 
 /* jail.c: never returns; on failure the reason goes to `report` and the process ends. */

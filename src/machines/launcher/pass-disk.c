@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 static char line[65536];
@@ -52,14 +50,7 @@ static void await_answer(int monitor, const char *what)
 
 static int open_monitor(const char *path)
 {
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-  errno = 0;
-  if (strlen(path) >= sizeof address.sun_path) fail("the socket's path is longer than 107 bytes");
-  strcpy(address.sun_path, path);
-  int monitor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct timeval limit = { .tv_sec = 10 };
-  if (monitor < 0 || setsockopt(monitor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0) fail("socket");
-  if (connect(monitor, (struct sockaddr *)&address, sizeof address) != 0) fail("cannot reach the monitor");
+  int monitor = connect_to(path, "the monitor", 10);
   alarm(20);
   return monitor;
 }
