@@ -12,7 +12,7 @@ export function commandLineDocs(): string {
     'Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 usage or invalid file, 124 time-out of a wait, 130 Ctrl-C;',
     '`exec`: the command\'s own, 125 Strata\'s failure, 126 cannot be invoked, 127 not found.',
     '',
-    'Environment: `STRATA_INSTANCE`, `STRATA_STATE`, `STRATA_RUN`, `STRATA_CACHE`, `STRATA_SUBNET`, `STRATA_POOL`, `STRATA_LOG_LEVEL`; `COMPOSE_FILE`, `COMPOSE_PROJECT_NAME`, `COMPOSE_PROFILES`; `NO_COLOR`, `FORCE_COLOR`.',
+    'Environment: `STRATA_INSTANCE`, `STRATA_STATE`, `STRATA_RUN`, `STRATA_CACHE`, `STRATA_SUBNET`, `STRATA_POOL`, `STRATA_LOG_LEVEL`, `STRATA_RESIDENT` (`no`: each command by itself); `COMPOSE_FILE`, `COMPOSE_PROJECT_NAME`, `COMPOSE_PROFILES`; `NO_COLOR`, `FORCE_COLOR`.',
     '',
     section('strata', 'the verbs of every day', verbs.filter((verb) => !verb.name.includes(' '))),
     ...nouns,

@@ -22,7 +22,7 @@ async function openLab(t: TestContext): Promise<Lab> {
   const shop = join(api.folder, 'shop');
   await mkdir(shop);
   await writeFile(join(shop, 'compose.yaml'), 'name: shop\nservices: {}\n');
-  const env = { PATH: process.env['PATH'] ?? '', HOME: '/root', STRATA_INSTANCE: 'clitst', STRATA_RUN: join(api.folder, 'run'), STRATA_STATE: join(api.folder, 'state') };
+  const env = { PATH: process.env['PATH'] ?? '', HOME: '/root', STRATA_RESIDENT: 'no', STRATA_INSTANCE: 'clitst', STRATA_RUN: join(api.folder, 'run'), STRATA_STATE: join(api.folder, 'state') };
   return {
     ...api, shop,
     run: (args, options = {}) => new Promise((resolve, reject) => {

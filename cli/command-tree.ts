@@ -61,7 +61,7 @@ const appVerbs: readonly Verb[] = [
     operations: [`${name}App`], load: () => import('./verbs/change-services.ts').then(({ changeServices }) => ({ run: (invocation) => changeServices(name, invocation) })),
   })),
   {
-    name: 'ps', args: '[service...]', completion: 'service', summary: 'list containers: of the app at hand, else of all apps',
+    name: 'ps', resident: true, args: '[service...]', completion: 'service', summary: 'list containers: of the app at hand, else of all apps',
     options: [...appOptions, { flags: '-a, --all', summary: 'of all apps, ended ones too' }, { flags: '-q, --quiet', summary: 'ids only' }, ...outputOptions],
     operations: ['listAppContainers', 'listContainers'], examples: ['strata ps', 'strata ps -a -o json'], load: () => import('./verbs/ps.ts'),
   },
@@ -86,32 +86,32 @@ const appVerbs: readonly Verb[] = [
     operations: ['execInContainer', 'listAppContainers', 'getApp'], examples: ['strata exec web sh', 'strata exec -T db redis-cli ping'], load: () => import('./verbs/exec.ts'),
   },
   {
-    name: 'config', args: '[folder]', completion: 'folder', summary: 'check Compose files and print the resolved project',
+    name: 'config', resident: true, args: '[folder]', completion: 'folder', summary: 'check Compose files and print the resolved project',
     options: [...composeOptions, { flags: '--services', summary: 'print the services\' names' }, { flags: '--volumes', summary: 'print the volumes\' names' }, { flags: '--images', summary: 'print the images' }, { flags: '-q, --quiet', summary: 'only check' }, { flags: '-o, --output <format>', summary: 'how to print', choices: ['yaml', 'json'] }],
     operations: ['resolveApp'], load: () => import('./verbs/config.ts'),
   },
-  { name: 'app ls', alias: 'list', summary: 'list apps', options: outputOptions, operations: ['listApps'], load: () => import('./verbs/app-ls.ts') },
-  { name: 'app inspect', alias: 'show', args: '<app>', completion: 'app', summary: 'show an app', options: outputOptions, operations: ['getApp'], load: () => import('./verbs/inspect.ts').then(({ inspect }) => ({ run: inspect('getApp', 'app') })) },
-  { name: 'inspect', args: '<container>', completion: 'container', summary: 'show a container', options: outputOptions, operations: ['getContainer'], load: () => import('./verbs/inspect.ts').then(({ inspect }) => ({ run: inspect('getContainer', 'container') })) },
-  { name: 'volume ls', alias: 'list', summary: 'list volumes', options: outputOptions, operations: ['listVolumes'], load: () => import('./verbs/volume-ls.ts') },
+  { name: 'app ls', resident: true, alias: 'list', summary: 'list apps', options: outputOptions, operations: ['listApps'], load: () => import('./verbs/app-ls.ts') },
+  { name: 'app inspect', resident: true, alias: 'show', args: '<app>', completion: 'app', summary: 'show an app', options: outputOptions, operations: ['getApp'], load: () => import('./verbs/inspect.ts').then(({ inspect }) => ({ run: inspect('getApp', 'app') })) },
+  { name: 'inspect', resident: true, args: '<container>', completion: 'container', summary: 'show a container', options: outputOptions, operations: ['getContainer'], load: () => import('./verbs/inspect.ts').then(({ inspect }) => ({ run: inspect('getContainer', 'container') })) },
+  { name: 'volume ls', resident: true, alias: 'list', summary: 'list volumes', options: outputOptions, operations: ['listVolumes'], load: () => import('./verbs/volume-ls.ts') },
 ];
 
 const imageVerbs: readonly Verb[] = [
-  { name: 'image ls', alias: 'list', summary: 'list images', options: [...outputOptions, { flags: '-q, --quiet', summary: 'digests only' }], operations: ['listImages'], load: () => import('./verbs/image-ls.ts') },
+  { name: 'image ls', resident: true, alias: 'list', summary: 'list images', options: [...outputOptions, { flags: '-q, --quiet', summary: 'digests only' }], operations: ['listImages'], load: () => import('./verbs/image-ls.ts') },
   { name: 'image import', args: '<archive> [reference]', completion: 'file', summary: 'import an image archive or OCI layout', options: [{ flags: '-q, --quiet', summary: 'no progress' }], operations: ['importImage'], load: () => import('./verbs/image-import.ts') },
   { name: 'image pull', args: '<reference>', summary: 'pull an image from a registry', options: [{ flags: '--platform <platform>', summary: 'linux/arm64; default: the host\'s' }, { flags: '-q, --quiet', summary: 'no progress' }], operations: ['pullImage'], load: () => import('./verbs/image-pull.ts') },
   { name: 'image rm', alias: 'delete', args: '<image...>', completion: 'image', summary: 'remove images that nothing uses', operations: ['removeImage'], load: () => import('./verbs/image-rm.ts') },
 ];
 
 const daemonVerbs: readonly Verb[] = [
-  { name: 'host ls', alias: 'list', summary: 'list hosts', options: outputOptions, operations: ['listHosts'], load: () => import('./verbs/host-ls.ts') },
-  { name: 'host inspect', alias: 'show', args: '[host]', completion: 'host', summary: 'show a host (default: this one)', options: outputOptions, operations: ['getHost'], load: () => import('./verbs/host-inspect.ts') },
-  { name: 'pool ls', alias: 'list', summary: 'list machines that ran once and stand still until a start takes them', options: outputOptions, operations: ['listPool'], load: () => import('./verbs/pool-ls.ts') },
-  { name: 'engine ls', alias: 'list', summary: 'list what runs machines here', options: outputOptions, operations: ['listEngines'], load: () => import('./verbs/engine-ls.ts') },
-  { name: 'engine describe', alias: 'inspect', args: '<engine>', completion: 'engine', summary: 'what an engine was proved to run here, what it can do, and why not', options: outputOptions, operations: ['getEngine'], examples: ['strata engine describe qemu'], load: () => import('./verbs/engine-describe.ts') },
+  { name: 'host ls', resident: true, alias: 'list', summary: 'list hosts', options: outputOptions, operations: ['listHosts'], load: () => import('./verbs/host-ls.ts') },
+  { name: 'host inspect', resident: true, alias: 'show', args: '[host]', completion: 'host', summary: 'show a host (default: this one)', options: outputOptions, operations: ['getHost'], load: () => import('./verbs/host-inspect.ts') },
+  { name: 'pool ls', resident: true, alias: 'list', summary: 'list machines that ran once and stand still until a start takes them', options: outputOptions, operations: ['listPool'], load: () => import('./verbs/pool-ls.ts') },
+  { name: 'engine ls', resident: true, alias: 'list', summary: 'list what runs machines here', options: outputOptions, operations: ['listEngines'], load: () => import('./verbs/engine-ls.ts') },
+  { name: 'engine describe', resident: true, alias: 'inspect', args: '<engine>', completion: 'engine', summary: 'what an engine was proved to run here, what it can do, and why not', options: outputOptions, operations: ['getEngine'], examples: ['strata engine describe qemu'], load: () => import('./verbs/engine-describe.ts') },
   { name: 'doctor', summary: 'what the host has, lacks and has proved', options: outputOptions, operations: ['getDoctor'], load: () => import('./verbs/doctor.ts') },
-  { name: 'metrics', summary: 'print what monitoring systems keep, in the text format of Prometheus', operations: ['getMetrics'], examples: ['strata metrics > /var/lib/prometheus/node-exporter/strata.prom'], load: () => import('./verbs/metrics.ts') },
-  { name: 'operation ls', alias: 'list', summary: 'list operations, the newest first', options: [...outputOptions, { flags: '--limit <number>', summary: 'at most so many (default 20)' }], operations: ['listOperations'], load: () => import('./verbs/operation-ls.ts') },
+  { name: 'metrics', resident: true, summary: 'print what monitoring systems keep, in the text format of Prometheus', operations: ['getMetrics'], examples: ['strata metrics > /var/lib/prometheus/node-exporter/strata.prom'], load: () => import('./verbs/metrics.ts') },
+  { name: 'operation ls', resident: true, alias: 'list', summary: 'list operations, the newest first', options: [...outputOptions, { flags: '--limit <number>', summary: 'at most so many (default 20)' }], operations: ['listOperations'], load: () => import('./verbs/operation-ls.ts') },
   { name: 'operation show', alias: 'inspect', args: '<operation>', completion: 'operation', summary: 'show an operation with its steps', options: [...outputOptions, { flags: '-f, --follow', summary: 'until it has ended' }], operations: ['getOperation', 'followOperation'], load: () => import('./verbs/operation-show.ts') },
   { name: 'operation cancel', args: '<operation>', completion: 'operation', summary: 'ask an operation to stop and undo what it can', operations: ['cancelOperation'], load: () => import('./verbs/operation-cancel.ts') },
   { name: 'events', summary: 'print changes as they happen, one JSON value a line', options: [{ flags: '--since <revision>', summary: 'changes after that revision' }], operations: ['watchEvents'], load: () => import('./verbs/events.ts') },
@@ -119,7 +119,7 @@ const daemonVerbs: readonly Verb[] = [
     name: 'serve', summary: 'run the daemon in the foreground', options: [{ flags: '--pool <number>', summary: 'paused machines kept ready of each size that was started of late (default 2, 0 for none)' }, { flags: '--stop', summary: 'end the daemon instead; machines go on, and the next command starts it again' }, { flags: '--all', summary: 'with --stop, where no machine runs: end gateway, edge, templates and network too' }, { flags: '--install', summary: 'write and start a systemd unit instead' }, { flags: '--print-unit', summary: 'print the systemd unit' }],
     operations: ['listMachines'], examples: ['strata serve --stop', 'strata serve --stop --all', 'strata serve --install'], load: () => import('./verbs/serve.ts'),
   },
-  { name: 'version', summary: 'versions of the command and the daemon', options: [{ flags: '-o, --output <format>', summary: 'how to print', choices: ['text', 'json', 'yaml'] }], operations: ['getVersion'], load: () => import('./verbs/version.ts') },
+  { name: 'version', resident: true, summary: 'versions of the command and the daemon', options: [{ flags: '-o, --output <format>', summary: 'how to print', choices: ['text', 'json', 'yaml'] }], operations: ['getVersion'], load: () => import('./verbs/version.ts') },
   { name: 'completion', args: '<shell>', summary: 'print a completion script: bash, zsh or fish', operations: [], examples: ['source <(strata completion bash)'], load: () => import('./verbs/completion.ts') },
 ];
 

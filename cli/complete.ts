@@ -3,19 +3,24 @@
  * `:file` or `:folder` where the shell knows better. Names come from the daemon within 300 ms or not at
  * all; it is never started for this, and nothing is ever printed but candidates.
  */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { openClient, placesFromEnvironment, type Client } from '#client';
 import { nounSummaries, verbs } from './command-tree.ts';
 import { composeFileNames } from './choose-app.ts';
-import { existsSync } from 'node:fs';
+import type { Caller } from './caller.ts';
 import type { Completion, Option, Verb } from './verb.ts';
 
 const namesLimitMs = 300;
 
-export async function complete(words: readonly string[]): Promise<string[]> {
+/** Where completion is asked for: variables and folder of whoever types. */
+type Asker = Pick<Caller, 'env' | 'cwd'>;
+
+export async function complete(words: readonly string[], asker: Asker): Promise<string[]> {
   const current = words.at(-1) ?? '';
   const before = words.slice(0, -1);
   const verb = verbOf(before);
-  const found = verb === undefined ? firstWords(before) : await afterVerb(verb, before, current);
+  const found = verb === undefined ? firstWords(before) : await afterVerb(verb, before, current, asker);
   return found.filter((line) => line.startsWith(':') || line.startsWith(current));
 }
 
@@ -37,13 +42,13 @@ function firstWords(before: readonly string[]): string[] {
   return [...next].map(([word, summary]) => `${word}\t${summary}`);
 }
 
-async function afterVerb(verb: Verb, before: readonly string[], current: string): Promise<string[]> {
+async function afterVerb(verb: Verb, before: readonly string[], current: string, asker: Asker): Promise<string[]> {
   const pending = optionAwaitingValue(verb, before.at(-1));
-  if (pending !== undefined) return pending.choices !== undefined ? [...pending.choices] : names(pending.completion ?? 'none');
+  if (pending !== undefined) return pending.choices !== undefined ? [...pending.choices] : names(pending.completion ?? 'none', asker);
   if (current.startsWith('-')) return (verb.options ?? []).flatMap((option) => flagsOf(option).map((flag) => `${flag}\t${option.summary}`));
   if (verb.name === 'completion') return ['bash', 'zsh', 'fish'];
   if (verb.name === 'up' && current.includes('/')) return [':folder'];
-  return names(verb.completion ?? 'none');
+  return names(verb.completion ?? 'none', asker);
 }
 
 const flagsOf = (option: Option): string[] => option.flags.split(/[ ,]+/).filter((word) => word.startsWith('-'));
@@ -53,14 +58,14 @@ function optionAwaitingValue(verb: Verb, word: string | undefined): Option | und
   return (verb.options ?? []).find((option) => option.flags.includes('<') && flagsOf(option).includes(word));
 }
 
-async function names(completion: Completion): Promise<string[]> {
+async function names(completion: Completion, asker: Asker): Promise<string[]> {
   if (completion === 'none') return [];
   if (completion === 'file' || completion === 'folder') return [`:${completion}`];
-  const client = openClient(placesFromEnvironment(process.env).socketPath);
-  try { return await fromDaemon(client, completion); } catch { return []; } finally { client.close(); }
+  const client = openClient(placesFromEnvironment(asker.env).socketPath);
+  try { return await fromDaemon(client, completion, asker.cwd); } catch { return []; } finally { client.close(); }
 }
 
-async function fromDaemon(client: Client, completion: Exclude<Completion, 'none' | 'file' | 'folder'>): Promise<string[]> {
+async function fromDaemon(client: Client, completion: Exclude<Completion, 'none' | 'file' | 'folder'>, cwd: string): Promise<string[]> {
   const options = { timeoutMs: namesLimitMs, signal: AbortSignal.timeout(namesLimitMs) };
   if (completion === 'app') return (await client.call('listApps', options)).items.map((app) => app.name);
   if (completion === 'machine') return (await client.call('listMachines', options)).items.map((machine) => machine.name);
@@ -71,7 +76,7 @@ async function fromDaemon(client: Client, completion: Exclude<Completion, 'none'
   if (completion === 'host') return (await client.call('listHosts', options)).items.map((host) => host.name);
   if (completion === 'operation') return (await client.call('listOperations', { ...options, query: { limit: 20 } })).items.map((operation) => operation.id);
   const apps = (await client.call('listApps', options)).items;
-  const here = apps.filter((app) => app.workingDir === process.cwd());
-  const hasFile = composeFileNames.some((name) => existsSync(name));
+  const here = apps.filter((app) => app.workingDir === cwd);
+  const hasFile = composeFileNames.some((name) => existsSync(join(cwd, name)));
   return (hasFile ? here : apps).flatMap((app) => app.services.map((service) => service.name));
 }

@@ -1,5 +1,6 @@
 /** What every verb is given: streams, environment, and a client whose daemon runs. */
-import { ClientProblem, ensureDaemon, isReading, openClient, placesFromEnvironment, type Client, type Places } from '#client';
+import { ClientProblem, isReading, openClient, placesFromEnvironment, type Client, type Places } from '#client';
+import type { Caller } from './caller.ts';
 
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -18,17 +19,18 @@ export interface Context {
   close(): void;
 }
 
-export function openContext(interrupted: AbortSignal): Context {
-  const places = placesFromEnvironment(process.env);
+export function openContext(caller: Caller, interrupted: AbortSignal): Context {
+  const { env, cwd, out, err } = caller;
+  const places = placesFromEnvironment(env);
   let opened: Client | undefined;
-  const say = (line: string) => { process.stderr.write(`${line}\n`); };
+  const say = (line: string) => { err.write(`${line}\n`); };
+  const revive = () => caller.startDaemon(places, say, interrupted);
   return {
-    env: process.env, cwd: process.cwd(), places, out: process.stdout, err: process.stderr, interrupted, say,
+    env, cwd, places, out, err, interrupted, say, revive,
     client: async (options = {}) => {
       opened ??= openClient(places.socketPath);
-      return options.start === false ? opened : reviving(opened, () => start(places, say, interrupted));
+      return options.start === false ? opened : reviving(opened, revive);
     },
-    revive: () => start(places, say, interrupted),
     close: () => opened?.close(),
   };
 }
@@ -78,12 +80,4 @@ function isUnseen(problem: ClientProblem): boolean {
 
 async function answers(client: Client): Promise<boolean> {
   try { return (await client.call('getReadiness', { timeoutMs: 5_000 })).ready; } catch { return false; }
-}
-
-async function start(places: Places, say: (line: string) => void, signal: AbortSignal): Promise<void> {
-  const { programArgv } = await import('./program-argv.ts');
-  await ensureDaemon({
-    places, signal, daemonArgv: programArgv('strata-daemon.ts'), progress: (message) => say(`strata: ${message}`),
-    prepare: async () => { const { prepareHost } = await import('./prepare-host.ts'); await prepareHost(signal); },
-  });
 }

@@ -6,17 +6,17 @@ const fromSnapshot: Option = { flags: '--snapshot <name>', summary: 'of this sna
 const named = { args: '<backend>', completion: 'backend' } as const;
 
 export const diskVerbs = (outputOptions: readonly Option[]): readonly Verb[] => [
-  { name: 'backend ls', alias: 'list', summary: 'list back ends', options: outputOptions, operations: ['listBackends'], load: () => import('./verbs/backend-ls.ts') },
-  { name: 'backend inspect', alias: 'show', ...named, summary: 'show a back end', options: outputOptions, operations: ['getBackend'], load: () => import('./verbs/inspect.ts').then(({ inspect }) => ({ run: inspect('getBackend', 'backend') })) },
-  { name: 'backend describe', ...named, summary: 'what can be done with a back end under its machine, and why not', options: outputOptions, operations: ['getBackend'], load: () => import('./verbs/backend-describe.ts') },
-  { name: 'backend logs', ...named, summary: 'what happened to a back end last', options: outputOptions, operations: ['getBackendLog'], load: () => import('./verbs/backend-logs.ts') },
+  { name: 'backend ls', resident: true, alias: 'list', summary: 'list back ends', options: outputOptions, operations: ['listBackends'], load: () => import('./verbs/backend-ls.ts') },
+  { name: 'backend inspect', resident: true, alias: 'show', ...named, summary: 'show a back end', options: outputOptions, operations: ['getBackend'], load: () => import('./verbs/inspect.ts').then(({ inspect }) => ({ run: inspect('getBackend', 'backend') })) },
+  { name: 'backend describe', resident: true, ...named, summary: 'what can be done with a back end under its machine, and why not', options: outputOptions, operations: ['getBackend'], load: () => import('./verbs/backend-describe.ts') },
+  { name: 'backend logs', resident: true, ...named, summary: 'what happened to a back end last', options: outputOptions, operations: ['getBackendLog'], load: () => import('./verbs/backend-logs.ts') },
   { name: 'backend restart', ...named, summary: 'restart a back end; the guest waits for it', options: [{ flags: '--force', summary: 'also where the machine has to be restarted with it' }], operations: ['restartBackend'], load: () => import('./verbs/backend-restart.ts') },
   { name: 'disk grow', args: '<machine> <disk> <size>', completion: 'machine', summary: 'grow a disk of a running machine', operations: ['growDisk'], examples: ['strata disk grow box data 4G'], load: () => import('./verbs/disk-grow.ts') },
   {
     name: 'disk snapshot create', args: '<machine> <disk> [name]', completion: 'machine', summary: 'keep a disk as it is at one moment, while the guest writes on', options: operationOptions, operations: ['createDiskSnapshot'],
     examples: ['strata disk snapshot create box data before-upgrade'], load: () => import('./verbs/disk-copies.ts').then(({ createSnapshot }) => ({ run: createSnapshot })),
   },
-  { name: 'disk snapshot ls', alias: 'list', args: '<machine> <disk>', completion: 'machine', summary: 'list snapshots that hold a disk, the oldest first', options: [...outputOptions, { flags: '-q, --quiet', summary: 'names only' }], operations: ['listDiskSnapshots'], load: () => import('./verbs/disk-copies.ts').then(({ listSnapshots }) => ({ run: listSnapshots })) },
+  { name: 'disk snapshot ls', resident: true, alias: 'list', args: '<machine> <disk>', completion: 'machine', summary: 'list snapshots that hold a disk, the oldest first', options: [...outputOptions, { flags: '-q, --quiet', summary: 'names only' }], operations: ['listDiskSnapshots'], load: () => import('./verbs/disk-copies.ts').then(({ listSnapshots }) => ({ run: listSnapshots })) },
   { name: 'disk snapshot restore', args: '<machine> <disk> <snapshot>', completion: 'machine', summary: 'bring a disk back to a snapshot; its machine is ended for it, and started again where it is to run', options: operationOptions, operations: ['restoreDiskSnapshot'], load: () => import('./verbs/disk-copies.ts').then(({ restoreSnapshot }) => ({ run: restoreSnapshot })) },
   { name: 'disk snapshot rm', alias: 'delete', args: '<machine> <disk> <snapshot>', completion: 'machine', summary: 'remove a snapshot, and merge what only it kept apart; clones of it stay', options: operationOptions, operations: ['removeDiskSnapshot'], load: () => import('./verbs/disk-copies.ts').then(({ removeSnapshot }) => ({ run: removeSnapshot })) },
   {

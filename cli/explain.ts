@@ -1,17 +1,18 @@
 /** How an error looks on stderr: place and message first, then what to do. */
 import { stripVTControlCharacters } from 'node:util';
 import { ClientProblem } from '#client';
+import type { Caller } from './caller.ts';
 import { UsageError } from './verb.ts';
 
 /** @param verb whose help is the advice where its arguments do not fit the API */
-export function explain(error: unknown, err: NodeJS.WritableStream, verb = ''): void {
+export function explain(error: unknown, { err, env }: Pick<Caller, 'err' | 'env'>, verb = ''): void {
   if (error instanceof ClientProblem) {
     for (const line of error.code === 'api.invalidRequest' && error.errors.length > 0 ? argumentLines(error.errors, verb) : problemLines(error)) err.write(`${inert(line)}\n`);
     return;
   }
   err.write(`strata: ${inert(error instanceof Error ? error.message : String(error))}\n`);
   if (error instanceof UsageError && error.advice !== '') err.write(`  ${error.advice}\n`);
-  else if (!(error instanceof UsageError) && process.env['STRATA_LOG_LEVEL'] === 'debug' && error instanceof Error) err.write(`${error.stack}\n`);
+  else if (!(error instanceof UsageError) && env['STRATA_LOG_LEVEL'] === 'debug' && error instanceof Error) err.write(`${error.stack}\n`);
 }
 
 /** One line for each diagnostic (`file:line:column: message`), or the problem itself; advice below each. */

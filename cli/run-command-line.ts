@@ -1,57 +1,58 @@
-/** From arguments to an exit code: parse, run the verb, explain what went wrong on stderr. */
+/** From a caller's words to an exit code: parse, run the verb, explain what went wrong on stderr. */
 import { CommanderError, type Command } from 'commander';
 import { ClientProblem } from '#client';
 import { buildProgram, type Chosen } from './build-program.ts';
+import type { Caller } from './caller.ts';
 import { openContext } from './context.ts';
-import { UsageError, exitCodes, readOptions } from './verb.ts';
+import { UsageError, exitCodes, readOptions, type Verb } from './verb.ts';
 
-/** Exit code of the whole command. Never rejects. */
-export async function runCommandLine(argv: readonly string[]): Promise<number> {
-  // `strata logs | head` or `strata --help | head` closes our stdout; that is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => { process.exit(error.code === 'EPIPE' ? exitCodes.ok : exitCodes.failed); });
-  if (argv[0] === '__complete') return printCompletions(argv.slice(argv[1] === '--' ? 2 : 1));
+export interface RunOptions {
+  /** Aborted where the caller wants no more of it: Ctrl-C. */
+  readonly interrupted: AbortSignal;
+  /** Told which verb the words name, before it runs; what it throws is thrown. */
+  readonly chosen?: (verb: Verb) => void;
+  /** Errors that are not explained but thrown. Default none. */
+  readonly passOn?: (error: unknown) => boolean;
+}
+
+/** Exit code of the whole command. Rejects only with what the options say. */
+export async function runCommandLine(caller: Caller, options: RunOptions): Promise<number> {
+  const { argv, out } = caller;
+  if (argv[0] === '__complete') return printCompletions(caller, argv.slice(argv[1] === '--' ? 2 : 1));
   let chosen: Chosen | undefined;
   const program = buildProgram(argv, (one) => { chosen = one; });
-  quietErrors(program);
+  ownStreams(program, out);
   try {
     program.parse([...argv], { from: 'user' });
   } catch (error) {
-    if (error instanceof CommanderError) return parseFailure(error, program);
+    if (error instanceof CommanderError) return parseFailure(error, program, caller);
     throw error;
   }
-  if (chosen === undefined) return withoutVerb(program);
-  return runVerb(chosen);
+  if (chosen === undefined) return withoutVerb(program, caller);
+  options.chosen?.(chosen.verb);
+  return runVerb(chosen, caller, options);
 }
 
-async function printCompletions(words: readonly string[]): Promise<number> {
+async function printCompletions(caller: Caller, words: readonly string[]): Promise<number> {
   const { complete } = await import('./complete.ts');
-  process.stdout.write((await complete(words)).map((line) => `${line}\n`).join(''));
+  caller.out.write((await complete(words, caller)).map((line) => `${line}\n`).join(''));
   return exitCodes.ok;
 }
 
-async function runVerb(chosen: Chosen): Promise<number> {
-  const interrupt = new AbortController();
-  const onSignal = () => {
-    // The first asks politely, so that terminals are restored and operations cancelled; the second does not.
-    if (interrupt.signal.aborted) process.exit(exitCodes.interrupted);
-    interrupt.abort(new Error('interrupted'));
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  const context = openContext(interrupt.signal);
+async function runVerb(chosen: Chosen, caller: Caller, { interrupted, passOn }: RunOptions): Promise<number> {
+  const context = openContext(caller, interrupted);
   try {
     const { run } = await chosen.verb.load();
     const code = await run({ context, args: chosen.args, options: readOptions(chosen.options) });
-    return interrupt.signal.aborted && code === 0 && !['logs', 'events', 'machine logs', 'serve'].includes(chosen.verb.name) ? exitCodes.interrupted : code;
+    return interrupted.aborted && code === 0 && !['logs', 'events', 'machine logs', 'serve'].includes(chosen.verb.name) ? exitCodes.interrupted : code;
   } catch (error) {
-    if (interrupt.signal.aborted) return exitCodes.interrupted;
+    if (passOn?.(error) === true) throw error;
+    if (interrupted.aborted) return exitCodes.interrupted;
     const { explain } = await import('./explain.ts');
-    explain(error, context.err, chosen.verb.name);
+    explain(error, context, chosen.verb.name);
     return exitCodeOf(error, chosen);
   } finally {
     context.close();
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
   }
 }
 
@@ -64,27 +65,31 @@ function exitCodeOf(error: unknown, chosen: Chosen): number {
   return error.code === 'client.timeout' || error.status === 504 ? exitCodes.timeout : exitCodes.failed;
 }
 
-/** Errors are printed by us, once, in our words. */
-function quietErrors(command: Command): void {
-  command.configureOutput({ writeErr: () => {}, outputError: () => {} });
-  for (const inner of command.commands) quietErrors(inner);
+/** Help goes to the caller; errors are printed by us, once, in our words. */
+function ownStreams(command: Command, out: NodeJS.WriteStream): void {
+  command.configureOutput({
+    writeOut: (text) => { out.write(text); }, getOutHelpWidth: () => (out.isTTY ? out.columns : 80), getOutHasColors: () => false,
+    writeErr: () => {}, outputError: () => {},
+  });
+  for (const inner of command.commands) ownStreams(inner, out);
 }
 
-function parseFailure(error: CommanderError, program: Command): number | Promise<number> {
+function parseFailure(error: CommanderError, program: Command, caller: Caller): number | Promise<number> {
+  const { argv, err } = caller;
   if (error.code === 'commander.helpDisplayed' || error.code === 'commander.version') return exitCodes.ok;
-  if (error.code === 'commander.help' && program.opts()['version'] === true) return withoutVerb(program);
+  if (error.code === 'commander.help' && program.opts()['version'] === true) return withoutVerb(program, caller);
   // `help` and `help up` throw the same as a noun without its verb, but with 0: commander printed it already.
   if (error.code === 'commander.help' && error.exitCode === 0) return exitCodes.ok;
-  const words = process.argv.slice(2).filter((word) => !word.startsWith('-'));
+  const words = argv.filter((word) => !word.startsWith('-'));
   if (error.code === 'commander.help' && words[0] === 'help') {
-    process.stderr.write(`strata: unknown command '${words.slice(1).join(' ')}'\n  see \`strata --help\`\n`);
+    err.write(`strata: unknown command '${words.slice(1).join(' ')}'\n  see \`strata --help\`\n`);
     return exitCodes.usage;
   }
-  if (error.code === 'commander.help') { process.stderr.write(helpOf(program, process.argv.slice(2))); return exitCodes.usage; }
+  if (error.code === 'commander.help') { err.write(helpOf(program, argv)); return exitCodes.usage; }
   const [first, ...rest] = error.message.replace(/^error: /, '').split('\n');
-  process.stderr.write(`strata: ${first}\n`);
+  err.write(`strata: ${first}\n`);
   const hint = rest.join(' ').trim().replace(/^\(|\)$/g, '');
-  process.stderr.write(`  ${hint === '' ? `see \`${nearestCommand(program, process.argv.slice(2))} --help\`` : hint}\n`);
+  err.write(`  ${hint === '' ? `see \`${nearestCommand(program, argv)} --help\`` : hint}\n`);
   return exitCodes.usage;
 }
 
@@ -107,9 +112,9 @@ function helpOf(program: Command, argv: readonly string[]): string {
   return (noun ?? program).helpInformation();
 }
 
-async function withoutVerb(program: Command): Promise<number> {
-  if (program.opts()['version'] !== true) { process.stderr.write(program.helpInformation()); return exitCodes.usage; }
+async function withoutVerb(program: Command, { out, err }: Caller): Promise<number> {
+  if (program.opts()['version'] !== true) { err.write(program.helpInformation()); return exitCodes.usage; }
   const { programVersion } = await import('./program-version.ts');
-  process.stdout.write(`strata ${programVersion()}\n`);
+  out.write(`strata ${programVersion()}\n`);
   return exitCodes.ok;
 }

@@ -30,6 +30,8 @@ export interface Verb {
   readonly completion?: Completion;
   /** Options end at the first argument: exec. */
   readonly passThrough?: true;
+  /** Only asks the daemon and prints: a resident may answer it (cli/resident). */
+  readonly resident?: true;
   /** API operations the verb uses. */
   readonly operations: readonly OperationId[];
   readonly examples?: readonly string[];

@@ -15,8 +15,8 @@ export interface ComposeFile { services: Record<string, ComposeService>; [key: s
 
 export interface OwnStrata extends AsyncDisposable {
   readonly own: OwnInstance;
-  /** `strata …`, in the instance's folder; returns stdout. */
-  strata(argv: readonly string[], timeoutMs?: number): Promise<string>;
+  /** `strata …`, in the instance's folder, with variables of its own; returns stdout. */
+  strata(argv: readonly string[], more?: Readonly<Record<string, string>>): Promise<string>;
   /** Process id of the daemon. */
   daemon(): Promise<number>;
   endDaemon(): Promise<void>;
@@ -70,7 +70,7 @@ export async function openOwnStrata(name: string, subnet: number): Promise<OwnSt
     if (pids === undefined) throw new Error('there is no daemon of this instance');
     return pids;
   };
-  const strata = async (argv: readonly string[], timeoutMs = 600_000) => (await runProcess([join(root, 'strata'), ...argv], { cwd: own.folder, env, timeoutMs })).stdout;
+  const strata: OwnStrata['strata'] = async (argv, more = {}) => (await runProcess([join(root, 'strata'), ...argv], { cwd: own.folder, env: { ...env, ...more }, timeoutMs: 600_000 })).stdout;
   return {
     own, daemon, strata,
     endDaemon: async () => endProcess(await daemon()),

@@ -11,7 +11,7 @@ export async function run({ context, args }: Invocation): Promise<number> {
       const { items } = await client.call('removeImage', { params: { image } });
       context.out.write(lines(items.map((one) => one.digest)));
     } catch (error) {
-      explain(error, context.err);
+      explain(error, context);
       code = exitCodes.failed;
     }
   }

@@ -78,7 +78,7 @@ export async function removeSnapshots({ context, args }: Invocation): Promise<nu
       const removed = await client.call('removeSnapshot', { params: { machine, snapshot } });
       context.out.write(`${removed.name}\n`);
     } catch (error) {
-      explain(error, context.err);
+      explain(error, context);
       code = exitCodes.failed;
     }
   }

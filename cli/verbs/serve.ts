@@ -5,6 +5,7 @@ import { ClientProblem } from '#client';
 import { stopAll } from '../clear-host.ts';
 import { programArgv } from '../program-argv.ts';
 import { prepareHost } from '../prepare-host.ts';
+import { endResident } from '../resident/end-resident.ts';
 import { stopDaemon } from '../stop-daemon.ts';
 import { systemdUnit, unitName } from '../systemd-unit.ts';
 import { UsageError, exitCodes, type Invocation } from '../verb.ts';
@@ -13,9 +14,14 @@ export async function run({ context, options }: Invocation): Promise<number> {
   if (options.flag('all')) {
     if (!options.flag('stop')) throw new UsageError('--all belongs to --stop');
     context.say(await stopAll(context));
+    await endResident();
     return exitCodes.ok;
   }
-  if (options.flag('stop')) { context.say(await stopDaemon(context.places)); return exitCodes.ok; }
+  if (options.flag('stop')) {
+    context.say(await stopDaemon(context.places));
+    await endResident();
+    return exitCodes.ok;
+  }
   const poolSize = options.count('pool');
   const env = poolSize === undefined ? context.env : { ...context.env, STRATA_POOL: String(poolSize) };
   const argv = programArgv('strata-daemon.ts');

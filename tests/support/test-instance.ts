@@ -56,7 +56,7 @@ export function openTestInstance(short: string, subnet: number, { poolSize = 0 }
   const folder = mkdtempSync(join(tmpdir(), `${short}-`));
   const instance: Instance = { name: short, stateDir: join(folder, 's'), runDir: join(folder, 'r'), cacheDir: process.env['STRATA_CACHE'] ?? '/var/cache/strata', subnet };
   const env: Record<string, string> = {
-    PATH: process.env['PATH'] ?? '', HOME: '/root', STRATA_INSTANCE: instance.name, STRATA_STATE: instance.stateDir, STRATA_RUN: instance.runDir, STRATA_CACHE: instance.cacheDir, STRATA_SUBNET: String(subnet), STRATA_POOL: String(poolSize),
+    PATH: process.env['PATH'] ?? '', HOME: '/root', STRATA_RESIDENT: 'no', STRATA_INSTANCE: instance.name, STRATA_STATE: instance.stateDir, STRATA_RUN: instance.runDir, STRATA_CACHE: instance.cacheDir, STRATA_SUBNET: String(subnet), STRATA_POOL: String(poolSize),
     ...(process.env['STRATA_TEST_FILE'] === undefined ? {} : { STRATA_TEST_FILE: process.env['STRATA_TEST_FILE'] }),
   };
   const running = new Set<ChildProcess>();
