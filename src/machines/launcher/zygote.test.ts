@@ -126,6 +126,12 @@ test('[J24] a copy is confined as a VMM that was started in its jail, and has no
   ok(await residentKb(keeper.pid) < 4096, 'its keeper is as small as any');
 });
 
+test('[J24] a copy\'s connections that were made for the zygote lead nowhere', { timeout: 60_000 }, async () => {
+  const zygote = await settled(await startZygote(['connects']));
+  const one = await copy(zygote);
+  deepEqual([await ask(one, 'talk'), await ask(zygote, 'talk')], ['send:EPIPE', 'send:done']);
+});
+
 test('[J24] its end is written down, and it ends with its keeper', { timeout: 60_000 }, async () => {
   const zygote = await settled(await startZygote());
   const [one, other] = [await copy(zygote), await copy(zygote)];

@@ -1,7 +1,7 @@
 /*
  * In the place of a VMM that is copied: threads that wait for one another by events, locks and conditions, have memory of
  * their own, and answer on the console (descriptor 3). Words: `count` says how often it was asked, as main, as a thread with
- * its own storage and as a busy thread saw it; `try` what the kernel refuses; `draw` random numbers as QEMU does; `threads` their number; `leave` ends with 7.
+ * its own storage and as a busy thread saw it; `try` what the kernel refuses; `talk` whether its connection leads anywhere; `draw` random numbers as QEMU does; `threads` their number; `leave` ends with 7.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -24,7 +24,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t answered = PTHREAD_COND_INITIALIZER;
 static _Thread_local int own;
-static int asked, by_worker = -1, event;
+static int asked, by_worker = -1, event, ends[2] = { -1, -1 };
 static atomic_int seen, wanted;
 
 static void *work(void *nothing)
@@ -100,6 +100,13 @@ static void try_all(void)
   dprintf(3, "\n");
 }
 
+/* What a copy says there, somebody would hear who listens to the zygote. */
+static void talk(void)
+{
+  tell("send", send(ends[0], "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT));
+  dprintf(3, "\n");
+}
+
 int main(int argc, char **argv)
 {
   pthread_t thread;
@@ -109,6 +116,7 @@ int main(int argc, char **argv)
     epoll_ctl(epoll_create1(EPOLL_CLOEXEC), EPOLL_CTL_ADD, 3, &wish);
   }
   if (argc > 3 && strcmp(argv[3], "shares") == 0) mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (argc > 3 && strcmp(argv[3], "connects") == 0) socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
   if (pthread_create(&thread, NULL, work, NULL) != 0 || pthread_create(&thread, NULL, spin, NULL) != 0) return 1;
   char word[64];
   for (ssize_t size; (size = read(3, word, sizeof word - 1)) > 0;) {
@@ -116,6 +124,7 @@ int main(int argc, char **argv)
     if (strncmp(word, "count", 5) == 0) count();
     else if (strncmp(word, "try", 3) == 0) try_all();
     else if (strncmp(word, "draw", 4) == 0) draw();
+    else if (strncmp(word, "talk", 4) == 0) talk();
     else if (strncmp(word, "threads", 7) == 0) threads();
     else if (strncmp(word, "leave", 5) == 0) { fprintf(stderr, "told to\n"); exit(7); }
   }
