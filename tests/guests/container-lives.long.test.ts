@@ -7,7 +7,7 @@ import { daemonWeight, descriptorsAreBack } from '../support/daemon-weight.ts';
 import { importSmallImage } from '../support/small-app.ts';
 import { endClean, openTestInstance } from '../support/test-instance.ts';
 
-const strata = openTestInstance('tcl', 168);
+const strata = openTestInstance('tcl', 172);
 before(async () => { await strata.startDaemon(); await importSmallImage(strata); });
 after(() => endClean(strata));
 
