@@ -13,11 +13,11 @@ const compileCache = join(root, 'node_modules/.cache/strata');
 const running = new Set();
 
 /** Counts of a file whose process told none. */
-const noCounts = { tests: 0, suites: 0, passed: 0, failed: 0, cancelled: 0, skipped: 0, todo: 0, failures: [] };
+const noCounts = { tests: 0, suites: 0, passed: 0, failed: 0, cancelled: 0, skipped: 0, todo: 0, failures: [], processorSeconds: 0 };
 
 /**
  * @param {{ node: string, file: string, limitMs: number }} run
- * @returns {Promise<{ file: string, counts: typeof noCounts, problem: string | undefined, output: string, seconds: number, left: string[] }>}
+ * @returns {Promise<{ file: string, counts: typeof noCounts, problem: string | undefined, output: string, seconds: number, processorSeconds: number, left: string[] }>}
  */
 export async function runTestFile({ node, file, limitMs }) {
   const folder = mkdtempSync(join(tmpdir(), 'strata-test-counts-'));
@@ -46,7 +46,7 @@ export async function runTestFile({ node, file, limitMs }) {
   const counts = existsSync(countsFile) ? lastJson(readFileSync(countsFile, 'utf8')) : undefined;
   rmSync(folder, { recursive: true });
   const output = Buffer.concat(chunks).toString('utf8').split('\n').filter((line) => !totalsLine.test(line)).join('\n').trimEnd();
-  return { file, counts: counts ?? noCounts, problem: problemOf({ hung, limitMs, code, signal, counts }), output, seconds: (Date.now() - started) / 1000, left };
+  return { file, counts: counts ?? noCounts, problem: problemOf({ hung, limitMs, code, signal, counts }), output, seconds: (Date.now() - started) / 1000, processorSeconds: (counts ?? noCounts).processorSeconds, left };
 }
 
 /** Ends all files that run, with what they started: at Ctrl-C. */

@@ -1,5 +1,8 @@
-/** The runner of one test file: what hangs, crashes, tests nothing or leaves processes behind is told and ended. */
-import { deepEqual, equal, match } from 'node:assert/strict';
+/**
+ * The runner of one test file: what hangs, crashes, tests nothing or leaves processes behind is told and ended.
+ * Mostly waits: for files that hang, and for the look at what is left.
+ */
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,7 +10,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { waitUntil } from '#base';
 
-interface Result { readonly counts: { readonly tests: number; readonly passed: number; readonly failed: number; readonly skipped: number; readonly failures: readonly { readonly test: string; readonly why: string }[] }; readonly problem: string | undefined; readonly output: string; readonly left: readonly string[] }
+interface Result { readonly counts: { readonly tests: number; readonly passed: number; readonly failed: number; readonly skipped: number; readonly failures: readonly { readonly test: string; readonly why: string }[] }; readonly problem: string | undefined; readonly output: string; readonly processorSeconds: number; readonly left: readonly string[] }
 type Run = (run: { readonly node: string; readonly file: string; readonly limitMs: number }) => Promise<Result>;
 const { runTestFile } = await import(new URL('run-test-file.mjs', import.meta.url).href) as { readonly runTestFile: Run };
 
@@ -31,6 +34,13 @@ test('passed, failed and skipped tests are counted, and the file\'s own totals a
   match(output, /no good/);
   deepEqual(counts.failures.map(({ test: name, why }) => [name, /no good/.test(why)]), [['bad', true]]);
   equal(/^ℹ (tests|pass|fail) /m.test(output), false);
+});
+
+test('how long it computed is told, with what it started and waited for', async () => {
+  const busy = 'while (process.cpuUsage().user < 300_000);';
+  const { processorSeconds } = await runText(`test('computes', () => new Promise((resolve) => { ${busy} spawn(process.execPath, ['-e', '${busy}']).on('exit', resolve); }));`);
+  const idle = await runText('test(\'waits\', () => new Promise((resolve) => { setTimeout(resolve, 800); }));');
+  ok(processorSeconds > 0.6 && idle.processorSeconds < processorSeconds, `${processorSeconds} s, and ${idle.processorSeconds} s`);
 });
 
 test('a file without tests, one that does not load and one that exits early are problems', async () => {

@@ -5,14 +5,14 @@
  *   npm test -- gateway store    only files whose path has one of these words
  *   npm run test:long            only `*.long.test.ts`
  *
- * Files run two at once, those that say `Runs alone: <why>` after them one by one (plan-stages.mjs). STRATA_TEST_LIMIT_S sets the
- * time limit of a file. The system's own Node (18 or newer) may start this.
+ * Files run two at once, beside them those that say `Mostly waits: <why>`, after them those that say `Runs alone: <why>`, one by one
+ * (plan-stages.mjs). STRATA_TEST_LIMIT_S sets the time limit of a file. The system's own Node (18 or newer) may start this.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { installNodeModules, root } from './install-node-modules.mjs';
-import { planStages } from './plan-stages.mjs';
+import { computesThoughMarked, planStages } from './plan-stages.mjs';
 import { endTestFiles, runTestFile } from './run-test-file.mjs';
 
 const folders = ['src', 'contract', 'client', 'cli', 'guest', 'tools', 'tests'];
@@ -31,7 +31,8 @@ const started = Date.now();
 const files = folders.flatMap((folder) => testFilesUnder(join(root, folder))).map((path) => relative(root, path));
 const chosen = files.filter((file) => isLong(file) === long && (words.length === 0 || words.some((word) => file.includes(word))));
 const results = [];
-for (const stage of planStages(chosen.map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') })), long)) await runStage(stage);
+const texts = new Map(chosen.map((file) => [file, readFileSync(join(root, file), 'utf8')]));
+for (const stage of planStages([...texts].map(([file, text]) => ({ file, text })), long)) await Promise.all(stage.map(runQueue));
 process.exitCode = printTotals() ? 0 : 1;
 
 function isLong(file) { return file.endsWith('.long.test.ts'); }
@@ -44,7 +45,7 @@ function testFilesUnder(folder) {
   });
 }
 
-async function runStage({ files: waiting, lanes }) {
+async function runQueue({ files: waiting, lanes }) {
   const worker = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       if (process.stderr.isTTY) process.stderr.write(`running ${file}\n`);
@@ -56,10 +57,11 @@ async function runStage({ files: waiting, lanes }) {
   await Promise.all(Array.from({ length: lanes }, worker));
 }
 
-function printFile({ file, output, problem, seconds, left }) {
+function printFile({ file, output, problem, seconds, left, processorSeconds }) {
   const lines = [`\n${file} (${seconds.toFixed(1)} s)`, output];
   if (problem !== undefined) lines.push(`✖ ${file} ${problem}`);
   if (left.length > 0) lines.push(`! ${file} left processes running, which were ended: ${left.join(', ')}`);
+  if (computesThoughMarked({ text: texts.get(file), seconds, processorSeconds })) lines.push(`! ${file} says that it mostly waits, and computed for ${processorSeconds.toFixed(1)} s`);
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 

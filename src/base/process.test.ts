@@ -1,4 +1,7 @@
-/** Identity of processes, and the limits of the one way to run a program. */
+/**
+ * Identity of processes, and the limits of the one way to run a program.
+ * Mostly waits: for limits of programs, and for ends of those that hold on.
+ */
 import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

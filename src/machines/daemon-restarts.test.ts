@@ -1,4 +1,7 @@
-/** Daemons that come, go and are cut off at any point, while machines live on: nothing doubled, nothing lost, nothing left. */
+/**
+ * Daemons that come, go and are cut off at any point, while machines live on: nothing doubled, nothing lost, nothing left.
+ * Mostly waits: for limits of guests that do not answer, and for what was begun to go on before a daemon ends.
+ */
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { armFailpoints, seededDice, StrataError, systemClock, waitUntil } from '#base';

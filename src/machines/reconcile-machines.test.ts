@@ -1,4 +1,7 @@
-/** The machines controller on the fake engine: real store, real driver, real guest protocol. */
+/**
+ * The machines controller on the fake engine: real store, real driver, real guest protocol.
+ * Mostly waits: for the pauses between starts that fail, and for limits of guests that do not answer.
+ */
 import { deepEqual, equal, notEqual, ok, rejects } from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { waitUntil } from '#base';

@@ -1,4 +1,7 @@
-/** Ports of apps, taken before anything else of them changes. */
+/**
+ * Ports of apps, taken before anything else of them changes.
+ * Mostly waits: for a port that is not let go of.
+ */
 import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

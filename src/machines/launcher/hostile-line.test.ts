@@ -1,4 +1,7 @@
-/** A captured guest on the serial line of a VMM without a port (UML): whatever it sends or keeps back, keeper and host stay small, and others are served. */
+/**
+ * A captured guest on the serial line of a VMM without a port (UML): whatever it sends or keeps back, keeper and host stay small, and others are served.
+ * Mostly waits: each greeting that a captured guest spoils has its time to the end.
+ */
 import { equal, ok, rejects } from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';

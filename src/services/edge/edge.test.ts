@@ -1,4 +1,7 @@
-/** The real edge process: names, parking, death and return. */
+/**
+ * The real edge process: names, parking, death and return.
+ * Mostly waits: for the limits of callers that are parked and of addresses that are silent.
+ */
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { Resolver } from 'node:dns/promises';
