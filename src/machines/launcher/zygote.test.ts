@@ -3,7 +3,7 @@ import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { isAlive, runProcess, signalProcess, waitUntil, type Instance, type ProcessIdentity } from '#base';
 import { ensureLauncher, readExitRecord, readKeeperRecord, settleZygote, startVmm, type KeeperRecord } from './index.ts';
 import { residentKb, standInUid, statusField } from './testing/stand-in-vmm.ts';
@@ -20,13 +20,14 @@ before(async () => {
   program = join(root, 'program');
   await runProcess(['gcc', '-O1', '-Wall', '-Werror', '-o', program, join(import.meta.dirname, 'testing/zygote-program.c')], { timeoutMs: 60_000 });
 });
-after(async () => {
-  for (const { vmm, keeper } of records) {
+// Each has a busy thread: what a test leaves would slow those after it, and whatever else runs here.
+afterEach(async () => {
+  for (const { vmm, keeper } of records.splice(0)) {
     await end(vmm);
     await waitUntil(async () => !(await isAlive(keeper)), { what: 'its keeper is gone', limitMs: 10_000 });
   }
-  await rm(root, { recursive: true, force: true });
 });
+after(() => rm(root, { recursive: true, force: true }));
 
 async function end(process: ProcessIdentity): Promise<void> {
   await signalProcess(process, 'SIGKILL');
