@@ -1,61 +1,27 @@
-/**
- * Containers' addresses behind one card of one machine, against the host's real routed taps and policy.
- * Runs alone: an address is to be there at once.
- */
+/** Containers' addresses behind one card of one machine, against the host's real routed taps and policy. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { gatewayAddress, newId, silentLog, systemDice, waitUntil, type Instance } from '#base';
-import { macOfAddress, openHostNetwork, type HostNetwork } from '#pool';
+import { gatewayAddress, waitUntil } from '#base';
+import { macOfAddress } from '#pool';
 import { openBench, type Bench } from '../testing/open-bench.ts';
 import type { GuestContainerSpec } from '#guest-protocol';
+import { askWho as get, openNetworkBench, type NetworkBench } from '../testing/open-network-bench.ts';
 import { shell, specOf } from '../testing/specs.ts';
 
 const subnet = 223;
-const machineId = newId('machine', systemDice);
-const instance = (folder: string): Instance => ({ name: 'gnet', stateDir: folder, runDir: folder, cacheDir: '/var/cache/strata', subnet });
 const addressOf = (last: number): string => `10.${subnet}.1.${last}`;
-const serve = shell('mkdir /w; hostname > /w/who; httpd -f -p 8080 -h /w');
-
-/** What a GET answers; empty where nothing did. */
-function get(address: string): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = connect(8080, address);
-    let text = '';
-    socket.setTimeout(3000, () => socket.destroy());
-    socket.on('connect', () => socket.write('GET /who HTTP/1.0\r\n\r\n'));
-    socket.on('data', (chunk: Buffer) => { text += chunk.toString(); });
-    socket.on('error', () => undefined);
-    socket.on('close', () => resolve(text.split('\r\n\r\n')[1]?.trim() ?? ''));
-  });
-}
 
 describe('containers in the network', () => {
-  let folder: string;
-  let network: HostNetwork;
+  let net: NetworkBench;
   let bench: Bench;
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'gnet-'));
-    network = openHostNetwork({ instance: instance(folder), log: silentLog });
-    await network.ensure();
-    const tap = await network.ensureTap(machineId);
-    const endpoint = (last: number, project: string) => ({ address: addressOf(last), machineId, project });
-    await network.apply({ endpoints: [endpoint(2, 'a'), endpoint(3, 'a'), endpoint(4, 'b'), endpoint(9, 'a')], virtualAddresses: [] });
-    bench = await openBench({ tap: { name: tap, mac: macOfAddress(addressOf(9)) } });
+    net = await openNetworkBench('gnet', subnet);
+    ({ bench } = net);
   });
-  after(async () => {
-    await bench?.close();
-    await network.erase();
-    await rm(folder, { recursive: true, force: true });
-  });
-  const start = async (last: number, fields: { argv: readonly string[] } = { argv: serve }) => {
-    const address = addressOf(last);
-    return (await bench.start({ ...fields, hostname: `c${last}`, network: { address, gateway: gatewayAddress(instance(folder)), mac: macOfAddress(address) } })).id;
-  };
+  after(() => net?.close());
+  const start = (last: number) => net.start(last);
 
   test('[G70] each container answers the host under its own address and MAC', async () => {
     const ids = [await start(2), await start(3)];
@@ -63,7 +29,7 @@ describe('containers in the network', () => {
     const link = await bench.exec(ids[0] as string, ['ip', 'address', 'show', 'eth0']);
     assert.match(link.out, new RegExp(macOfAddress(addressOf(2))));
     assert.match(link.out, new RegExp(`inet ${addressOf(2)}/32`.replaceAll('.', '\\.')));
-    assert.equal((await bench.exec(ids[0] as string, ['ip', 'route'])).out.split('\n')[0]?.trim(), `default via ${gatewayAddress(instance(folder))} dev eth0`);
+    assert.equal((await bench.exec(ids[0] as string, ['ip', 'route'])).out.split('\n')[0]?.trim(), `default via ${gatewayAddress(net.instance)} dev eth0`);
     for (const id of ids) await bench.guest.line.call('containerRemove', { id });
   });
 
@@ -74,19 +40,11 @@ describe('containers in the network', () => {
     assert.equal((await ask(0, 3)).out, 'c3\n');
     assert.equal((await ask(1, 2)).out, 'c2\n');
     assert.equal((await ask(0, 4)).out, '');
-    assert.equal((await bench.exec(ids[0] as string, ['ping', '-c', '1', '-W', '3', gatewayAddress(instance(folder))])).code, 0);
+    assert.equal((await bench.exec(ids[0] as string, ['ping', '-c', '1', '-W', '3', gatewayAddress(net.instance)])).code, 0);
     for (const id of ids) await bench.guest.line.call('containerRemove', { id });
   });
 
-  test('[G72] a container that comes back has its address at once; one without a network has loopback only', async () => {
-    const id = await start(2);
-    await waitUntil(async () => (await get(addressOf(2))) === 'c2', { what: 'it answers', limitMs: 20_000 });
-    await bench.guest.line.call('containerRemove', { id });
-    const again = await start(2);
-    const begun = performance.now();
-    await waitUntil(async () => (await get(addressOf(2))) === 'c2', { what: 'it answers again', limitMs: 20_000 });
-    assert.ok(performance.now() - begun < 3000, `${performance.now() - begun} ms`);
-    await bench.guest.line.call('containerRemove', { id: again });
+  test('[G72] a container without a network has loopback only', async () => {
     const { out } = await bench.runToEnd({ argv: shell('ip -o link | cut -d: -f2') });
     assert.equal(out, ' lo\n');
   });
@@ -94,7 +52,7 @@ describe('containers in the network', () => {
   test('[G73] probes ask the container\'s own address: a server on loopback only is not healthy', async () => {
     const health = { test: { kind: 'tcp' as const, port: 8080 }, intervalMs: 200, timeoutMs: 2000, retries: 2, startPeriodMs: 0, startIntervalMs: 200 };
     const address = addressOf(2);
-    const wish = { network: { address, gateway: gatewayAddress(instance(folder)), mac: macOfAddress(address) }, health };
+    const wish = { network: { address, gateway: gatewayAddress(net.instance), mac: macOfAddress(address) }, health };
     const hidden = await bench.start({ argv: shell('httpd -f -p 127.0.0.1:8080'), ...wish });
     assert.match((await bench.awaitState(hidden.id, (state) => state.health === 'unhealthy')).lastProbe?.output ?? '', /refused/i);
     await bench.guest.line.call('containerRemove', { id: hidden.id });
@@ -107,7 +65,7 @@ describe('containers in the network', () => {
   const placesOf = async (...ids: readonly string[]): Promise<string> => (await bench.exec('', shell(`ls -d ${ids.flatMap((id) => ['/scratch/layers/', '/scratch/logs/', '/run/containers/', '/run/netns/', '/sys/fs/cgroup/strata/'].map((folder) => folder + id)).join(' ')}`))).out;
 
   test('[G75] a container goes on as another: address, name, files, health and hook are that one\'s, and what it was connected to is cut off', async () => {
-    const gateway = gatewayAddress(instance(folder));
+    const gateway = gatewayAddress(net.instance);
     const hosts = (text: string) => [{ kind: 'file' as const, target: '/etc/hosts', content: Buffer.from(text).toString('base64'), mode: 0o644, uid: 0, gid: 0 }];
     const wish = (last: number) => specOf({
       argv: shell('mkdir /w; echo $HOSTNAME-$$ > /w/who; touch /w/ticks; (while true; do echo >> /w/ticks; usleep 10000; done) & httpd -f -p 8080 -h /w'), hostname: `c${last}`, env: ['PATH=/bin', `HOSTNAME=c${last}`], mounts: hosts(`own ${last}\n`),
@@ -153,7 +111,7 @@ describe('containers in the network', () => {
   });
 
   test('[G76] where it cannot go on, by its hook, its health or what it was started with, nothing is left of it; one that nobody thaws runs again', async () => {
-    const gateway = gatewayAddress(instance(folder));
+    const gateway = gatewayAddress(net.instance);
     const health = { test: { kind: 'tcp' as const, port: 8080 }, intervalMs: 60_000, timeoutMs: 500, retries: 2, startPeriodMs: 0, startIntervalMs: 100 };
     const wish = (last: number, script = 'httpd -f -p 8080') => specOf({ argv: shell(script), network: { address: addressOf(last), gateway, mac: macOfAddress(addressOf(last)) }, health });
     const made: string[] = [];

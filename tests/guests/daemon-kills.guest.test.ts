@@ -1,12 +1,14 @@
 /** The daemon dies at any moment of up, down and in between; whoever asks next starts it again, and all becomes as wished. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { seededDice, waitUntil } from '#base';
-import { machineTraces } from '../support/census.ts';
+import { fileURLToPath } from 'node:url';
+import { runProcess, seededDice, waitUntil } from '#base';
+import { census, machineTraces, ofTemplate, processesOf } from '../support/census.ts';
 import { freePort } from '../support/free-port.ts';
 import { importSmallImage, smallApp, startsKept } from '../support/small-app.ts';
 import { endClean, openTestInstance, type CliResult } from '../support/test-instance.ts';
 
+const clearHost = fileURLToPath(new URL('../../src/bin/clear-host.ts', import.meta.url));
 const strata = openTestInstance('tdk', 161);
 const seed = Number(process.env['STRATA_TEST_SEED'] ?? 20_261_125);
 const dice = seededDice(seed);
@@ -74,4 +76,14 @@ test('20 deaths of the daemon during up, down and in between lose nothing and le
     assert.deepEqual(await strata.containers(), []);
   }
   context.diagnostic(`seed ${seed}: ${kills} kills, ${firstAnswers} of ${calls} calls met at least one`);
+});
+
+test('what a daemon was making when it was cut off is ended too where all is ended', { timeout: 120_000 }, async () => {
+  await strata.ok(['serve', '--stop', '--all']); // templates that are there already
+  await strata.ok(['machine', 'create', 'brief', '--engine', 'qemu']); // boots; its template follows
+  await strata.ok(['machine', 'rm', '--force', 'brief']);
+  await waitUntil(() => processesOf(strata.instance).some((one) => one.command.includes('qemu-system') && ofTemplate.test(one.command)) || undefined, { what: 'a template is made', limitMs: 60_000 });
+  await strata.killDaemon();
+  await runProcess([process.execPath, ...process.execArgv, clearHost], { env: strata.environment, timeoutMs: 60_000 });
+  assert.deepEqual(census(strata.instance).filter((line) => !line.startsWith('folder ')), []);
 });

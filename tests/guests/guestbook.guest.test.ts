@@ -1,7 +1,4 @@
-/**
- * The example as a newcomer meets it: through the command line and a browser, from nothing to nothing.
- * Runs alone: a second up is to be quick.
- */
+/** The example as a newcomer meets it: through the command line and a browser, from nothing to nothing. */
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -68,12 +65,13 @@ test('the page, its two replicas, the entries and the seal of another architectu
   assert.deepEqual(await entries(), ['first']);
 });
 
-test('a second up changes nothing at all and is quick', { timeout: 60_000 }, async () => {
+test('a second up changes nothing at all', { timeout: 60_000 }, async () => {
   const look = async () => ({ containers: (await strata.containers()).map((one) => [one.id, one.startedAt, one.restarts]), vmms: [...strata.pidsOf('qemu-system')].sort(), revisions: JSON.stringify((await strata.client().call('getApp', { params: { app: 'guestbook' } }))) });
   const before = await look();
   const up = await strata.ok(['up', folder]);
   assert.deepEqual(await look(), before);
-  assert.ok(up.ms < 2000, `${Math.round(up.ms)} ms`);
+  // How quick it is on a host with nothing else to do: in-time.guest.test.ts.
+  assert.ok(up.ms < 10_000, `${Math.round(up.ms)} ms`);
 });
 
 test('exec says what the program says, with its exit code; logs are read', { timeout: 60_000 }, async () => {
