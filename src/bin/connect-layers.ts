@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { StrataError, type Architecture, type Clock, type Dice, type Instance, type Log, type ProcessIdentity } from '#base';
 import { operationReruns, type Layers } from '#api';
 import { openContainers, type Images } from '#containers';
-import { openMachines, type DiskBackends, type Engine } from '#machines';
+import { openMachines, type DiskBackends, type Engine, type FormatDisk } from '#machines';
 import { openAddresses, openHost, openPorts, type HostNetwork, type LookAtHost, type PlacementRequest, type PortIsFree } from '#pool';
 import { openUserOperations, runControllers, type ControllersRun } from '#reconcile';
 import { openServices, type Edge, type Gateway, type MachineWish, type RunEngine } from '#services';
@@ -51,6 +51,7 @@ export interface HostStandIn {
   readonly portIsFree: PortIsFree;
   bootId(): string;
   endProcess(identity: ProcessIdentity): Promise<boolean>;
+  readonly formatDisk: FormatDisk;
   /** How long the end waits for what controllers are doing: programs that are really run keep no other time than ours. */
   readonly endLimitMs: number;
 }
@@ -75,7 +76,7 @@ export async function connectLayers(drivers: Drivers, closing: AsyncDisposableSt
   const addresses = openAddresses(store, instance);
   const ports = openPorts(store, standIn?.portIsFree);
   const hostsPort = await takeHostsPort(ports, instance);
-  const containers = openContainers({ instance, store, machines: machines.machines, images, clock, log });
+  const containers = openContainers({ instance, store, machines: machines.machines, images, clock, log, ...(standIn === undefined ? {} : { formatDisk: standIn.formatDisk }) });
   closing.defer(() => containers.close());
   const services = openServices({
     instance, store, containers, images, copies: machines.copies, addresses, ports, network, gateway, edge, hostsPort, clock, dice, log,

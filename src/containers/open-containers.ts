@@ -4,7 +4,7 @@
  */
 import { asStrataError, failpoint, StrataError, type Clock, type Instance, type Log } from '#base';
 import type { AgentCalls, GuestContainerState } from '#guest-protocol';
-import { machineSpecSchema, machineStatusSchema, type AgentConnection, type AgentStream, type Machines } from '#machines';
+import { machineSpecSchema, machineStatusSchema, type AgentConnection, type AgentStream, type FormatDisk, type Machines } from '#machines';
 import type { Controller } from '#reconcile';
 import { recordsOf, type Records, type Store } from '#store';
 import { containerSpecSchema, containerStatusSchema, type ContainerSpec, type ContainerStatus } from './container.ts';
@@ -22,6 +22,8 @@ export interface ContainersDeps {
   readonly images: Images;
   readonly clock: Clock;
   readonly log: Log;
+  /** Stand-in for worlds in memory: no guest there mounts a volume. */
+  readonly formatDisk?: FormatDisk;
 }
 
 export interface Containers {
@@ -109,7 +111,7 @@ export function openContainers(deps: ContainersDeps): Containers {
     specs, statuses, volumes,
     controller: containersController({
       containers: specs, statuses, machineSpecs, machineStatuses, sessions, recorder, clock: deps.clock, log: deps.log,
-      performer: { instance: deps.instance, machines: deps.machines, images: deps.images, turns: machineTurns(), clock: deps.clock, volumes, volumeBytes, serialsInUse },
+      performer: { instance: deps.instance, machines: deps.machines, images: deps.images, turns: machineTurns(), clock: deps.clock, volumes, volumeBytes, formatDisk: deps.formatDisk, serialsInUse },
     }),
     connection: async (id) => (await sessionOf(id)).session.connection,
     async logs(id, options) {

@@ -3,7 +3,7 @@
  * time, so a crash between any two steps is mended by the next round.
  */
 import { asStrataError, failpoint, StrataError, waitUntil, type Clock, type Instance } from '#base';
-import type { Machines } from '#machines';
+import type { FormatDisk, Machines } from '#machines';
 import type { Records } from '#store';
 import type { ContainerSpec } from './container.ts';
 import type { GuestSession } from './guest-sessions.ts';
@@ -29,6 +29,7 @@ export interface ContainerPerformer {
   /** Size that a volume's record asks for. @throws StrataError `container.volumeMissing` */
   readonly volumes: Records<Volume>;
   volumeBytes(id: string): Promise<number>;
+  readonly formatDisk: FormatDisk | undefined;
   /** Serials of disks that other containers of the machine still use. */
   serialsInUse(machineId: string, exceptContainer: string): Promise<ReadonlySet<string>>;
 }
@@ -65,7 +66,7 @@ async function start(deps: ContainerPerformer, context: PerformContext): Promise
   }
   const disks = [{ serial: imageSerial(image.digest), path: deps.images.squashfsPath(image), format: 'raw' as const, readOnly: true }];
   for (const id of spec.volumeIds) {
-    await ensureVolume(deps.instance, deps.volumes, id, await deps.volumeBytes(id));
+    await ensureVolume(deps.instance, deps.volumes, id, await deps.volumeBytes(id), deps.formatDisk);
     disks.push({ ...volumeDisk(deps.instance, id), format: 'raw' as const });
   }
   await deps.turns.inTurn(context.machineId, () => Promise.all(disks.map((disk) => deps.machines.attachDisk(context.machineId, disk))));

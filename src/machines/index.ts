@@ -4,7 +4,7 @@ export type { AcceleratorProof, Engine, EngineCapabilities, RunningMachine, VmmE
 export type { AgentConnection, AgentStream, CallOptions, Machines } from './machines.ts';
 export { builtGuestOs, ensureGuestOs, type GuestOs } from './guest-os/ensure-guest-os.ts';
 export { pruneGuestOs } from './guest-os/prune-guest-os.ts';
-export { makeExt4Disk } from './make-ext4-disk.ts';
+export { makeExt4Disk, type FormatDisk } from './make-ext4-disk.ts';
 export { checkSource, ownDisk } from './machine-disks.ts';
 export type { Backend as BackendRecord, BackendStatus } from './backends/backend.ts';
 export { backendAbilities } from './backends/backend-abilities.ts';

@@ -8,8 +8,15 @@ import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { runProcess } from '#base';
 
-/** Idempotent. @param sizeBytes of the file system; the file is sparse. */
-export async function makeExt4Disk(path: string, sizeBytes: number): Promise<void> {
+/** Makes a file system in a file that is all empty. */
+export type FormatDisk = (path: string) => Promise<void>;
+
+const formatExt4: FormatDisk = async (path) => {
+  await runProcess(['mkfs.ext4', '-q', '-F', '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0', '--', path], { timeoutMs: 60_000 });
+};
+
+/** Idempotent. @param sizeBytes of the file system; the file is sparse. @param format a stand-in, for worlds in memory */
+export async function makeExt4Disk(path: string, sizeBytes: number, format: FormatDisk = formatExt4): Promise<void> {
   if (existsSync(path)) return;
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.new`;
@@ -20,6 +27,6 @@ export async function makeExt4Disk(path: string, sizeBytes: number): Promise<voi
   } finally {
     await file.close();
   }
-  await runProcess(['mkfs.ext4', '-q', '-F', '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0', '--', temporary], { timeoutMs: 60_000 });
+  await format(temporary);
   await rename(temporary, path);
 }
