@@ -31,8 +31,17 @@ export async function ensureLauncher(instance: Instance): Promise<string> {
     [heapLibraryOf(path), '-shared', '-fPIC', ...made(preloadFolder)],
     [zygoteLibraryOf(path), '-shared', '-fPIC', '-fvisibility=hidden', '-U_FORTIFY_SOURCE', ...made(sourceFolder, preloadFolder, zygoteFolder)],
     [path, '-static', ...made(sourceFolder)],
-  ].map(async ([to = '', ...parts]) => { if (!existsSync(to)) await compile(home, to, parts); }));
+  ].map(async ([to = '', ...parts]) => { if (!existsSync(to)) await compileOnce(home, to, parts); }));
   return path;
+}
+
+/** What this process compiles now: engines that are opened at the same time ask for the same. */
+const compiling = new Map<string, Promise<void>>();
+
+async function compileOnce(home: string, path: string, parts: readonly string[]): Promise<void> {
+  const made = compiling.get(path) ?? compile(home, path, parts).finally(() => compiling.delete(path));
+  compiling.set(path, made);
+  await made;
 }
 
 async function readSources(): Promise<readonly (readonly [string, Buffer])[]> {

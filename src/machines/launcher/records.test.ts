@@ -1,8 +1,9 @@
 /** What the daemon tells the launcher and reads back from its keepers. */
 import { deepEqual, equal, rejects, throws } from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { waitUntil } from '#base';
 import { ensureLauncher, encodeLaunchDescription, readConsoleRing, readExitRecord, type LaunchDescription } from './index.ts';
 import { straighten } from './keeper-records.ts';
 
@@ -52,8 +53,17 @@ test('[J11] the program is compiled once', async () => {
   const folder = await mkdtemp('/tmp/strata-gcc-');
   const instance = { name: 'qgcc', stateDir: folder, runDir: folder, cacheDir: folder, subnet: 200 };
   try {
+    const builds = new Set<string>();
+    let made = false;
+    const looking = waitUntil(async () => {
+      for (const name of await readdir(join(folder, 'launcher')).catch(() => [])) if (name.startsWith('.build-')) builds.add(name);
+      return made;
+    }, { what: 'both have their program', limitMs: 120_000 });
     const [first, second] = await Promise.all([ensureLauncher(instance), ensureLauncher(instance)]);
+    made = true;
+    await looking;
     equal(first, second);
+    equal(builds.size, 3, 'the program and two libraries, each by one compiler for both');
     const began = performance.now();
     equal(await ensureLauncher(instance), first);
     equal(performance.now() - began < 100, true);
