@@ -17,7 +17,7 @@ function whyBad(kinds: readonly MachineOperationKind[], seen: MachineSeen): stri
   if ((kinds.includes('machine.erase') || kinds.includes('machine.forget')) && !absent) return 'erase a machine that may run';
   if ((kinds.includes('machine.erase') || kinds.includes('machine.forget')) && seen.spec !== undefined) return 'erase a machine that is wished';
   if (kinds.includes('machine.forget') && kinds.at(-1) !== 'machine.forget') return 'act on what it forgot';
-  if (kinds.includes('machine.forget') && seen.run !== undefined && !kinds.includes('machine.erase')) return 'forget what was not erased';
+  if (kinds.includes('machine.forget') && !kinds.includes('machine.erase')) return 'forget what was not erased';
   return undefined;
 }
 

@@ -81,6 +81,19 @@ test('[M36] what cannot be copied says why: none, suspended, unreachable, not ru
   ok((await (await daemon.machines.agent(full.id)).call('ping', {})).uptimeMs >= 0, 'it goes on');
 });
 
+test('[M3] a clone that never ran leaves nothing of what it was copied from when it is removed', async () => {
+  const spec = await running();
+  await daemon.copies.take(spec.id, wish('k1'));
+  const child = testMachine({ wanted: 'stopped' });
+  await daemon.copies.clone(spec.id, 'k1', child, { memory: true, full: false });
+  await daemon.specs.put(child.id, child);
+  await statusOf(daemon, child.id, 'defined');
+  equal(host.world.goingOn.has(child.id), true);
+  await daemon.specs.delete(child.id);
+  await waitUntil(async () => (await daemon.statuses.get(child.id)) === undefined, { what: 'it is forgotten', limitMs: 5_000 });
+  equal(host.world.goingOn.has(child.id), false);
+});
+
 test('[M35] a clone goes on from a snapshot as a machine of its own; passing snapshots are nobody else\'s', async () => {
   const spec = await running();
   await say(spec.id, 'first');

@@ -123,7 +123,8 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
     'machine.erase': {
       async perform() {
         await sessions.forget(id);
-        if (run !== undefined) await deps.engines.get(run.engine)?.erase(id);
+        // Of one that never ran any engine may have the disks: it was made by copying another's.
+        for (const engine of run === undefined ? deps.engines.values() : [deps.engines.get(run.engine)]) await engine?.erase(id);
       },
     },
     'machine.removeTap': { perform: () => deps.network.removeTap(id) },

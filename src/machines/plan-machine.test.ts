@@ -84,7 +84,7 @@ const table: readonly (readonly [string, MachineSeen, readonly string[]])[] = [
   ['deleted, unreachable', seen({ ...running, spec: undefined, vmm: { state: 'unknown', why: '?', forMs: policy.unreachableGraceMs, canEnd: true } }), ['endProcess']],
   ['deleted, runs', seen({ ...running, spec: undefined, vmm: up() }), ['powerOff']],
   ['deleted, gone', seen({ ...dead, spec: undefined }), ['erase', 'removeTap', 'forget']],
-  ['deleted, never started', seen({ spec: undefined, status: states.blankStatus(id) }), ['forget']],
+  ['deleted, never started', seen({ spec: undefined, status: states.blankStatus(id) }), ['erase', 'removeTap', 'forget']],
   ['deleted and forgotten', seen({ spec: undefined }), []],
 ];
 for (const [what, one, kinds] of table) {

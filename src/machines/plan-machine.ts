@@ -92,8 +92,10 @@ function settledSuspended(status: MachineStatus | undefined, run: MachineRun | u
 
 function planRemoval(id: string, status: MachineStatus | undefined, run: MachineRun | undefined): MachinePlan {
   if (status === undefined && run === undefined) return idle;
-  const traces = run === undefined ? [] : [operation('machine.erase', id, `remove what is left of machine ${run.spec.name}`), operation('machine.removeTap', id, `remove the network interface of machine ${run.spec.name}`)];
-  return { ...idle, operations: [...traces, operation('machine.forget', id, `forget machine ${run?.spec.name ?? id}`)] };
+  // One that never ran may have disks all the same: those of the machine that it is a clone of.
+  const name = run?.spec.name ?? id;
+  const kinds = [['machine.erase', 'remove what is left of'], ['machine.removeTap', 'remove the network interface of'], ['machine.forget', 'forget']] as const;
+  return { ...idle, operations: kinds.map(([kind, what]) => operation(kind, id, `${what} machine ${name}`)) };
 }
 
 function planRunning(id: string, seen: MachineSeen, vmm: VmmRunning, policy: MachinePolicy): MachinePlan {

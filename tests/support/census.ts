@@ -36,11 +36,12 @@ export const ofTemplate = / hold |\bm[tz][0-9a-f]{12}\b/;
 function allMachineTraces(instance: Instance): readonly string[] {
   const names = (path: string): string[] => { try { return readdirSync(path); } catch { return []; } };
   const lines: string[] = [];
-  for (const one of processesOf(instance)) if (/qemu-system|launcher-/.test(one.command)) lines.push(`process ${one.pid}: ${one.command.slice(0, 160)}`);
+  for (const one of processesOf(instance)) if (/qemu-system|qemu-storage-daemon|launcher-/.test(one.command)) lines.push(`process ${one.pid}: ${one.command.slice(0, 160)}`);
   for (const engine of ['qemu', 'uml']) {
     for (const name of names(join(instance.runDir, engine.slice(0, 1)))) lines.push(`run folder ${name}`);
     for (const name of names(join(instance.stateDir, engine))) lines.push(`state folder ${name}`);
   }
+  for (const name of names(join(instance.stateDir, 'disks'))) lines.push(`disks of ${name}`);
   for (const name of names(join(instance.stateDir, 'qemu-uids'))) lines.push(`uid ${name} of ${textOf(join(instance.stateDir, 'qemu-uids', name))}`);
   for (const link of linksOf(instance)) if (link !== `link ${bridgeName(instance)}`) lines.push(link);
   for (const line of readFileSync('/proc/self/mounts', 'utf8').split('\n')) {
