@@ -138,7 +138,8 @@ export function openServices(deps: ServicesDeps): Services {
       lastWords: (id) => readLastWords({ logs: deps.containers.logs, clock: deps.clock, log: deps.log }, id),
     },
     async chooseEngines(app, chosen, existing, steps) {
-      const uml = chosen.find((service) => enginesToProve([service]).includes('uml'));
+      const known = await deps.engineOffers([]);
+      const uml = chosen.find((service) => enginesToProve([service], known).includes('uml'));
       // A guest is run to prove it, so its guest OS has to be there.
       if (uml !== undefined) await steps.step(`guest OS ${uml.architecture} for UML`, (say) => deps.prepareGuest(uml.architecture, 'uml', say));
       return chooseEngines(choosing, app, chosen, existing);

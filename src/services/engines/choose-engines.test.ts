@@ -68,6 +68,12 @@ test('[V34] what has data is not moved by what it was seen to do; services that 
 test('[V33] what no engine can run is refused before anything changes, with each reason; a preview shows the machines', async () => {
   const wide = sampleService('web', { engine: 'uml', limits: { cpus: 2 } });
   await rejects(chooseEngines(world().deps, sampleApp([wide]).spec, [wide], undefined), { code: 'service.noEngine', kind: 'refused', message: 'no engine can run service web: uml: it gives at most 1 processor, and 2 are asked for' });
+  const foreign = (['uml', 'auto'] as const).map((engine) => sampleService('web', { engine, architecture: 'aarch64', leastIsolation: 'process' }));
+  for (const service of foreign) {
+    const elsewhere = world();
+    await rejects(chooseEngines(elsewhere.deps, sampleApp([service]).spec, [service], undefined), { code: 'service.noEngine', message: /it does not run aarch64 guests here|this host runs no aarch64 guests/ });
+    deepEqual(elsewhere.proved, [], 'nothing is tried that has no guest of that architecture');
+  }
   const apart = sampleService('web', { leastIsolation: 'hardware' });
   await rejects(chooseEngines(world().deps, sampleApp([apart]).spec, [apart], undefined), { code: 'service.noEngine', message: /qemu: its isolation here is `emulated`.*uml: its isolation here is `process`/ });
   const lines = previewApp(sampleApp([open]).spec, { web: { engine: 'uml', why: '' } }, undefined, undefined, host);

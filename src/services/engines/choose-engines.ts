@@ -25,7 +25,9 @@ export interface ChooseEnginesDeps {
  * @throws StrataError `service.noEngine`
  */
 export async function chooseEngines(deps: ChooseEnginesDeps, app: AppSpec, chosen: readonly ServiceSpec[], existing: AppRecord | undefined): Promise<AppRecord['engines']> {
-  const offers = await deps.offers(enginesToProve(chosen));
+  const known = await deps.offers([]);
+  const unproved = enginesToProve(chosen, known);
+  const offers = unproved.length === 0 ? known : await deps.offers(unproved);
   const engines: AppRecord['engines'] = {};
   for (const { name } of app.services) {
     const before = existing?.engines[name];
@@ -44,9 +46,9 @@ export async function chooseEngines(deps: ChooseEnginesDeps, app: AppSpec, chose
   return engines;
 }
 
-/** Only of engines that are asked for, or accepted: to prove one runs a guest. */
-export function enginesToProve(services: readonly ServiceSpec[]): readonly RunEngine[] {
-  const uml = services.some((one) => one.engine === 'uml' || (one.engine === 'auto' && one.leastIsolation === 'process'));
+/** Only of engines that are asked for, or accepted, and of UML only where it has guests of that architecture: to prove one runs a guest. */
+export function enginesToProve(services: readonly ServiceSpec[], known: readonly EngineOffer[]): readonly RunEngine[] {
+  const uml = services.some((one) => (one.engine === 'uml' || (one.engine === 'auto' && one.leastIsolation === 'process')) && known.some(({ engine, architecture }) => engine === 'uml' && architecture === one.architecture));
   const hardware = services.some((one) => one.leastIsolation === 'hardware');
   return [...(hardware ? ['qemu' as const] : []), ...(uml ? ['uml' as const] : [])];
 }
