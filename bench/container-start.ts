@@ -109,7 +109,7 @@ async function measure(engine: EngineName, image: Image): Promise<void> {
   await startByHand(agent);
   await awaitQuiet();
   const load = loadNow();
-  const times = await inTurn(['ours', 'hand'], rounds(12), (who) => (who === 'ours' ? startOurs(image, machineId) : startByHand(agent)));
+  const times = await inTurn(['ours', 'hand'], rounds(20), (who) => (who === 'ours' ? startOurs(image, machineId) : startByHand(agent)));
   const [ours, hand] = [median(times.ours), median(times.hand)];
   report({
     bench: `container start with its card in a running machine (${names[engine]})`, unit: 's', strata: round(ours), p95: round(p95(times.ours)), rival: 'crun run by hand in the same guest, no card', rivalValue: round(hand), rivalP95: round(p95(times.hand)),

@@ -8,7 +8,7 @@ import { ensureGuestOs, type MachineSpec } from '#machines';
 import { openQemuEngine, type QemuEngine } from '#machines/qemu';
 import { openAgentConnection } from '../src/machines/agent/open-agent-connection.ts';
 import { awaitAgent } from './harness/machine-by-hand.ts';
-import { awaitQuiet, inTurn, loadNow, median, p95, report, round, rounds, say } from './harness/measure.ts';
+import { awaitQuiet, inTurn, judge, loadNow, median, p95, report, round, rounds, say } from './harness/measure.ts';
 import { importBusybox, openDocker } from './harness/open-docker.ts';
 import { ownInstance } from './harness/own-instance.ts';
 
@@ -89,7 +89,7 @@ async function measureWhole(architecture: Architecture): Promise<void> {
   report({
     bench: `clone to agent with its card and scratch disk, ${architecture} (TCG)`, unit: 's', strata: round(ours), p95: round(p95(times.clone)), rival: 'docker run, bridge network, busybox', rivalValue: theirs === null ? null : round(theirs),
     ...(theirs === null ? {} : { rivalP95: round(p95(times.docker)), ratio: round(ours / theirs) }), rounds: times.clone.length, load,
-    bar: `≤ ${wholeBar} s, < docker run`, met: ours <= wholeBar && (theirs === null || ours < theirs),
+    bar: `≤ ${wholeBar} s, < docker run`, ...judge(ours <= wholeBar, theirs === null ? undefined : ours < theirs),
   });
 }
 

@@ -64,7 +64,7 @@ async function measureForks(strata: OwnStrata, client: Client, docker: Docker | 
   await awaitQuiet();
   const load = loadNow();
   const [took, rival]: [{ answered: number; ran: number }[], number[]] = [[], []];
-  for (let at = 0; at < rounds(10); at += 1) {
+  for (let at = 0; at < rounds(20); at += 1) {
     const began = performance.now();
     await ended(client, await client.call('forkMachine', { params: { machine: 'original' }, body: { name: `fork${at}` } }));
     took.push(await answerTimes(client, `fork${at}`, began));
@@ -90,7 +90,7 @@ async function measureResumes(client: Client, docker: Docker | undefined): Promi
   await awaitQuiet();
   const load = loadNow();
   const [took, rival]: [{ answered: number; ran: number }[], number[]] = [[], []];
-  for (let at = 0; at < rounds(10); at += 1) {
+  for (let at = 0; at < rounds(20); at += 1) {
     await client.call('suspendMachine', { params: { machine: 'sleeper' }, body: {} });
     await phaseIs(client, 'sleeper', 'suspended');
     const began = performance.now();
@@ -113,7 +113,7 @@ async function measureClones({ own }: OwnStrata, client: Client): Promise<void> 
   const load = loadNow();
   const [took, bytes]: [number[], number[]] = [[], []];
   const used = async (): Promise<number> => { const { blocks, bfree, bsize } = await statfs(own.instance.stateDir); return (blocks - bfree) * bsize; };
-  for (let at = 0; at < rounds(10); at += 1) {
+  for (let at = 0; at < rounds(20); at += 1) {
     const before = await used();
     took.push(await seconds(async () => ended(client, await client.call('cloneMachine', { params: { machine: 'big' }, body: { name: `clone${at}` } }))));
     bytes.push(await used() - before);

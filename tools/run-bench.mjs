@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: runs each file of bench/ alone, one after the other, prints a table, and writes
  * bench/results.json with the machine, versions and date. `npm run bench -- gateway` runs only those with
- * the word in their name.
+ * the word in their name; what the file has of the others stays, each figure with its own date.
  *
  * A bench prints one JSON line for each figure:
  *   { bench, unit, strata, rival, rivalValue, ratio, bar, met, p95?, rivalP95?, rounds?, note? }
@@ -27,16 +27,29 @@ for (const file of files) {
   process.stderr.write(`${file} …\n`);
   const { stdout, problem } = await runBench(file);
   const lines = stdout.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
-  figures.push(...lines.map((figure) => ({ file, ...figure })));
+  const date = new Date().toISOString();
+  figures.push(...lines.map((figure) => ({ file, date, ...figure })));
   if (problem !== undefined || lines.length === 0) broken.push(`${file}: ${problem ?? 'no figure'}`);
 }
 
 const missed = figures.filter(({ met }) => met === false);
 printTable(figures);
-if (files.length > 0) writeFileSync(join(root, 'bench/results.json'), `${JSON.stringify({ date: new Date().toISOString(), machine: machine(), figures, broken }, null, 2)}\n`);
+if (files.length > 0) writeResults();
 for (const line of broken) process.stdout.write(`could not measure: ${line}\n`);
 process.stdout.write(`${figures.length} figures, ${missed.length} below their bar, ${broken.length} benches broken\n`);
 process.exitCode = files.length === 0 || broken.length > 0 || missed.length > 0 ? 1 : 0;
+
+function writeResults() {
+  const path = join(root, 'bench/results.json');
+  const here = machine();
+  let before = [];
+  try {
+    const last = JSON.parse(readFileSync(path, 'utf8'));
+    // Of another machine nothing stands beside what was measured here.
+    if (last.machine.processor === here.processor && last.machine.kernel === here.kernel) before = last.figures.filter(({ file }) => !files.includes(file));
+  } catch { /* the first, or one that was cut off */ }
+  writeFileSync(path, `${JSON.stringify({ date: new Date().toISOString(), machine: here, figures: [...before, ...figures], broken }, null, 2)}\n`);
+}
 
 /** One bench in a process of its own; whatever ends it, Ctrl-C too, none of its machines is left. */
 async function runBench(file) {
@@ -89,7 +102,7 @@ function readText(path) {
 function printTable(rows) {
   const heading = ['what', 'unit', 'strata', 'p95', 'rival', 'its value', 'ratio', 'bar', ''];
   const text = (value) => (value === undefined || value === null ? '–' : String(value));
-  const cells = rows.map((one) => [one.bench, one.unit, one.strata, one.p95, one.rival, one.rivalValue, one.ratio, one.bar, one.met === undefined ? '' : one.met ? 'met' : 'MISSED'].map(text));
+  const cells = rows.map((one) => [one.bench, one.unit, one.strata, one.p95, one.rival, one.rivalValue, one.ratio, one.bar, one.met === undefined ? (one.bar === undefined ? '' : 'no rival') : one.met ? 'met' : 'MISSED'].map(text));
   const widths = heading.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column].length)));
   for (const row of [heading, ...cells]) process.stdout.write(`${row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd()}\n`);
 }

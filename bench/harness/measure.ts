@@ -15,11 +15,18 @@ export interface Figure {
   readonly ratio?: number;
   /** For people: '≤ 2.6 s, ≤ 1.1 ×'. */
   readonly bar?: string;
+  /** Left out where the bar names a rival that could not be measured. */
   readonly met?: boolean;
   readonly rounds?: number;
   readonly note?: string;
   /** One-minute load average when the first round began. */
   readonly load?: number;
+}
+
+/** What a bar that is also against a rival comes to; nothing where only the rival could tell. */
+export function judge(alone: boolean, against: boolean | undefined): { readonly met?: boolean } {
+  if (!alone) return { met: false };
+  return against === undefined ? {} : { met: against };
 }
 
 export const rounds = (usual: number): number => Number(process.env['BENCH_ROUNDS'] ?? usual);
