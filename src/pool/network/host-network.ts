@@ -8,6 +8,7 @@
  * isolated ports drop it.) Taps therefore cannot reach each other except through the host's tables.
  */
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { asStrataError, bridgeName, gatewayAddress, runProcess, StrataError, type Instance, type Log } from '#base';
 import { allowForwarding, forgetForwarding } from './foreign-firewalls.ts';
@@ -132,9 +133,11 @@ async function ensureTapLink(instance: Instance, machineId: string, ownerUid: nu
   // One MAC for the gateway on every tap: a clone keeps its template's neighbour entry and it is right.
   const mac = macOfAddress(gatewayAddress(instance));
   const owner = ownerUid === undefined ? '' : ` user ${ownerUid}`;
+  // A new one is up at once, in the same run of the program: nobody has it open yet, and it takes no address of its own.
+  const up = link === undefined ? `${existsSync('/proc/sys/net/ipv6') ? ' addrgenmode none' : ''} up` : '';
   const lines = [
     ...(link === undefined ? [`tuntap add dev ${name} mode tap vnet_hdr${owner}`] : []),
-    ...(link?.address === mac && link.alias === machineId ? [] : [`link set dev ${name} address ${mac} alias ${machineId}`]),
+    ...(link?.address === mac && link.alias === machineId ? [] : [`link set dev ${name} address ${mac} alias ${machineId}${up}`]),
   ];
   if (lines.length > 0) await runProcess(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
   const conf = `/proc/sys/net/ipv4/conf/${name}`;
@@ -142,7 +145,7 @@ async function ensureTapLink(instance: Instance, machineId: string, ownerUid: nu
   await writeIfDifferent(`${conf}/rp_filter`, '0'); // the guard checks more than this does
   await writeIfDifferent(`${conf}/accept_redirects`, '0');
   await writeIfDifferent(`${conf}/send_redirects`, '0');
-  if (link?.up !== true) await runProcess(['ip', 'link', 'set', 'dev', name, 'up']);
+  if (link?.up === false) await runProcess(['ip', 'link', 'set', 'dev', name, 'up']);
   return name;
 }
 
