@@ -17,6 +17,8 @@ export interface RunOptions {
   /** Exit codes that are not errors; default only 0. */
   readonly okCodes?: readonly number[];
   readonly signal?: AbortSignal;
+  /** Told each time it has printed something, before it ends. */
+  readonly heard?: () => void;
 }
 
 export interface RunResult {
@@ -57,6 +59,7 @@ export function runProcess(argv: readonly [string, ...string[]], options: RunOpt
       outBytes += chunk.length;
       if (outBytes > limit) end(failure(argv, 'process.tooMuchOutput', 'internal', `printed more than ${limit} bytes`));
       else out.push(chunk);
+      options.heard?.();
     });
     child.stderr.on('data', (chunk: Buffer) => { err = (err + chunk.toString('utf8')).slice(-64 * 1024); });
     child.on('error', (error: NodeJS.ErrnoException) => {

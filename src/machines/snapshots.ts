@@ -9,6 +9,8 @@ export interface SnapshotWish {
   readonly memory: boolean;
   /** Of a clone or a fork, which removes it when it has what it needs; nobody else sees it. */
   readonly passing: boolean;
+  /** The new machine that is to go on from its memory at once: an engine may begin with what that takes while it copies. */
+  readonly goesOnAs?: string;
 }
 
 export interface Snapshot {

@@ -49,7 +49,7 @@ export function cloneBody(layers: Layers, input: CloneInput): OperationBody {
       await remove();
     }, run, async () => {
       if (await specs.get(cloneId) !== undefined) return; // by a daemon that ended right after
-      if (passing) await run.step(memory ? 'copy its memory, and freeze its disks' : 'freeze its disks', () => copies.take(machineId, { id: snapshotId, name, memory, passing }));
+      if (passing) await run.step(memory ? 'copy its memory, and freeze its disks' : 'freeze its disks', () => copies.take(machineId, { id: snapshotId, name, memory, passing, ...(memory && input.start ? { goesOnAs: cloneId } : {}) }));
       run.progress(0.4);
       await run.step(`make machine ${name}`, () => makeClone(layers, input));
     });

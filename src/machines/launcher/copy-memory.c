@@ -2,10 +2,11 @@
  * Copies the memory of a QEMU's guest from outside, while QEMU stands still or runs, into a file of the same size whose
  * holes are what was never touched. Reading through the kernel costs far less here than page faults of a mapping do.
  *
- *   launcher copy-memory base <pid> <ticks> <address> <bytes> <file>      makes the file, with what the memory began as:
- *                                          the sealed file it is a private mapping of, which nobody changes
- *   launcher copy-memory changed <pid> <ticks> <address> <bytes> <file>   adds all that is its own, when a byte on stdin says
- *                                          that it stands still
+ *   launcher copy-memory <pid> <ticks> <address> <bytes> <file>   makes the file, with what the memory began as (the sealed
+ *                                          file it is a private mapping of, which nobody changes), and says so in a line;
+ *                                          adds all that is its own when a byte on stdin says that it stands still
+ *
+ *   launcher fill <pid> <ticks> (<number> <file>)…   fills what a VMM was started with empty: descriptors, by their numbers in it
  *
  * The address is what that QEMU says: it can name no memory but its own.
  */
@@ -184,30 +185,83 @@ static void await_standstill(void)
   if (read(0, &byte, 1) != 1) fail("nobody said that the machine stands still");
 }
 
-/* kind, pid, ticks, address, bytes, file */
+/* pid, ticks, address, bytes, file */
 int copy_memory(char **arguments)
 {
-  const bool base = same(arguments[0], "base");
-  errno = 0;
-  if (!base && !same(arguments[0], "changed")) fail("'%s' is neither base nor changed", arguments[0]);
-  const uint64_t address = number(arguments[3], 16, "address"), bytes = number(arguments[4], 10, "size of memory");
-  int process = (int)syscall(SYS_pidfd_open, atoi(arguments[1]), 0);
+  const uint64_t address = number(arguments[2], 16, "address"), bytes = number(arguments[3], 10, "size of memory");
+  int process = (int)syscall(SYS_pidfd_open, atoi(arguments[0]), 0);
   if (process < 0) fail("the machine is gone");
   errno = 0;
-  if (start_ticks(atoi(arguments[1])) != atoll(arguments[2])) fail("the machine is gone");
-  int out = base ? open_state_file(arguments[5]) : open(arguments[5], O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-  if (out < 0) fail("cannot open %s", arguments[5]);
-  if (base && ftruncate(out, (off_t)bytes) != 0) fail("cannot make the file %s", arguments[5]);
+  if (start_ticks(atoi(arguments[0])) != atoll(arguments[1])) fail("the machine is gone");
+  int out = open_state_file(arguments[4]);
+  if (ftruncate(out, (off_t)bytes) != 0) fail("cannot make the file %s", arguments[4]);
   close(out);
-  find_parts(arguments[1], address, bytes);
-  struct copying copying = { arguments[1], arguments[5], address, bytes, base, 0 };
-  if (base) copy_pieces(&copying);
-  else {
-    await_standstill();
-    copy_at_once(&copying);
-  }
+  find_parts(arguments[0], address, bytes);
+  struct copying base = { arguments[0], arguments[4], address, bytes, true, 0 }, own = { arguments[0], arguments[4], address, bytes, false, 0 };
+  copy_pieces(&base);
+  if (write(1, "{\"begun\":true}\n", 15) != 15) fail("nobody listens");
+  await_standstill();
+  copy_at_once(&own);
   printf("{\"copiedBytes\":%lld}\n", (long long)copied);
   return fflush(stdout) == 0 ? 0 : 1;
+}
+
+/* Memory that nobody can take away or make larger or smaller, all of it a hole; opened once more, since the VMM, which has the first, moves its position as it likes. */
+static int new_memory(off_t bytes, int *again)
+{
+  int memory = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (memory < 0 || ftruncate(memory, bytes) != 0) fail("cannot make the machine's memory");
+  if (fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) fail("cannot seal the size of the machine's memory");
+  if (again == NULL) return memory;
+  char itself[32];
+  snprintf(itself, sizeof itself, "/proc/self/fd/%d", memory);
+  *again = open(itself, O_RDWR | O_CLOEXEC);
+  if (*again < 0) fail("cannot open the machine's memory again");
+  return memory;
+}
+
+/* To be filled when it is known what with. */
+int empty_memory(const char *bytes) { return new_memory((off_t)number(bytes, 10, "size of memory"), NULL); }
+
+/* The same of a state, which nobody knows the size of yet. */
+int empty_state(void)
+{
+  int state = memfd_create("state", MFD_CLOEXEC);
+  if (state < 0) fail("cannot make room for the machine's state");
+  return state;
+}
+
+struct filling { int in, out; off_t bytes; };
+
+/* One that is full already, of another size or no memory is not what was handed to the VMM to be filled. */
+static struct filling open_filling(const char *pid, const char *descriptor, const char *path)
+{
+  char its[64];
+  struct stat from, to;
+  errno = 0;
+  if (strlen(descriptor) > 9 || strspn(descriptor, "0123456789") != strlen(descriptor) || *descriptor == '\0') fail("'%s' is no number of a descriptor", descriptor);
+  snprintf(its, sizeof its, "/proc/%s/fd/%s", pid, descriptor);
+  int in = open_disk(path, false), out = open(its, O_WRONLY | O_CLOEXEC);
+  if (out < 0 || fstat(in, &from) != 0 || fstat(out, &to) != 0) fail("the machine has nothing to be filled");
+  int seals = fcntl(out, F_GET_SEALS);
+  errno = 0;
+  if (seals < 0 || (seals & F_SEAL_WRITE) != 0 || to.st_blocks != 0 || to.st_size != (seals & F_SEAL_GROW ? from.st_size : 0)) fail("what the machine has cannot be filled with %s", path);
+  return (struct filling){ in, out, from.st_size };
+}
+
+/* pid, ticks, and numbers of descriptors, each with the file it is filled with */
+int fill(char **arguments, int count)
+{
+  int process = (int)syscall(SYS_pidfd_open, atoi(arguments[0]), 0);
+  if (process < 0) fail("the machine is gone");
+  errno = 0;
+  if (start_ticks(atoi(arguments[0])) != atoll(arguments[1])) fail("the machine is gone");
+  static struct filling all[4];
+  int fillings = 0;
+  for (int at = 2; at + 1 < count && fillings < 4; at += 2) all[fillings++] = open_filling(arguments[0], arguments[at], arguments[at + 1]);
+  // All or, where a file is not there any more, nothing: then it can be asked for again.
+  for (int at = 0; at < fillings; at += 1) copy_data(all[at].in, 0, all[at].bytes, all[at].out, 0);
+  return 0;
 }
 
 static pid_t copier;
@@ -218,14 +272,7 @@ int copied_memory(const char *path)
   int in = open_disk(path, false);
   struct stat status;
   if (fstat(in, &status) != 0) fail("fstat");
-  int memory = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (memory < 0 || ftruncate(memory, status.st_size) != 0) fail("cannot make the machine's memory");
-  if (fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) fail("cannot seal the size of the machine's memory");
-  /* Opened once more: the VMM, which has the other, moves that one's position as it likes. */
-  char itself[32];
-  snprintf(itself, sizeof itself, "/proc/self/fd/%d", memory);
-  int out = open(itself, O_RDWR | O_CLOEXEC);
-  if (out < 0) fail("cannot open the machine's memory again");
+  int out, memory = new_memory(status.st_size, &out);
   copier = fork();
   if (copier < 0) fail("fork");
   if (copier == 0) {

@@ -5,7 +5,7 @@ import { open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { signalProcess } from '#base';
-import { copyBaseMemory, copyOwnMemory, type GuestMemory, type KeeperRecord } from './index.ts';
+import { copyMemory, fillVmm, type GuestMemory, type KeeperRecord } from './index.ts';
 import { openLaunchTest, type LaunchTest } from './testing/stand-in-vmm.ts';
 
 let it: LaunchTest;
@@ -28,6 +28,11 @@ async function memoryOf({ vmm }: KeeperRecord, { address, bytes }: GuestMemory):
   try { return (await file.read(Buffer.alloc(bytes), 0, bytes, Number.parseInt(address, 16))).buffer; } finally { await file.close(); }
 }
 
+const copyAtOnce = (...[launcher, record, memory, path]: [string, KeeperRecord, GuestMemory, string]): Promise<void> => {
+  const { begun, copied } = copyMemory(launcher, record, memory, path, Promise.resolve());
+  return begun.then(() => copied);
+};
+
 test('[J18] a copy has all of a process\'s own memory, and holes where nothing was touched', async () => {
   const record = await it.start('x=$(printf "%5000s" kept); exec 4</dev/null; while :; do /bin/busybox sleep 1000; done');
   const own = (await mappingsOf(record)).filter((one) => one.rights.startsWith('rw') && (one.path === '[stack]' || one.path === '[heap]'));
@@ -35,13 +40,16 @@ test('[J18] a copy has all of a process\'s own memory, and holes where nothing w
   await signalProcess(record.vmm, 'SIGSTOP');
   for (const [at, memory] of own.entries()) {
     const path = join(it.root, `memory-${at}`);
-    await copyBaseMemory(it.launcher, record, memory, path);
+    const standsStill = Promise.withResolvers<void>();
+    const { begun, copied } = copyMemory(it.launcher, record, memory, path, standsStill.promise);
+    await begun;
     const { size, blocks, mode } = await stat(path);
     deepEqual([size, blocks, mode & 0o777], [memory.bytes, 0, 0o600], 'nothing of it is a file\'s');
-    await copyOwnMemory(it.launcher, record, memory, path, Promise.resolve());
+    standsStill.resolve();
+    await copied;
     ok((await readFile(path)).equals(await memoryOf(record, memory)), memory.path);
     ok((await stat(path)).blocks * 512 <= memory.bytes);
-    await rejects(copyBaseMemory(it.launcher, record, memory, path), /cannot make the file/, 'what lies there is somebody\'s');
+    await rejects(copyAtOnce(it.launcher, record, memory, path), /cannot make the file/, 'what lies there is somebody\'s');
     await rm(path);
   }
 });
@@ -52,12 +60,12 @@ test('[J18] what is not that process\'s memory is refused: another process, no s
   const stack = all.find((one) => one.path === '[stack]') as Mapping;
   const path = join(it.root, 'memory');
   const other = { ...record, vmm: { ...record.vmm, startTicks: record.vmm.startTicks + 1 } };
-  await rejects(copyBaseMemory(it.launcher, other, stack, path), { code: 'machine.copyFailed', message: /the machine is gone/ });
-  await rejects(copyBaseMemory(it.launcher, record, { address: '1000', bytes: 4096 }, path), /not where it is said to be/);
+  await rejects(copyAtOnce(it.launcher, other, stack, path), { code: 'machine.copyFailed', message: /the machine is gone/ });
+  await rejects(copyAtOnce(it.launcher, record, { address: '1000', bytes: 4096 }, path), /not where it is said to be/);
   await rm(path, { force: true });
-  await rejects(copyBaseMemory(it.launcher, record, { address: stack.address, bytes: stack.bytes + 1 }, path), /no size of memory/);
+  await rejects(copyAtOnce(it.launcher, record, { address: stack.address, bytes: stack.bytes + 1 }, path), /no size of memory/);
   const text = all.find((one) => one.path.endsWith('busybox')) as Mapping;
-  await rejects(copyBaseMemory(it.launcher, record, text, path), /made of something that may change/);
+  await rejects(copyAtOnce(it.launcher, record, text, path), /made of something that may change/);
   equal((await stat(path)).size, text.bytes);
 });
 
@@ -82,4 +90,37 @@ test('[J21] a VMM that is told of has all of the memory it begins with, holes ar
     await copy.close();
   }
   ok((await readFile(path)).subarray(0, piece.length).equals(piece));
+});
+
+test('[J26] what a VMM began with empty is filled once, with the same holes, or not at all', async () => {
+  const [bytes, piece] = [8 * 1024 * 1024, randomBytes(64 * 1024)];
+  const [memory, state, short] = ['memory', 'state', 'short'].map((name) => join(it.root, name)) as [string, string, string];
+  for (const [path, size, at] of [[memory, bytes, bytes - piece.length], [state, piece.length, 0], [short, bytes - 4096, 0]] as const) {
+    const file = await open(path, 'wx', 0o600);
+    try {
+      await file.truncate(size);
+      await file.write(piece, 0, piece.length, at);
+    } finally {
+      await file.close();
+    }
+  }
+  const record = await it.start('exec /bin/busybox sleep 1000', { descriptors: [{ kind: 'empty-state' }, { kind: 'empty-memory', bytes }, { kind: 'disk-ro', path: state }] });
+  const first = 4; // as the one above
+  const fill = (one = record, of = memory, then = state) => fillVmm(it.launcher, one, [{ descriptor: first + 1, path: of }, { descriptor: first, path: then }]);
+  await rejects(fill({ ...record, vmm: { ...record.vmm, startTicks: record.vmm.startTicks + 1 } }), { code: 'machine.copyFailed', message: /the machine is gone/ });
+  await rejects(fill(record, short), /cannot be filled with/, 'of another size');
+  await rejects(fill(record, memory, join(it.root, 'none')), /cannot open the disk/);
+  await rejects(fillVmm(it.launcher, record, [{ descriptor: first + 2, path: state }]), /cannot be filled|nothing to be filled/, 'a file');
+  await fill();
+  for (const [descriptor, path] of [[first, state], [first + 1, memory]] as const) {
+    const filled = await open(`/proc/${record.vmm.pid}/fd/${descriptor}`, 'r');
+    try {
+      const { size, blocks } = await filled.stat();
+      deepEqual([size, blocks * 512], [(await stat(path)).size, piece.length], 'holes are holes');
+      ok((await filled.readFile()).equals(await readFile(path)));
+    } finally {
+      await filled.close();
+    }
+  }
+  await rejects(fill(), /cannot be filled with/, 'it is full');
 });

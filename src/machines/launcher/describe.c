@@ -2,7 +2,7 @@
  * The description of a launch: pairs of NUL-terminated strings, key and value, on stdin. launch-description.ts
  * writes it. Keys: uid, gid, processes, traces, idle, huge-heap, kept-heap, console-before (a ring's path), cgroup, bind (source TAB target), link (target TAB path), device, memory
  * (bytes TAB path), own-fds (path), disks (path), mount-ro and mount-rw (disk TAB path), listen, listen-shared, console, line, tap, plain-tap, disk-ro, disk-rw, lock-alone, lock-shared,
- * zygote (number of a descriptor), copy-of (a zygote's socket TAB number of descriptors that stay as they are), copied-memory (a file), template-memory, template-state, sealed-memory and sealed-state (a holder's socket), inherit, program, argument. What the kernel of our own daemon says is still checked.
+ * zygote (number of a descriptor), copy-of (a zygote's socket TAB number of descriptors that stay as they are), copied-memory (a file), empty-memory (bytes), empty-state, template-memory, template-state, sealed-memory and sealed-state (a holder's socket), inherit, program, argument. What the kernel of our own daemon says is still checked.
  */
 #include "launcher.h"
 #include <errno.h>

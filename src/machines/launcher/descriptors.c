@@ -134,6 +134,8 @@ static int open_one(const struct entry *entry, struct descriptors *all)
   if (same(entry->key, "sealed-memory")) return held_for_clone(entry->value, held_memory);
   if (same(entry->key, "sealed-state")) return held_for_clone(entry->value, held_state);
   if (same(entry->key, "copied-memory")) return copied_memory(entry->value);
+  if (same(entry->key, "empty-memory")) return empty_memory(entry->value);
+  if (same(entry->key, "empty-state")) return empty_state();
   if (same(entry->key, "inherit")) return atoi(entry->value);
   return -1;
 }

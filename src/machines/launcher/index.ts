@@ -2,5 +2,5 @@
 export { ensureLauncher, launcherPackages } from './ensure-launcher.ts';
 export { encodeLaunchDescription, firstDescriptor, type LaunchDescription, type MountedDisk, type VmmDescriptor } from './launch-description.ts';
 export { parseKeeperRecord, readConsoleRing, readExitRecord, readKeeperRecord, type ExitRecord, type KeeperRecord } from './keeper-records.ts';
-export { copyBaseMemory, copyOwnMemory, startVmm, isHeld, measureTsc, passDisk, passNewFile, plugDisk, settleZygote, tellUml, unplugDisk, type GuestMemory } from './run-launcher.ts';
+export { copyMemory, fillVmm, startVmm, isHeld, measureTsc, passDisk, passDisks, plugDisk, settleZygote, tellUml, unplugDisk, type GuestMemory, type MemoryCopy, type PassedDisk } from './run-launcher.ts';
 export { holderOf, holdTemplate, readHolder, saveStateToFile, sealTemplate, type TemplateSizes } from './template-holder.ts';

@@ -57,6 +57,9 @@ export type VmmDescriptor =
   | { readonly kind: 'lock-alone' | 'lock-shared'; readonly path: string } // a hold on a disk that others with such holds respect
   /** Memory that begins as a copy of the file and is this VMM's own. */
   | { readonly kind: 'copied-memory'; readonly path: string }
+  /** Memory and state that `fillVmm` fills, once, before its guest runs. */
+  | { readonly kind: 'empty-memory'; readonly bytes: number }
+  | { readonly kind: 'empty-state' }
   /** What a template's holder holds, by its socket: memory and state to be written, or the same when nobody can change them. */
   | { readonly kind: 'template-memory' | 'template-state' | 'sealed-memory' | 'sealed-state'; readonly path: string };
 
@@ -97,7 +100,8 @@ function vmmRights({ processes, traces, idle, hugeHeap, keptHeap, consoleBefore,
 }
 
 function describeDescriptor(one: VmmDescriptor): readonly [string, string] {
-  if (one.kind === 'console' || one.kind === 'line') return [one.kind, ''];
+  if (one.kind === 'console' || one.kind === 'line' || one.kind === 'empty-state') return [one.kind, ''];
+  if (one.kind === 'empty-memory') return [one.kind, String(one.bytes)];
   return [one.kind, 'path' in one ? one.path : one.name];
 }
 

@@ -4,8 +4,8 @@
  *   launcher run <folder>       reads a description on stdin (describe.c), starts the VMM jailed (jail.c), leaves a
  *                               keeper behind (keeper.c), prints the keeper's record as JSON
  *   launcher held <folder>      exit code 0 where a keeper holds the folder's lock, 1 where none does
- *   launcher pass-disk <socket> <set> ro|rw|new <path>
- *                               opens a disk and hands it to a running QEMU over a QMP socket (pass-disk.c)
+ *   launcher pass-disk <socket> (<set> ro|rw|new <path>)…
+ *                               opens disks and hands them to a running QEMU over a QMP socket (pass-disk.c)
  *
  *   launcher hold <folder> <bytes>    leaves a holder of a template's memory and state behind (hold.c), prints who it is
  *   launcher seal <holder>      after that nobody can change them; prints their sizes
@@ -13,7 +13,8 @@
  *   launcher keep-copy …        what comes of a zygote as the keeper of a copy (keeper.c, zygote/copy.c)
  *   launcher settle <socket> <line>   has a zygote make itself ready to be copied
  *
- *   launcher copy-memory base|changed …   copies the memory of a machine's guest into a file (copy-memory.c)
+ *   launcher copy-memory …      copies the memory of a machine's guest into a file (copy-memory.c)
+ *   launcher fill …             fills the memory and state that a VMM was started without
  *
  *   launcher tsc                prints how fast the time-stamp counter runs, in kHz (measure-tsc.c)
  *
@@ -133,14 +134,15 @@ int main(int count, char **arguments)
 {
   if (count == 3 && same(arguments[1], "run")) return run(arguments[2]);
   if (count == 3 && same(arguments[1], "held")) return held(arguments[2]);
-  if (count == 6 && same(arguments[1], "pass-disk")) return pass_disk(arguments[2], arguments[3], arguments[4], arguments[5]);
+  if (count >= 6 && count % 3 == 0 && same(arguments[1], "pass-disk")) return pass_disks(arguments[2], arguments + 3, count - 3);
   if (count == 4 && same(arguments[1], "hold")) return start_holder(arguments[2], arguments[3]);
   if (count == 4 && same(arguments[1], "save-file")) return save_state(arguments[2], open_state_file(arguments[3]));
   if (count == 3 && same(arguments[1], "seal")) return hold_seal(arguments[2]);
   if (count == 8 && same(arguments[1], "plug")) return plug(arguments + 2);
   if (count == 2 && same(arguments[1], "tsc")) return measure_tsc();
   if (count == 5 && same(arguments[1], "unplug")) return unplug(arguments + 2);
-  if (count == 8 && same(arguments[1], "copy-memory")) return copy_memory(arguments + 2);
+  if (count == 7 && same(arguments[1], "copy-memory")) return copy_memory(arguments + 2);
+  if (count >= 6 && count % 2 == 0 && same(arguments[1], "fill")) return fill(arguments + 2, count - 2);
   if (count >= 6 && same(arguments[1], "keep-copy")) keep_copy(arguments + 2, count - 2);
   if (count == 4 && same(arguments[1], "settle")) return settle(arguments[2], arguments[3]);
   if (count >= 7 && same(arguments[1], "mconsole")) return mconsole(arguments + 2, count - 2);

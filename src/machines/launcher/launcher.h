@@ -113,13 +113,16 @@ void escape_json(const char *from, size_t count, char *into, size_t size);
 int measure_tsc(void);
 
 /* pass-disk.c */
-int pass_disk(const char *socket_path, const char *set, const char *mode, const char *path);
+int pass_disks(const char *socket_path, char **words, int count);
 int save_state(const char *socket_path, int state);
 int open_state_file(const char *path);
 
 /* copy-memory.c: copies of a machine's memory; one of a file, for one VMM to begin with */
 int copy_memory(char **arguments);
 int copied_memory(const char *path);
+int empty_memory(const char *bytes);
+int empty_state(void);
+int fill(char **arguments, int count);
 bool has_memory(void);
 
 /* hold.c: what a template's holder holds, and its verbs. `hold` never returns. */

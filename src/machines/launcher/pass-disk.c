@@ -83,17 +83,27 @@ static int enter_monitor(const char *path)
   return monitor;
 }
 
-int pass_disk(const char *socket_path, const char *set, const char *mode, const char *path)
+static int open_for_set(const char *set, const char *mode, const char *path)
 {
   errno = 0;
   if (strlen(set) > 9 || strspn(set, "0123456789") != strlen(set) || *set == '\0') fail("'%s' is no number of a set", set);
   if (!same(mode, "ro") && !same(mode, "rw") && !same(mode, "new")) fail("the mode is ro, rw or new");
-  int disk = same(mode, "new") ? open_state_file(path) : open_disk(path, same(mode, "rw"));
-  int monitor = enter_monitor(socket_path);
-  char command[120];
-  snprintf(command, sizeof command, "{\"execute\":\"add-fd\",\"arguments\":{\"fdset-id\":%s}}\n", set);
-  send_with(monitor, command, disk);
-  await_answer(monitor, "add-fd");
+  return same(mode, "new") ? open_state_file(path) : open_disk(path, same(mode, "rw"));
+}
+
+/* words: set, mode and path of each; what was handed in stays where a later one cannot be */
+int pass_disks(const char *socket_path, char **words, int count)
+{
+  int monitor = -1;
+  for (int at = 0; at < count; at += 3) {
+    int disk = open_for_set(words[at], words[at + 1], words[at + 2]);
+    if (monitor < 0) monitor = enter_monitor(socket_path); // one that has nothing to get is not asked
+    char command[120];
+    snprintf(command, sizeof command, "{\"execute\":\"add-fd\",\"arguments\":{\"fdset-id\":%s}}\n", words[at]);
+    send_with(monitor, command, disk);
+    await_answer(monitor, "add-fd");
+    close(disk);
+  }
   return 0;
 }
 

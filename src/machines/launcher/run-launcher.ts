@@ -45,14 +45,20 @@ export async function isHeld(launcher: string, folder: string): Promise<boolean>
   return code === 0;
 }
 
-/** Opens a disk with our rights and hands it to a running QEMU as `/dev/fdset/<set>`. @throws StrataError `machine.diskNotPassed` */
-export async function passDisk(launcher: string, monitor: string, set: number, disk: { readonly path: string; readonly readOnly: boolean }): Promise<void> {
+/** A file for a running QEMU, there `/dev/fdset/<set>`; `isNew`: one that is made now, to be written. */
+export interface PassedDisk { readonly set: number; readonly path: string; readonly readOnly: boolean; readonly isNew?: boolean }
+
+/** Opens disks with our rights and hands them to a running QEMU, all by one program. @throws StrataError `machine.diskNotPassed` */
+export async function passDisks(launcher: string, monitor: string, disks: readonly PassedDisk[]): Promise<void> {
+  if (disks.length === 0) return;
   try {
-    await runProcess([launcher, 'pass-disk', monitor, String(set), disk.readOnly ? 'ro' : 'rw', disk.path], { timeoutMs: 30_000 });
+    await runProcess([launcher, 'pass-disk', monitor, ...disks.flatMap(({ set, path, readOnly, isNew }) => [String(set), isNew === true ? 'new' : readOnly ? 'ro' : 'rw', path])], { timeoutMs: 30_000 });
   } catch (cause) {
-    throw new StrataError(`the disk ${disk.path} could not be handed to the machine: ${wordsOf(cause)}`, { code: 'machine.diskNotPassed', kind: 'unavailable', cause });
+    throw new StrataError(`the disk ${disks.map(({ path }) => path).join(' or ')} could not be handed to the machine: ${wordsOf(cause)}`, { code: 'machine.diskNotPassed', kind: 'unavailable', cause });
   }
 }
+
+export const passDisk = (launcher: string, monitor: string, set: number, disk: { readonly path: string; readonly readOnly: boolean }): Promise<void> => passDisks(launcher, monitor, [{ set, path: disk.path, readOnly: disk.readOnly }]);
 
 /** Mounts a disk into the jail of a running VMM that opens its disks by name; again is fine. @throws StrataError `machine.diskNotPassed` */
 export async function plugDisk(launcher: string, record: KeeperRecord, disk: { readonly path: string; readonly readOnly: boolean }, target: string): Promise<void> {
@@ -78,28 +84,31 @@ export async function tellUml(launcher: string, record: KeeperRecord, socket: st
   }
 }
 
-/** Hands a running QEMU a new file to write, as `/dev/fdset/<set>`. @throws StrataError `machine.copyFailed` */
-export async function passNewFile(launcher: string, monitor: string, set: number, path: string): Promise<void> {
-  await copying([launcher, 'pass-disk', monitor, String(set), 'new', path]);
-}
-
 /** Memory of a running QEMU as that QEMU says where it lies: in hex, and how long. */
 export interface GuestMemory { readonly address: string; readonly bytes: number }
 
-/** Makes a file with what a guest's memory began as, which never changes; the guest may run. @throws StrataError `machine.copyFailed` */
-export async function copyBaseMemory(launcher: string, record: KeeperRecord, memory: GuestMemory, path: string): Promise<void> {
-  await copying(copyArguments(launcher, record, memory, 'base', path));
+export interface MemoryCopy {
+  /** What the memory began as, which never changes, is in the file; from here on the guest waits for nothing but its own. */
+  readonly begun: Promise<void>;
+  /** All of it is. */
+  readonly copied: Promise<void>;
 }
 
 /**
- * Adds what is the guest's own to that file, from when it stands still. May be called before: a program that is started
- * by then costs the guest no time. @throws StrataError `machine.copyFailed`, also where `standsStill` is rejected
+ * Makes a file with a guest's memory: what it began as while it runs, and what is its own from when it stands still.
+ * Both reject with `machine.copyFailed`, also where `standsStill` does.
  */
-export async function copyOwnMemory(launcher: string, record: KeeperRecord, memory: GuestMemory, path: string, standsStill: Promise<unknown>): Promise<void> {
-  await copying(copyArguments(launcher, record, memory, 'changed', path), standsStill.then(() => 'g'));
+export function copyMemory(launcher: string, record: KeeperRecord, { address, bytes }: GuestMemory, path: string, standsStill: Promise<unknown>): MemoryCopy {
+  const begun = Promise.withResolvers<void>();
+  const copied = copying([launcher, 'copy-memory', ...identity(record), address, String(bytes), path], standsStill.then(() => 'g'), () => begun.resolve());
+  copied.then(() => begun.resolve(), begun.reject);
+  return { begun: begun.promise, copied };
 }
 
-const copyArguments = (launcher: string, record: KeeperRecord, { address, bytes }: GuestMemory, what: 'base' | 'changed', path: string): [string, ...string[]] => [launcher, 'copy-memory', what, ...identity(record), address, String(bytes), path];
+/** Fills memory and state that a VMM was started with empty, once. Descriptors by their numbers in it. @throws StrataError `machine.copyFailed` */
+export async function fillVmm(launcher: string, record: KeeperRecord, files: readonly { readonly descriptor: number; readonly path: string }[]): Promise<void> {
+  await copying([launcher, 'fill', ...identity(record), ...files.flatMap(({ descriptor, path }) => [String(descriptor), path])]);
+}
 
 /** How fast the host's time-stamp counter runs, in kHz, as clocks see it; takes 20 ms. Of x86_64 hosts only. */
 export async function measureTsc(launcher: string): Promise<number> {
@@ -107,9 +116,9 @@ export async function measureTsc(launcher: string): Promise<number> {
   return z.coerce.number().int().min(100_000).max(20_000_000).parse(stdout.trim());
 }
 
-async function copying(argv: readonly [string, ...string[]], input: Promise<string> | string = ''): Promise<void> {
+async function copying(argv: readonly [string, ...string[]], input: Promise<string> | string = '', heard: () => void = () => undefined): Promise<void> {
   try {
-    await runProcess(argv, { timeoutMs: 120_000, input });
+    await runProcess(argv, { timeoutMs: 120_000, input, heard });
   } catch (cause) {
     throw new StrataError(`the machine could not be copied: ${wordsOf(cause)}`, { code: 'machine.copyFailed', kind: 'unavailable', cause, advice: 'see that the host\'s disk has room for its memory' });
   }

@@ -6,6 +6,7 @@ import { releaseReserve } from '../pooled/release-reserve.ts';
 
 export async function eraseMachine(context: QemuContext, id: string): Promise<void> {
   const places = machinePlaces(context.instance, id);
+  await context.readyVmms.drop(id);
   await endKnownVmm(context, places);
   await releaseReserve(context, places);
   await eraseVmm(context, places, id);

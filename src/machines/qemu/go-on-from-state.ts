@@ -3,17 +3,17 @@
  * What keeps them is dropped before the guest runs: from then on its disks go another way than that memory. Cut off before,
  * the next start does it again; after, the machine is found paused and goes on.
  */
-import { mkdir } from 'node:fs/promises';
 import { asStrataError, failpoint, StrataError } from '#base';
 import type { RunningMachine } from '../engine.ts';
 import { readKeeperRecord, type KeeperRecord, type LaunchDescription } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
 import { awaitExit, endVmm } from '../vmm/end-vmm.ts';
 import { jailContents } from './jail-contents.ts';
-import { greet, launch } from './launch-machine.ts';
+import { claim, greet, launch } from './launch-machine.ts';
 import type { MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './qemu-context.ts';
 import { openMonitor } from './qmp/open-monitor.ts';
+import type { WaitingVmm } from './ready/ready-vmms.ts';
 import { restoreState } from './restore-state.ts';
 import { openRunningMachine, socketsOf } from './running-machine.ts';
 import { writeStartRecord, type StartRecord } from './start-record.ts';
@@ -32,6 +32,9 @@ export interface KeptState {
   readonly description: Pick<LaunchDescription, 'ownDescriptors'>;
   /** Opens the disks, and says what devices it had and where their state lies. */
   open(): Promise<{ readonly devices: SuspendedDevices; readonly source: Omit<StateSource, 'tap'> }>;
+  /** Before the guest runs: from then on none of it is kept. */
+  forget(): Promise<void>;
+  /** Removes its files. */
   drop(): Promise<void>;
 }
 
@@ -55,30 +58,40 @@ export async function goOnFromState(context: QemuContext, spec: MachineSpec, pla
 
 async function start(context: QemuContext, spec: MachineSpec, places: MachinePlaces, kept: KeptState, started: { record?: KeeperRecord }, signal: AbortSignal | undefined): Promise<RunningMachine> {
   signal?.throwIfAborted();
-  await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
-  const [tap, { devices, source }] = await Promise.all([spec.network === null || context.network === undefined ? null : context.network.ensureTap(spec.id), kept.open()]);
+  const [tap, { devices, source }, claimed] = await Promise.all([
+    spec.network === null || context.network === undefined ? null : context.network.ensureTap(spec.id), kept.open(), claim(context, spec, places, kept.way),
+  ]);
   const command = suspendedCommand(devices, spec.id, { ...source, tap });
   const startedBy = { way: kept.way, why: '' } as const;
   const facts = { accelerator: devices.accelerator, kernel: null, tap, scratch: null, seed: null };
-  const record = await launch(context, { spec, places, facts, startedBy, description: { ...jailContents(spec.architecture, null), ...kept.description, hugeHeap: true, keptHeap: true, ...command } }, signal);
+  const record = await launch(context, { spec, places, facts, startedBy, claimed, description: { ...jailContents(spec.architecture, null), ...kept.description, hugeHeap: true, keptHeap: true, ...command } }, signal);
   started.record = record;
   failpoint('machines.qemu.afterLaunch');
   const monitor = openMonitor(places.monitor);
   const sockets = socketsOf(context, spec);
   const begun: StartRecord = { accelerator: devices.accelerator, uid: record.uid, startedBy, layout: devices.layout, ready: true };
+  return takeState(context, spec, places, { record, begun, monitor, sockets, state: command.state }, kept, signal);
+}
+
+/** From here on it is the machine: nothing of it stays open where it does not come to run. */
+export async function takeState(
+  context: QemuContext, spec: MachineSpec, places: MachinePlaces, { record, begun, monitor, sockets, state }: WaitingVmm, kept: Pick<KeptState, 'from' | 'limitMs' | 'forget' | 'drop'>, signal: AbortSignal | undefined,
+  ready: () => Promise<void> = () => Promise.resolve(),
+): Promise<RunningMachine> {
   const machine = openRunningMachine(context, spec, record, begun, monitor, sockets);
   try {
     await greet(monitor.connection(), signal);
+    await ready();
     // Its guest stopped with the line open, and goes on with an open one.
     const line = await sockets.openAgentLine();
-    await restoreState(await monitor.connection(), { state: command.state, limitMs: kept.limitMs, of: kept.from }, signal);
+    await restoreState(await monitor.connection(), { state, limitMs: kept.limitMs, of: kept.from }, signal);
     failpoint('machines.qemu.restored');
     writeStartRecord(places, begun);
     failpoint('machines.qemu.beforeDropState');
-    await kept.drop();
+    await kept.forget();
     failpoint('machines.qemu.beforeGoOn');
     sockets.handOn(line);
-    await monitor.execute('cont');
+    await Promise.all([monitor.execute('cont'), kept.drop()]);
     return machine;
   } catch (thrown) {
     await machine.release();

@@ -9,7 +9,7 @@ import { copyScratchDisk, makeScratchDisk } from '../vmm/scratch-disk.ts';
 import type { VmmFacts } from './command-line.ts';
 import { machineDevices, machineLimits } from './launch-facts.ts';
 import type { MachinePlaces } from './machine-places.ts';
-import type { QemuContext } from './qemu-context.ts';
+import type { LaunchContext } from './qemu-context.ts';
 import { releaseReserve } from '../pooled/release-reserve.ts';
 import { undoLaunched } from '../pooled/undo-launched.ts';
 import { writeStartRecord, type StartRecord } from './start-record.ts';
@@ -22,12 +22,14 @@ export interface Launch {
   readonly facts: VmmFacts;
   readonly startedBy: StartRecord['startedBy'];
   readonly pooled?: string;
+  /** What was claimed for it already. */
+  readonly claimed?: Claimed;
   /** What differs between ways of starting. */
   readonly description: Omit<LaunchDescription, 'uid' | 'cgroups' | 'devices'>;
 }
 
 /** @param scratchFrom a scratch disk that it is to begin with; without it it is empty */
-export async function gatherFacts(context: QemuContext, spec: MachineSpec, places: MachinePlaces, scratchFrom?: string): Promise<VmmFacts> {
+export async function gatherFacts(context: LaunchContext, spec: MachineSpec, places: MachinePlaces, scratchFrom?: string): Promise<VmmFacts> {
   const [accelerator, kernel, tap, tscKhz] = await Promise.all([
     context.accelerator(spec.architecture),
     spec.boot.kind === 'guest-os' ? context.guestOs(spec.architecture) : null,
@@ -38,11 +40,21 @@ export async function gatherFacts(context: QemuContext, spec: MachineSpec, place
   return { accelerator, kernel, tap, tscKhz, scratch: spec.scratchMiB === 0 ? null : places.scratch, seed: null };
 }
 
-export async function launch(context: QemuContext, { spec, places, facts, startedBy, pooled, description }: Launch, signal: AbortSignal | undefined): Promise<KeeperRecord> {
+export interface Claimed { readonly uid: number; readonly cgroups: readonly string[] }
+
+/** Its uid, its folder and its limits; needs nothing else of it. */
+export async function claim(context: Pick<LaunchContext, 'instance' | 'network'>, spec: Pick<MachineSpec, 'id' | 'memoryMiB'>, places: MachinePlaces, way: StartRecord['startedBy']['way']): Promise<Claimed> {
   await releaseReserve(context, places); // of its last run
-  const uid = await allocateUid(context.instance, spec.id);
-  await mkdir(places.runFolder, { recursive: true, mode: 0o700 });
-  const cgroups = await makeCgroups(context.instance, spec.id, machineLimits(spec.memoryMiB, startedBy.way === 'template' || startedBy.way === 'pool'));
+  const [uid, cgroups] = await Promise.all([
+    allocateUid(context.instance, spec.id),
+    makeCgroups(context.instance, spec.id, machineLimits(spec.memoryMiB, way === 'template' || way === 'pool')),
+    mkdir(places.runFolder, { recursive: true, mode: 0o700 }),
+  ]);
+  return { uid, cgroups };
+}
+
+export async function launch(context: LaunchContext, { spec, places, facts, startedBy, pooled, claimed, description }: Launch, signal: AbortSignal | undefined): Promise<KeeperRecord> {
+  const { uid, cgroups } = claimed ?? await claim(context, spec, places, startedBy.way);
   writeStartRecord(places, { accelerator: facts.accelerator, uid, startedBy, ...(pooled === undefined ? {} : { pooled }), ready: startedBy.way === 'cold' });
   failpoint('machines.qemu.beforeLaunch');
   return startVmm(await context.launcher(), places.runFolder, { uid, cgroups, devices: machineDevices(facts.accelerator), ...description }, signal);
@@ -61,6 +73,6 @@ export async function greet(connection: Promise<unknown>, signal: AbortSignal | 
 }
 
 /** Nothing of a failed start is left running; returns the error to be thrown, with QEMU's own words in it. */
-export function undoLaunch(context: QemuContext, spec: MachineSpec, places: MachinePlaces, record: KeeperRecord | undefined, error: unknown): Promise<unknown> {
+export function undoLaunch(context: LaunchContext, spec: MachineSpec, places: MachinePlaces, record: KeeperRecord | undefined, error: unknown): Promise<unknown> {
   return undoLaunched(context, { spec, places, record, vmm: 'QEMU' }, error);
 }

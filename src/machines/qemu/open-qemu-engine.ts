@@ -12,7 +12,9 @@ import { installedArchitectures } from './installed-architectures.ts';
 import { isKvmProved, recordKvm } from './kvm-record.ts';
 import { machinePlaces } from './machine-places.ts';
 import { eraseProofs, proveAccelerators } from './prove-accelerators.ts';
-import type { QemuContext } from './qemu-context.ts';
+import type { LaunchContext, QemuContext } from './qemu-context.ts';
+import { openReadyVmms } from './ready/open-ready-vmms.ts';
+import { sweepReady } from './ready/make-ready-vmm.ts';
 import { shapeOfMachine, startMachine } from './start-machine.ts';
 import { findSuspended } from './suspended/find-suspended.ts';
 import { dropTemplates } from './templates/drop-template.ts';
@@ -58,9 +60,10 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
   const version = once(readVersion);
   const tscKhz = once(async () => (hostArchitecture === 'x86_64' ? measureTsc(await launcher()) : undefined));
   const proved = async (architecture: Architecture) => (await isKvmProved(deps.instance, await version(), architecture) ? 'kvm' : 'tcg');
-  const plain: QemuContext = {
+  const launching: LaunchContext = {
     instance: deps.instance, log: deps.log, clock: deps.clock ?? systemClock, guestOs: deps.guestOs, network: deps.network, accelerator: deps.accelerator ?? proved, launcher, qemuVersion: version, tscKhz, templates: undefined, pool: undefined, starting: new Set(),
   };
+  const plain: QemuContext = { ...launching, readyVmms: openReadyVmms(launching) };
   const cloning: QemuContext = deps.templates === undefined ? plain : { ...plain, templates: openTemplates(plain, deps.templates) };
   const context: QemuContext = deps.pool === undefined || deps.templates === undefined ? cloning : { ...cloning, pool: deps.pool.join(qemuPoolSource(cloning)) };
   return {
@@ -69,12 +72,14 @@ export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
     qemuVersion: version,
     sweep: async () => {
       await eraseProofs(context);
+      await sweepReady(context);
       await sweepPool(context);
       await sweepTemplates(context);
     },
     ensureTemplate: async (spec) => { await context.templates?.ensure(await shapeOfMachine(context, spec)); },
     dropTemplates: () => dropTemplates(context),
     close: async () => {
+      await context.readyVmms.close();
       await context.pool?.close();
       await context.templates?.close();
     },

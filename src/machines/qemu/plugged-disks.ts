@@ -26,7 +26,7 @@ const peripheralsSchema = z.array(z.looseObject({ name: z.string().max(200) })).
 const nodesSchema = z.array(z.looseObject({ 'node-name': z.string().max(200).optional() })).max(4000);
 const fdsetsSchema = z.array(z.looseObject({ 'fdset-id': z.int() })).max(2000);
 /** Sets of disks plugged in at the start are numbered by their descriptors, which lie below. */
-const firstSet = 1000;
+export const firstSet = 1000;
 const unplugLimitMs = 10_000;
 const releaseLimitMs = 10_000;
 

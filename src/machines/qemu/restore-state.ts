@@ -17,8 +17,7 @@ const migrationSchema = z.looseObject({ status: z.string().max(50) });
 export async function restoreState(qmp: QmpConnection, { state, limitMs, of }: StateToRestore, signal: AbortSignal | undefined): Promise<void> {
   const limit = AbortSignal.any([AbortSignal.timeout(limitMs), ...(signal === undefined ? [] : [signal])]);
   // What QEMU would announce is the card's address as it was frozen; the host knows where each address is.
-  await qmp.execute('migrate-set-parameters', { 'announce-rounds': 0 });
-  await qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
+  await Promise.all([qmp.execute('migrate-set-parameters', { 'announce-rounds': 0 }), qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] })]);
   const events = qmp.events(limit)[Symbol.asyncIterator]();
   const first = events.next();
   const refused = (what: string) => new StrataError(`QEMU ${what} ${of}`, { code: 'machine.stateRefused', kind: 'unavailable' });

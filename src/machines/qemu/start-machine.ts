@@ -34,11 +34,12 @@ async function start(context: QemuContext, spec: MachineSpec, signal: AbortSigna
   const places = machinePlaces(context.instance, spec.id);
   const served = backendDisks(spec.disks);
   const cloned = context.templates !== undefined && spec.boot.kind === 'guest-os' && served.length === 0;
-  const [held, shape] = await Promise.all([isRunning(context, places), cloned ? shapeOfMachine(context, spec) : undefined]);
+  const [held, shape] = await Promise.all([context.readyVmms.has(spec.id) ? false : isRunning(context, places), cloned ? shapeOfMachine(context, spec) : undefined]);
   // Before anything is touched: its scratch disk and its limits are in use.
   if (held) throw alreadyRuns(spec);
   const kept = await startFromMemory(context, spec, places, signal) ?? await startSuspended(context, spec, places, signal);
   if (kept !== undefined && 'machine' in kept) return kept.machine;
+  await context.readyVmms.drop(spec.id); // where it has nothing to go on from
   if (kept !== undefined) return boot(context, spec, places, kept.why, signal);
   if (shape === undefined) return boot(context, spec, places, context.templates === undefined ? '' : whyNoClone(served), signal);
   const pooled = await startPooled(context, spec, places, shape, signal);

@@ -4,10 +4,11 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, open, readdir, readFile, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { childEnvironment, runProcess, silentLog, systemClock, systemDice, type Instance } from '#base';
+import { childEnvironment, runProcess, signalProcess, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
 import type { RunningMachine } from '../../engine.ts';
 import { guestIdentity, guestMachineId } from '../../guest-identity.ts';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
+import { readKeeperRecord } from '../../launcher/index.ts';
 import type { MachineDisk, MachineSpec } from '../../machine.ts';
 import type { EngineCopies } from '../../snapshots.ts';
 import { greetAgent, type OpenedAgentConnection } from '../../testing/greet-agent.ts';
@@ -312,6 +313,70 @@ test('[Q63] a daemon killed at any step of a restore, or of going on: it is done
     deepEqual(await read(agent), ['first', 'first'], point);
     await write(agent, 'other');
     await end(machine, agent);
+  }
+});
+
+test('[Q69] a fork goes on in the VMM that was started while its original was copied, or, where that one is of no use, in another', { timeout: 300_000 }, async () => {
+  const spec = specOf({ disks: [await newDisk()], network: { mac: '02:00:0a:d1:00:08', address: '10.209.0.8' } });
+  const { machine, agent } = await running(spec);
+  const ready = async (child: MachineSpec) => waitUntil(() => readKeeperRecord(machinePlaces(instance, child.id).runFolder), { what: 'its VMM runs', limitMs: 60_000 });
+  for (const [at, way] of ['taken', 'killed', 'other snapshot', 'taken'].entries()) {
+    const child = specOf({ network: { mac: `02:00:0a:d1:00:1${at}`, address: `10.209.0.1${at}` } });
+    await machine.snapshot?.({ ...wish(`of-${at}`, true, true), goesOnAs: child.id });
+    const { vmm } = await ready(child);
+    if (way === 'killed') await signalProcess(vmm, 'SIGKILL');
+    if (way === 'other snapshot') await machine.snapshot?.(wish(`more-${at}`, true, true));
+    const disks = await copies.clone(spec.id, `${way === 'other snapshot' ? 'more' : 'of'}-${at}`, child, { memory: true, full: false });
+    await copies.remove(spec.id, `of-${at}`);
+    const forked = keep(await engine.start({ ...child, disks: [...disks] }));
+    equal(forked.process.pid === vmm.pid, way === 'taken', way);
+    deepEqual([forked.startedBy, await forked.disks()], [{ way: 'snapshot', why: '' }, await machine.disks()], way);
+    const other = await agentOf(forked);
+    await other.call('configure', guestIdentity(child, systemClock, systemDice));
+    deepEqual(await read(other), ['first', 'first'], way);
+    equal(await shell(other, 'hostname; cat /sys/class/net/eth0/address'), [child.name, child.network?.mac].join('\n'));
+    await write(other, 'child');
+    deepEqual([await read(agent), await read(other)], [['first', 'first'], ['child', 'child']], way);
+    other.close();
+    if (way === 'taken') { // it is as any: copied and suspended
+      await forked.snapshot?.(wish('of-fork'));
+      await forked.suspend?.();
+      await forked.release();
+      const again = keep(await engine.start({ ...child, disks: [...disks] }));
+      deepEqual(await read(await agentOf(again)), ['child', 'child']);
+    }
+  }
+  const never = specOf({ network: { mac: '02:00:0a:d1:00:20', address: '10.209.0.20' } });
+  await machine.snapshot?.({ ...wish('for-nobody', true, true), goesOnAs: never.id });
+  await ready(never);
+  await engine.erase(never.id);
+  equal(existsSync(machinePlaces(instance, never.id).runFolder), false);
+  const refused = specOf({ network: null });
+  await rejects(machine.snapshot?.({ ...wish('../bad', true, true), goesOnAs: refused.id }) ?? Promise.resolve(), { code: 'machine.badId' });
+  agent.close();
+});
+
+test('[Q69] a VMM that was ready when its daemon was killed is ended by the next, and the fork can be asked for again', { timeout: 300_000 }, async () => {
+  const spec = specOf({ disks: [await newDisk()] });
+  const { machine, agent } = await running(spec);
+  agent.close();
+  await machine.release();
+  for (const point of ['readyLaunched', 'beforeSnapshotRecord']) {
+    const child = specOf();
+    const wished = { ...wish(`at-${point.toLowerCase()}`, true, true), goesOnAs: child.id };
+    await daemonKilledAt(point, `const found = await engine.adopt(${JSON.stringify(spec)}); await found.machine.snapshot(${JSON.stringify(wished)}); await new Promise((wake) => setTimeout(wake, 30_000));`);
+    const by = openEngine(false);
+    await by.sweep();
+    const found = await by.adopt(spec);
+    ok(found.found === 'running', `it was ${found.found}`);
+    const original = keep(found.machine);
+    if (await original.isPaused()) await original.resume();
+    await original.snapshot?.(wished);
+    const disks = await (by.copies as EngineCopies).clone(spec.id, wished.id, child, { memory: true, full: false });
+    const forked = keep(await by.start({ ...child, disks: [...disks] }));
+    deepEqual(await read(await agentOf(forked)), ['first', 'first'], point);
+    await original.release();
+    machines.splice(machines.indexOf(original), 1);
   }
 });
 

@@ -5,7 +5,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failpoint, StrataError } from '#base';
-import { passDisk } from '../../launcher/index.ts';
+import { passDisks, type PassedDisk } from '../../launcher/index.ts';
 import type { MachineSpec } from '../../machine.ts';
 import { layerNode, setPath } from '../drives.ts';
 import type { MachinePlaces } from '../machine-places.ts';
@@ -22,29 +22,36 @@ export interface FrozenDisk { readonly serial: string; readonly layers: readonly
 interface Overlay { readonly serial: string; readonly layers: readonly Layer[]; readonly path: string; readonly under: string; readonly node: string }
 
 export interface Freezing {
+  /** Of the file for its devices; 0 where none was wished. */
+  readonly devicesSet: number;
   /** While the machine stands still. */
   freeze(): Promise<readonly FrozenDisk[]>;
   /** Where it was not frozen. */
   undo(): Promise<void>;
 }
 
-/** Makes what goes on top; nothing is frozen yet. */
-export async function prepareFreeze(parts: { readonly places: MachinePlaces; readonly spec: MachineSpec; readonly monitor: Monitor; readonly launcher: string }, disks: readonly RunningDisk[], suffix: string): Promise<Freezing> {
+/**
+ * Makes what goes on top; nothing is frozen yet. All that QEMU is to write into is handed in by one program.
+ * @param devices the new file for the state of its devices, where that is wished
+ */
+export async function prepareFreeze(parts: { readonly places: MachinePlaces; readonly spec: MachineSpec; readonly monitor: Monitor; readonly launcher: string }, disks: readonly RunningDisk[], suffix: string, devices?: string): Promise<Freezing> {
   const { places, spec, monitor, launcher } = parts;
   const overlays: Overlay[] = [];
   await mkdir(layersFolder(places), { recursive: true, mode: 0o700 });
   const undo = async () => { for (const { node } of overlays) await monitor.execute('blockdev-del', { 'node-name': node }).catch(() => undefined); };
+  const written = disks.filter((one) => !one.disk.readOnly).map(({ disk: { serial }, disk, nodes }) => ({
+    serial, layers: checkedChain(spec, serial, chainOfDisk(disk)), path: newTop(places, serial, suffix), under: nodes[0] as string, node: `o${highest(nodes) + 1}-${serial}`,
+  }));
+  const [firstSet] = await Promise.all([freeSet(monitor), ...written.map(async ({ serial, layers, path }) => makeOverlay(path, await diskBytes(layers[0] as Layer), { lasting: serial !== 'scratch' }))]);
+  const passed: PassedDisk[] = written.map(({ path }, at) => ({ set: firstSet + at, path, readOnly: false }));
+  const devicesSet = devices === undefined ? 0 : firstSet + written.length;
+  if (devices !== undefined) passed.push({ set: devicesSet, path: devices, readOnly: false, isNew: true });
+  await passDisks(launcher, places.passing, passed);
   try {
-    for (const { disk, nodes } of disks.filter((one) => !one.disk.readOnly)) {
-      const layers = checkedChain(spec, disk.serial, chainOfDisk(disk));
-      const path = newTop(places, disk.serial, suffix);
-      await makeOverlay(path, await diskBytes(layers[0] as Layer), { lasting: disk.serial !== 'scratch' });
-      const set = await freeSet(monitor);
-      await passDisk(launcher, places.passing, set, { path, readOnly: false });
-      const node = `o${highest(nodes) + 1}-${disk.serial}`;
-      await monitor.execute('blockdev-del', { 'node-name': node }).catch(() => undefined); // of an attempt that was cut off
-      await monitor.execute('blockdev-add', layerNode('qcow2', false, node, setPath(set), null));
-      overlays.push({ serial: disk.serial, layers, path, under: nodes[0] as string, node });
+    for (const [at, overlay] of written.entries()) {
+      await monitor.execute('blockdev-del', { 'node-name': overlay.node }).catch(() => undefined); // of an attempt that was cut off
+      await monitor.execute('blockdev-add', layerNode('qcow2', false, overlay.node, setPath(firstSet + at), null));
+      overlays.push(overlay);
     }
     await record(places, spec, overlays);
   } catch (thrown) {
@@ -53,7 +60,7 @@ export async function prepareFreeze(parts: { readonly places: MachinePlaces; rea
   }
   failpoint('machines.qemu.beforeFreeze');
   return {
-    undo,
+    devicesSet, undo,
     async freeze() {
       for (const { under, node } of overlays) await monitor.execute('blockdev-snapshot', { node: under, overlay: node });
       failpoint('machines.qemu.frozen');

@@ -71,9 +71,14 @@ export async function listSnapshots(places: LayerPlaces): Promise<readonly Snaps
   return all.flatMap((one) => (typeof one === 'string' ? [] : [one])).toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
 }
 
+/** From here on it is none; its files are there still. */
+export async function forgetSnapshot(folder: string): Promise<void> {
+  await rm(join(folder, recordName), { force: true });
+}
+
 /** Twice is as once. Layers that others use stay theirs. */
 export async function dropSnapshot(folder: string): Promise<void> {
-  await rm(join(folder, recordName), { force: true });
+  await forgetSnapshot(folder);
   await rm(folder, { recursive: true, force: true });
 }
 

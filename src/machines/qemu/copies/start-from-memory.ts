@@ -11,11 +11,13 @@ import type { MachineDisk, MachineSpec } from '../../machine.ts';
 import { goOnFromState } from '../go-on-from-state.ts';
 import type { MachinePlaces } from '../machine-places.ts';
 import type { QemuContext } from '../qemu-context.ts';
+import { goOnInReadyVmm } from '../ready/go-on-in-ready-vmm.ts';
+import { copyLayout } from '../suspended/suspended-command.ts';
 import { jailDescriptors } from '../templates/template-shape.ts';
 import { diskOnTop, disksNow, layersFolder, readMovedDisks } from './disks-record.ts';
 import { linkChain } from './layers.ts';
 import { diskBytes, makeOverlay } from './make-overlay.ts';
-import { devicesFile, dropSnapshot, goingOnFolder, memoryFile, readSnapshot, type SnapshotRecord } from './snapshot-record.ts';
+import { devicesFile, dropSnapshot, forgetSnapshot, goingOnFolder, memoryFile, readSnapshot, type SnapshotRecord } from './snapshot-record.ts';
 
 const limitMs = 60_000;
 
@@ -48,19 +50,21 @@ export async function startFromMemory(context: QemuContext, spec: MachineSpec, p
   return { why: `the memory of its snapshot was dropped: ${gone.why}` };
 }
 
-function goOn(context: QemuContext, spec: MachineSpec, places: MachinePlaces, kept: SnapshotRecord, signal: AbortSignal | undefined): Promise<{ readonly machine: RunningMachine } | { readonly why: string }> {
+async function goOn(context: QemuContext, spec: MachineSpec, places: MachinePlaces, kept: SnapshotRecord, signal: AbortSignal | undefined): Promise<{ readonly machine: RunningMachine } | { readonly why: string }> {
   const folder = goingOnFolder(places);
+  const disksOf = () => openedDisks(spec, places, folder, kept);
+  const state = { from: 'the state of its snapshot', limitMs, forget: () => forgetSnapshot(folder), drop: () => dropSnapshot(folder) };
+  const machine = await goOnInReadyVmm(context, spec, places, { id: kept.id, folder }, disksOf, { ...state, isThere: async () => typeof await readSnapshot(folder) !== 'string' }, signal);
+  if (machine !== undefined) return { machine };
   return goOnFromState(context, spec, places, {
-    way: 'snapshot', from: 'the state of its snapshot', failed: 'did not go on from its snapshot', advice: 'its snapshot is kept; it is tried again', limitMs, description: { ownDescriptors: jailDescriptors },
+    ...state, way: 'snapshot', failed: 'did not go on from its snapshot', advice: 'its snapshot is kept; it is tried again', description: { ownDescriptors: jailDescriptors },
     async open() {
       const { memory } = kept;
       if (memory === null) throw new StrataError('the snapshot has no memory', { code: 'machine.noMemory', kind: 'internal' });
-      const disks = await openedDisks(spec, places, folder, kept);
-      const layout = memory.layout.startsWith('template') ? 'template-copy' : 'cold-copy';
-      const devices = { ...memory, layout, mac: spec.network?.mac ?? null, disks: disks.map((one) => ({ ...one, sizeBytes: 0, modifiedMs: 0 })) } as const;
+      const disks = await disksOf();
+      const devices = { ...memory, layout: copyLayout(memory.layout), mac: spec.network?.mac ?? null, disks: disks.map((one) => ({ ...one, sizeBytes: 0, modifiedMs: 0 })) };
       return { devices, source: { state: devicesFile(folder), memory: memoryFile(folder) } };
     },
-    drop: () => dropSnapshot(folder),
   }, signal);
 }
 

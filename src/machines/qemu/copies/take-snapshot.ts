@@ -5,18 +5,17 @@
 import { mkdir, open, readdir, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { failpoint, hostBootId, StrataError } from '#base';
-import { copyBaseMemory, copyOwnMemory, passNewFile, type GuestMemory, type KeeperRecord } from '../../launcher/index.ts';
+import { copyMemory, type GuestMemory, type KeeperRecord, type MemoryCopy } from '../../launcher/index.ts';
 import type { MachineSpec } from '../../machine.ts';
 import type { SnapshotWish } from '../../snapshots.ts';
 import type { MachinePlaces } from '../machine-places.ts';
 import type { QemuContext } from '../qemu-context.ts';
-import { freeSet } from '../plugged-disks.ts';
 import type { Monitor } from '../qmp/open-monitor.ts';
 import type { StartRecord } from '../start-record.ts';
 import { listDisks, type RunningDisk } from '../suspended/list-disks.ts';
 import { layoutOf } from '../suspended/suspend-machine.ts';
 import type { LayerPlaces } from './disks-record.ts';
-import { freezeStopped, prepareFreeze, type Freezing, type FrozenDisk } from './freeze-disks.ts';
+import { freezeStopped, prepareFreeze, type FrozenDisk } from './freeze-disks.ts';
 import { linkLayer, type Layer } from './layers.ts';
 import { devicesFile, dropSnapshot, memoryFile, readSnapshot, snapshotFolder, writeSnapshot, type SnapshotRecord } from './snapshot-record.ts';
 
@@ -35,34 +34,44 @@ const devicesLimitMs = 60_000;
 const memoryStart = { x86_64: '0x0', aarch64: '0x40000000' } as const;
 
 export async function takeRunning(it: Taking, wish: SnapshotWish): Promise<void> {
-  const { context, spec, places, monitor, vmm, start } = it;
+  const { context: { readyVmms }, spec, places, start } = it;
   const folder = snapshotFolder(places, wish.id);
   if (typeof await readSnapshot(folder) !== 'string') return; // by a daemon that ended right after
+  const forkId = wish.memory ? wish.goesOnAs : undefined;
+  if (forkId === undefined) return takeInto(folder, it, wish);
+  readyVmms.begin(forkId, { spec, start });
+  try { await takeInto(folder, it, wish); } catch (thrown) {
+    await readyVmms.drop(forkId);
+    throw thrown;
+  }
+  readyVmms.fill(forkId, wish.id, folder);
+}
+
+async function takeInto(folder: string, it: Taking, wish: SnapshotWish): Promise<void> {
+  const { context, spec, places, monitor, vmm, start } = it;
   await beginFolder(folder);
   const launcher = await context.launcher();
-  const disks = await listDisks(monitor, vmm.vmm.pid, await it.serials());
+  const [disks, suffix, memory] = await Promise.all([
+    it.serials().then((serials) => listDisks(monitor, vmm.vmm.pid, serials)), freshSuffix(places, wish.id), wish.memory ? findMemory(monitor, spec) : undefined,
+  ]);
   refuseNothing(spec, wish, disks.some((one) => !one.disk.readOnly && one.disk.serial !== 'scratch'));
-  const suffix = await freshSuffix(places, wish.id);
-  const memory = wish.memory ? await findMemory(monitor, spec) : undefined;
   const standsStill = Promise.withResolvers<void>();
   standsStill.promise.catch(() => undefined); // where nobody waits for it yet
   let frozen: readonly FrozenDisk[];
-  let copied: Promise<void> | undefined;
-  const prepared = prepare(it, launcher, folder, disks, suffix, memory !== undefined);
-  const copyBegins = async (of: GuestMemory) => {
-    await copyBaseMemory(launcher, vmm, of, memoryFile(folder));
-    copied = copyOwnMemory(launcher, vmm, of, memoryFile(folder), standsStill.promise);
-    copied.catch(() => undefined); // told where it is awaited
-  };
+  const copy: MemoryCopy | undefined = memory === undefined ? undefined : copyMemory(launcher, vmm, memory, memoryFile(folder), standsStill.promise);
+  for (const one of [copy?.begun, copy?.copied]) one?.catch(() => undefined); // told where it is awaited
+  // All that can be done while it runs.
+  const prepared = prepareFreeze({ places, spec, monitor, launcher }, disks, suffix, memory === undefined ? undefined : devicesFile(folder));
   try {
-    const [{ devicesSet, freezing }] = await Promise.all([prepared, memory === undefined ? undefined : copyBegins(memory)]);
+    const [freezing] = await Promise.all([prepared, copy?.begun]);
+    const { devicesSet } = freezing;
     const stood = z.looseObject({ running: z.boolean() }).parse(await monitor.execute('query-status')).running === false;
     const began = context.clock.monotonic();
     try {
       await monitor.execute('stop');
       standsStill.resolve();
       [frozen] = await Promise.all([
-        freezing.freeze(), copied,
+        freezing.freeze(), copy?.copied,
         memory === undefined ? undefined : monitor.execute('xen-save-devices-state', { filename: `/dev/fdset/${devicesSet}`, live: true }, { timeoutMs: devicesLimitMs }),
       ]);
     } finally {
@@ -72,8 +81,8 @@ export async function takeRunning(it: Taking, wish: SnapshotWish): Promise<void>
     }
   } catch (thrown) {
     standsStill.reject(thrown);
-    await Promise.allSettled([copied]);
-    await prepared.then(({ freezing }) => freezing.undo(), () => undefined); // an overlay that is in use is not removed
+    await Promise.allSettled([copy?.copied]);
+    await prepared.then((freezing) => freezing.undo(), () => undefined); // an overlay that is in use is not removed
     await dropSnapshot(folder);
     throw thrown;
   }
@@ -86,13 +95,6 @@ export async function takeRunning(it: Taking, wish: SnapshotWish): Promise<void>
       layout: layoutOf(start), mac: spec.network?.mac ?? null, stateBytes, hostBootId: wish.passing ? hostBootId() : null,
     },
   });
-}
-
-/** All that can be done while it runs: what QEMU is to write into is handed in, 0 where that is nothing. */
-async function prepare({ spec, places, monitor }: Taking, launcher: string, folder: string, disks: readonly RunningDisk[], suffix: string, memory: boolean): Promise<{ readonly devicesSet: number; readonly freezing: Freezing }> {
-  const devicesSet = memory ? await freeSet(monitor) : 0;
-  if (memory) await passNewFile(launcher, places.passing, devicesSet, devicesFile(folder));
-  return { devicesSet, freezing: await prepareFreeze({ places, spec, monitor, launcher }, disks, suffix) };
 }
 
 export async function takeStopped(context: Pick<QemuContext, 'clock'>, spec: MachineSpec, places: MachinePlaces, wish: SnapshotWish): Promise<void> {

@@ -19,9 +19,11 @@ export interface RunningDisk {
 
 /** @param pid of QEMU, on the host */
 export async function listDisks(monitor: Monitor, pid: number, serials: readonly string[]): Promise<readonly RunningDisk[]> {
-  const nodes = nodesSchema.parse(await monitor.execute('query-named-block-nodes', { flat: true }));
-  const sets = setsSchema.parse(await monitor.execute('query-fdsets'));
-  const blocks = blocksSchema.parse(await monitor.execute('query-block'));
+  const [nodes, sets, blocks] = await Promise.all([
+    monitor.execute('query-named-block-nodes', { flat: true }).then((answer) => nodesSchema.parse(answer)),
+    monitor.execute('query-fdsets').then((answer) => setsSchema.parse(answer)),
+    monitor.execute('query-block').then((answer) => blocksSchema.parse(answer)),
+  ]);
   const disks: RunningDisk[] = [];
   for (const serial of serials) {
     const top = blocks.find((one) => one.qdev === serialId(serial))?.inserted?.['node-name'];

@@ -5,7 +5,7 @@ import { goOnFromState } from '../go-on-from-state.ts';
 import type { MachinePlaces } from '../machine-places.ts';
 import type { QemuContext } from '../qemu-context.ts';
 import { findSuspended } from './find-suspended.ts';
-import { dropSuspended, suspendedState, type SuspendedRecord } from './suspended-record.ts';
+import { dropSuspended, forgetSuspended, suspendedState, type SuspendedRecord } from './suspended-record.ts';
 
 const limitMs = 120_000;
 
@@ -25,6 +25,6 @@ function goOn(context: QemuContext, spec: MachineSpec, places: MachinePlaces, ke
   return goOnFromState(context, spec, places, {
     way: 'suspended', from: 'its suspended state', failed: 'did not go on', advice: 'what it had in memory is kept; it is tried again', limitMs, description: {},
     open: async () => ({ devices: kept, source: { state: suspendedState(places) } }),
-    drop: () => dropSuspended(places),
+    forget: () => forgetSuspended(places), drop: () => dropSuspended(places),
   }, signal);
 }

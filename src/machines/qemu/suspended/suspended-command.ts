@@ -7,19 +7,24 @@ import type { Layout, SuspendedRecord } from './suspended-record.ts';
 export interface SuspendedCommand extends VmmCommand {
   /** The descriptor it reads its state from. */
   readonly state: number;
+  /** The descriptor of its memory; undefined where that is in the state. */
+  readonly guestMemory: number | undefined;
 }
 
 /** What its devices depend on. */
 export type SuspendedDevices = Omit<SuspendedRecord, 'devices' | 'stateBytes' | 'at'>;
 
 export interface StateSource {
-  /** The file with its devices, and its memory where `memory` does not say another. */
-  readonly state: string;
-  readonly memory?: string;
+  /** The file with its devices, and its memory where `memory` does not say another; null: filled later. */
+  readonly state: string | null;
+  readonly memory?: string | null;
   readonly tap: string | null;
 }
 
 const isCopy = (layout: Layout): boolean => layout.endsWith('-copy');
+/** Of a machine that goes on from a snapshot of one with this layout. */
+export const copyLayout = (layout: Layout): Layout => (isOfTemplate(layout) ? 'template-copy' : 'cold-copy');
+
 const isOfTemplate = (layout: Layout): boolean => layout.startsWith('template');
 
 function layoutArguments(record: SuspendedDevices, shape: TemplateShape, memory: 'own' | { readonly descriptor: number; readonly share: boolean }, devices: readonly string[]): string[] {
@@ -30,8 +35,9 @@ function layoutArguments(record: SuspendedDevices, shape: TemplateShape, memory:
 
 export function suspendedCommand(record: SuspendedDevices, name: string, from: StateSource): SuspendedCommand {
   const { descriptors, add } = descriptorList();
-  const state = add({ kind: 'disk-ro', path: from.state });
-  const memory = from.memory === undefined ? 'own' : { descriptor: add({ kind: 'copied-memory', path: from.memory }), share: true };
+  const state = add(from.state === null ? { kind: 'empty-state' } : { kind: 'disk-ro', path: from.state });
+  const descriptor = from.memory === undefined ? undefined : add(from.memory === null ? { kind: 'empty-memory', bytes: record.memoryMiB * 1024 * 1024 } : { kind: 'copied-memory', path: from.memory });
+  const memory = descriptor === undefined ? 'own' : { descriptor, share: true };
   const devices = commonDevices(add);
   const shape = { ...record, scratchMiB: 0, card: false, guestOsVersion: '' };
   const argv = [
@@ -43,7 +49,7 @@ export function suspendedCommand(record: SuspendedDevices, name: string, from: S
   ];
   if (from.tap !== null && record.mac !== null) argv.push(...cardArguments(add, from.tap, record.mac, isOfTemplate(record.layout) ? cardPort : undefined));
   for (const { disk, scsiId } of record.disks) argv.push(...diskArguments(add, disk, { 'scsi-id': scsiId }));
-  return { program: qemuProgram(record.architecture), argv, descriptors, state };
+  return { program: qemuProgram(record.architecture), argv, descriptors, state, guestMemory: descriptor };
 }
 
 /** Twelve hex digits that change with the devices and with how this program lays them. */

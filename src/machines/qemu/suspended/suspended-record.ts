@@ -50,12 +50,16 @@ export async function readSuspended(places: Pick<MachinePlaces, 'stateFolder'>):
   try { return suspendedRecordSchema.parse(JSON.parse(text)); } catch { return 'damaged'; }
 }
 
-/** On the disk before it returns: a state that comes back after a power cut would be an old one. Idempotent. */
-export async function dropSuspended(places: Pick<MachinePlaces, 'stateFolder'>): Promise<void> {
+/** From here on nothing is kept; on the disk before it returns: a state that comes back after a power cut would be an old one. Its file is there still. Idempotent. */
+export async function forgetSuspended(places: Pick<MachinePlaces, 'stateFolder'>): Promise<void> {
   await rm(recordFile(places), { force: true });
   const folder = await open(places.stateFolder, 'r').catch(() => undefined);
   if (folder === undefined) return; // nothing was ever kept
   try { await folder.sync(); } finally { await folder.close(); }
+}
+
+export async function dropSuspended(places: Pick<MachinePlaces, 'stateFolder'>): Promise<void> {
+  await forgetSuspended(places);
   await rm(suspendedState(places), { force: true });
 }
 
