@@ -12,3 +12,4 @@ export { atomicWrite } from './atomic-write.ts';
 export { failpoint, armFailpoints, watchFailpoints } from './failpoint.ts';
 export { openLog, silentLog, type Log } from './log.ts';
 export { architectures, ociArchitecture, debianArchitecture, hostArchitecture, architectureOfPlatform, type Architecture } from './architecture.ts';
+export { forkQuickly } from './quick-fork/fork-quickly.ts';

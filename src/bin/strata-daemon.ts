@@ -2,8 +2,7 @@
  * The daemon: connects layers and drivers and serves the API until it is told to end. Its end, however sudden, touches
  * no machine, no gateway and no edge: the next start finds them and goes on.
  */
-import { asStrataError, instanceFromEnvironment, openLog } from '#base';
-import { openDaemon } from './open-daemon.ts';
+import { asStrataError, forkQuickly, instanceFromEnvironment, openLog } from '#base';
 
 const log = openLog('daemon');
 /** What waits for a guest or a program is given up then: a kill at any moment does no harm, so haste does none either. */
@@ -25,6 +24,9 @@ function poolSizeOf(text: string | undefined): number {
 
 async function serve(): Promise<void> {
   try {
+    await forkQuickly(instanceFromEnvironment(process.env), log);
+    // Loaded now, since the process that we were a moment ago had no use for it.
+    const { openDaemon } = await import('./open-daemon.ts');
     const daemon = await openDaemon(instanceFromEnvironment(process.env), log, { poolSize: poolSizeOf(process.env['STRATA_POOL']) });
     const end = (signal: string): void => {
       log.info({ signal }, 'the daemon ends; machines go on');
@@ -44,4 +46,5 @@ async function serve(): Promise<void> {
 }
 
 // `--warm` only loads the code, which leaves it in the compile cache.
-if (process.argv[2] !== '--warm') await serve();
+if (process.argv[2] === '--warm') await import('./open-daemon.ts');
+else await serve();
