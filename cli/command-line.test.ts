@@ -13,7 +13,7 @@ const launcher = fileURLToPath(new URL('../strata', import.meta.url));
 interface Ended { readonly code: number | null; readonly out: string; readonly err: string }
 interface Lab extends TestApi {
   readonly shop: string;
-  run(args: readonly string[], options?: { readonly cwd?: string; readonly input?: string; readonly env?: Record<string, string>; readonly program?: string; readonly signalWhen?: string }): Promise<Ended>;
+  run(args: readonly string[], options?: { readonly cwd?: string; readonly input?: string; readonly openInput?: true; readonly env?: Record<string, string>; readonly program?: string; readonly signalWhen?: string; readonly signal?: NodeJS.Signals }): Promise<Ended>;
 }
 
 /** An API on an instance of its own and a folder `shop` with a Compose file. */
@@ -33,14 +33,14 @@ async function openLab(t: TestContext): Promise<Lab> {
       const look = () => {
         if (signalled || options.signalWhen === undefined || !(out + err).includes(options.signalWhen)) return;
         signalled = true;
-        child.kill('SIGINT');
+        child.kill(options.signal ?? 'SIGINT');
       };
       child.stdout.setEncoding('utf8').on('data', (part: string) => { out += part; look(); });
       child.stderr.setEncoding('utf8').on('data', (part: string) => { err += part; look(); });
       child.stdin.on('error', () => { /* it ended without reading */ });
       child.on('error', reject);
       child.on('close', (code) => resolve({ code, out, err }));
-      child.stdin.end(options.input);
+      if (options.openInput !== true) child.stdin.end(options.input);
     }),
   };
 }
@@ -214,6 +214,12 @@ test('[L12] Ctrl-C in exec without a terminal goes to the command', async (t) =>
   const { run, backend } = await openLab(t);
   equal((await run(['exec', '-T', 'web', 'wait'], { signalWhen: 'waiting' })).code, 130);
   equal(backend.heard[0], 'SIGINT');
+});
+
+test('[L9] a console is left where its input ends, a moment later, and on a signal', { timeout: 30_000 }, async (t) => {
+  const { run } = await openLab(t);
+  deepEqual(await run(['machine', 'console', 'box'], { input: 'root\n' }), { code: 0, out: 'login: root\nwelcome\n', err: '' });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) deepEqual(await run(['machine', 'console', 'box'], { openInput: true, signalWhen: 'login', signal }), { code: 130, out: 'login: ', err: '' });
 });
 
 test('[L13] completion offers verbs, options and names, and is silent where no daemon answers', async (t) => {

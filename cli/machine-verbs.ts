@@ -54,6 +54,6 @@ export const machineVerbs = (outputOptions: readonly Option[], execOptions: read
   },
   { name: 'machine rm', alias: 'delete', args: '<machine...>', completion: 'machine', summary: 'remove machines and their disks', options: [{ flags: '-f, --force', summary: 'also one that runs' }, ...wait], operations: ['removeMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('removeMachine') })) },
   { name: 'machine exec', args: '<machine> <command...>', completion: 'machine', passThrough: true, summary: 'run a command in the guest', options: execOptions, operations: ['execInMachine'], examples: ['strata machine exec box uname -a'], load: () => import('./verbs/machine-exec.ts') },
-  { name: 'machine console', args: '<machine>', completion: 'machine', summary: 'the serial console; Ctrl-] leaves', operations: ['openMachineConsole'], load: () => import('./verbs/machine-console.ts') },
+  { name: 'machine console', args: '<machine>', completion: 'machine', summary: 'the serial console; Ctrl-] leaves, as does the end of what is piped into it', operations: ['openMachineConsole'], load: () => import('./verbs/machine-console.ts') },
   { name: 'machine logs', args: '<machine>', completion: 'machine', summary: 'what the serial console printed last', options: [{ flags: '-f, --follow', summary: 'go on as more comes' }, { flags: '-n, --tail <lines>', summary: 'only the last lines' }], operations: ['getMachineLogs'], load: () => import('./verbs/machine-logs.ts') },
 ];

@@ -5,12 +5,17 @@ import { exitCodes } from './verb.ts';
 export interface TerminalOptions {
   /** Raw mode, window size, one stream. */
   readonly tty: boolean;
-  /** Ctrl-] leaves (console). */
+  /**
+   * A console: nothing in it ends with us, so we leave it. Ctrl-] does, and what ends a command elsewhere: a signal, and
+   * the end of our stdin, a moment later for what the guest says to the last words.
+   */
   readonly escape: boolean;
   readonly interrupted: AbortSignal;
 }
 
 const escapeByte = 0x1d;
+/** A guest that is emulated answers a line within it. */
+const lastWordsMs = 1_000;
 
 /** The size of our terminal; 24 × 80 where it is unknown. */
 export const ownSize = (): { rows: number; columns: number } => ({ rows: process.stdout.rows || 24, columns: process.stdout.columns || 80 });
@@ -19,20 +24,26 @@ export const ownSize = (): { rows: number; columns: number } => ({ rows: process
 export async function runTerminal(terminal: Terminal, options: TerminalOptions): Promise<number> {
   const restore = options.tty ? enterRawMode() : () => {};
   let left = false;
+  let lastWords: NodeJS.Timeout | undefined;
+  const leave = () => { left = true; terminal.close(); };
   const onResize = () => terminal.resize(ownSize());
-  const onInterrupt = () => terminal.signal('SIGINT');
+  const onInterrupt = () => { if (options.escape) leave(); else terminal.signal('SIGINT'); };
   const onInput = (chunk: Buffer) => {
     const at = options.escape ? chunk.indexOf(escapeByte) : -1;
     if (at < 0) { if (!terminal.input.write(chunk)) pauseInput(terminal); return; }
     terminal.input.write(chunk.subarray(0, at));
-    left = true;
-    terminal.close();
+    leave();
   };
-  const onEnd = () => terminal.input.end();
+  const onEnd = () => {
+    terminal.input.end();
+    if (options.escape) lastWords = setTimeout(leave, lastWordsMs);
+  };
   const drained = [pump(terminal.output, process.stdout), pump(terminal.errors, process.stderr)];
   process.stdin.on('data', onInput).on('end', onEnd);
   if (options.tty) process.stdout.on('resize', onResize);
   options.interrupted.addEventListener('abort', onInterrupt);
+  // A signal may have come before we listened.
+  if (options.interrupted.aborted) onInterrupt();
   try {
     const code = await terminal.done;
     await Promise.all(drained);
@@ -42,6 +53,7 @@ export async function runTerminal(terminal: Terminal, options: TerminalOptions):
     throw error;
   } finally {
     restore();
+    clearTimeout(lastWords);
     options.interrupted.removeEventListener('abort', onInterrupt);
     process.stdout.off('resize', onResize);
     process.stdin.off('data', onInput).off('end', onEnd);

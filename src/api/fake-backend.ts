@@ -133,7 +133,7 @@ export function openFakeBackend(): FakeBackend {
       fork: async (name, clone) => begin('machine.fork', `${machineNamed(name).name} ${clone}`),
       logs: async (name) => { machineNamed(name); return from([{ text: 'booting' }, { text: 'booted' }]); },
       exec: async (name, request, session) => { machineNamed(name); return runFake(request.argv, session, heard, changes); },
-      console: async (name, session) => { machineNamed(name); session.output.write('login: '); for await (const chunk of session.input) session.output.write(chunk as Buffer); },
+      console: async (name, session) => { machineNamed(name); return consoleFake(session); },
     },
     disks: {
       grow: async (name, disk, bytes) => { changes.push(`grow ${name} ${disk} ${bytes}`); return machineNamed(name); },
@@ -214,6 +214,17 @@ async function* eventsOf(bus: EventEmitter, signal: AbortSignal): AsyncGenerator
 }
 
 /** Programs of the fake guest: cat, echo, fail, wait (for a signal), homeless (in no folder there is); others are missing. */
+/** Echoes; what is typed ends it as little as in a real guest, unless that is `logout`. */
+async function consoleFake(session: TerminalSession): Promise<void> {
+  session.output.write('login: ');
+  for await (const chunk of session.input) {
+    session.output.write(chunk as Buffer);
+    if (String(chunk).includes('logout')) return;
+  }
+  setTimeout(() => session.output.write('welcome\n'), 50);
+  await new Promise((resolve) => { session.gone.addEventListener('abort', resolve); });
+}
+
 async function runFake(argv: readonly string[], session: TerminalSession, heard: (TerminalSize | string)[], changes: string[]): Promise<number> {
   const [program, ...args] = argv;
   changes.push(`exec ${argv.join(' ')}`);

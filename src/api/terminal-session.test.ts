@@ -64,8 +64,8 @@ test('[A9] a console carries both ways', async (t) => {
   const terminal = await openClient(socketPath).terminal('openMachineConsole', 'box', {});
   terminal.errors.resume();
   const all = text(terminal.output);
-  terminal.input.end('root\n');
-  equal(await all, 'login: root\n');
+  terminal.input.end('logout\n');
+  equal(await all, 'login: logout\n');
   equal(await terminal.done, 0);
 });
 
