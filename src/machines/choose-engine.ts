@@ -13,8 +13,11 @@ export type EngineChoice =
   | { readonly chosen: EngineName; readonly why: string }
   | { readonly chosen: null; readonly refusals: readonly { readonly engine: EngineName; readonly why: string }[] };
 
+/** What of a machine decides which engines can ever run it. */
+export type EngineAsk = Pick<MachineSpec, 'name' | 'architecture' | 'engine' | 'processors'> & { readonly boot: Pick<MachineSpec['boot'], 'kind'>; readonly disks: { readonly length: number } };
+
 /** `auto` takes the first that can, in the order given. */
-export function chooseEngine(spec: MachineSpec, candidates: readonly EngineCandidate[]): EngineChoice {
+export function chooseEngine(spec: EngineAsk, candidates: readonly EngineCandidate[]): EngineChoice {
   const asked = candidates.filter(({ capabilities }) => spec.engine === 'auto' || capabilities.name === spec.engine);
   const refusals: { readonly engine: EngineName; readonly why: string }[] = [];
   for (const candidate of asked) {
@@ -26,19 +29,19 @@ export function chooseEngine(spec: MachineSpec, candidates: readonly EngineCandi
   return { chosen: null, refusals };
 }
 
-function refusal(spec: MachineSpec, { capabilities, proofs }: EngineCandidate): string | undefined {
+function refusal(spec: EngineAsk, { capabilities, proofs }: EngineCandidate): string | undefined {
   if (spec.engine === 'auto' && capabilities.isolation === 'process') return 'its isolation is `process`, which only who asks for it by name gets';
   if (!capabilities.architectures.includes(spec.architecture)) return `it runs ${capabilities.architectures.join(' and ')}, not ${spec.architecture}`;
   if (spec.boot.kind === 'disk' && !capabilities.ownDisks) return 'it cannot boot from a disk';
-  if (spec.processors > capabilities.maxProcessors) return `it gives at most ${capabilities.maxProcessors} processors, ${spec.processors} are asked for`;
-  if (spec.disks.length > capabilities.maxDisks) return `it takes at most ${capabilities.maxDisks} disks, ${spec.disks.length} are asked for`;
+  if (spec.processors > capabilities.maxProcessors) return `it gives at most ${capabilities.maxProcessors} ${capabilities.maxProcessors === 1 ? 'processor' : 'processors'}, and ${spec.processors} are asked for`;
+  if (spec.disks.length > capabilities.maxDisks) return `it takes at most ${capabilities.maxDisks} disks, and ${spec.disks.length} are asked for`;
   const own = proofs?.filter((proof) => proof.architecture === spec.architecture) ?? [];
   if (own.length > 0 && own.every((proof) => !proof.works)) return `no ${spec.architecture} guest ran with it here: ${own.map((proof) => `${proof.accelerator}: ${proof.evidence}`).join('; ')}`;
   return undefined;
 }
 
 /** The refusal as an error. */
-export function engineRefusal(spec: MachineSpec, choice: Extract<EngineChoice, { chosen: null }>): StrataError {
+export function engineRefusal(spec: EngineAsk, choice: Extract<EngineChoice, { chosen: null }>): StrataError {
   const reasons = choice.refusals.map((one) => `${one.engine}: ${one.why}`).join('; ');
   return new StrataError(`no engine can run machine ${spec.name}: ${reasons === '' ? 'this host has none' : reasons}`, { code: 'machine.noEngine', kind: 'refused', advice: 'change what is asked for, or see `strata doctor` for what this host can run', details: { refusals: choice.refusals } });
 }

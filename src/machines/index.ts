@@ -20,4 +20,4 @@ export type { EngineFacts } from './open-machines.ts';
 export type { Snapshot, SnapshotWish } from './snapshots.ts';
 export type { MachineCopies } from './machine-copies.ts';
 export type { EngineProof } from './keep-proofs.ts';
-export { chooseEngine, engineRefusal, type EngineCandidate, type EngineChoice } from './choose-engine.ts';
+export { chooseEngine, engineRefusal, type EngineAsk, type EngineCandidate, type EngineChoice } from './choose-engine.ts';

@@ -5,7 +5,7 @@ import { openGenerationGuard, type Controller } from '#reconcile';
 import type { Records, Store } from '#store';
 import type { DiskBackends } from './backends/disk-backend.ts';
 import { openBackends, type Backends } from './backends/open-backends.ts';
-import { chooseEngine } from './choose-engine.ts';
+import { chooseEngine, engineRefusal, type EngineAsk } from './choose-engine.ts';
 import type { Engine, EngineCapabilities, PooledShapeView } from './engine.ts';
 import type { EngineFigures } from './figures/engine-figures.ts';
 import { giveWay } from './figures/give-way.ts';
@@ -73,6 +73,8 @@ export interface OpenedMachines {
   readonly copies: MachineCopies;
   /** Of one disk, whatever serves it. */
   readonly disks: DiskCopies;
+  /** What no engine that is asked for could ever run, whatever it is proved to do today. @throws `machine.noEngine` */
+  checkEngines(ask: EngineAsk): Promise<void>;
   /** Ends the VMM at once, for `--force`; the controller does what the wish then says. Fine where none runs. */
   kill(machineId: string): Promise<void>;
   /** Lets go of everything; machines run on. Call after the controllers have stopped. */
@@ -194,6 +196,10 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     async suspended(machineId) {
       const { run } = await recorder.read(machineId);
       return run === undefined ? undefined : engines.get(run.engine)?.suspended?.(run.spec);
+    },
+    async checkEngines(ask) {
+      const choice = chooseEngine(ask, await Promise.all(deps.engines.map(async (engine) => ({ capabilities: await engine.capabilities(), proofs: undefined }))));
+      if (choice.chosen === null) throw engineRefusal(ask, choice);
     },
     kill, backends,
     async stop() {

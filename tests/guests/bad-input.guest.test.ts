@@ -56,6 +56,15 @@ test('a service that never gets healthy: exit 1 with the probe and its last word
   assert.deepEqual(machineTraces(strata.instance), []);
 });
 
+test('a machine that the engine it names could never run is refused, and not made', { timeout: 60_000 }, async () => {
+  for (const [more, words] of [[['-c', '2'], /uml: it gives at most 1 processor, and 2 are asked for/], [['--arch', 'aarch64'], /uml: it runs x86_64, not aarch64/]] as const) {
+    const result = await strata.cli(['machine', 'create', 'wide', '--engine', 'uml', ...more]);
+    assert.deepEqual([result.code, result.stdout], [1, ''], result.stderr);
+    assert.match(result.stderr, words);
+  }
+  assert.equal((await strata.ok(['machine', 'ls', '-q'])).stdout, '');
+});
+
 test('who is not root is told so in one line', { timeout: 60_000 }, () => {
   // May read wherever this checkout lies, and is nobody all the same.
   const result = spawnSync('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search', program, 'ps'], {

@@ -167,3 +167,13 @@ test('of two calls at once that make a machine of one name, one is told that it 
   deepEqual(made.flatMap((one) => (one.status === 'rejected' ? [(one.reason as { code?: string }).code] : [])), ['machine.nameTaken']);
   equal((await host.daemon.backend.machines.list()).filter((one) => one.name === 'box').length, 1);
 });
+
+test('[M13] a machine that no engine it asks for could ever run is refused at once, and nothing of it is made', async () => {
+  const disk = (at: number) => ({ name: `d${at}`, sizeMiB: 16, backend: 'vmm' as const });
+  const wish = { name: 'wide', engine: 'qemu', processors: 1, memoryMiB: 256, scratchMiB: 64, disks: Array.from({ length: 65 }, (_, at) => disk(at)), start: false } as const;
+  const { machines } = host.daemon.backend;
+  await rejects(machines.create({ ...wish, disks: [...wish.disks] }), { code: 'machine.noEngine', message: 'no engine can run machine wide: qemu: it takes at most 64 disks, and 65 are asked for' });
+  await machines.create({ ...wish, name: 'box', disks: [disk(0)] });
+  await rejects(host.daemon.backend.disks.clone('box', 'd0', { name: 'twin', full: true, start: false, engine: 'uml' }), { code: 'machine.noEngine', message: /uml: this host does not have it/ });
+  deepEqual((await machines.list()).map((one) => one.name), ['box']);
+});

@@ -75,6 +75,7 @@ export function disksBackend(layers: Layers, show: (handle: string) => Promise<M
       const served = backend === undefined ? of.backend !== undefined : backend === 'vhost-user';
       if (!full && !served && wish.engine === 'uml') throw new StrataError(`the engine uml opens disks as plain files, and a clone that shares layers is none`, { code: 'machine.engineCannot', kind: 'refused', advice: 'add --full, or --backend vhost-user' });
       await layers.host.checkSizes([{ ...wish, diskBytes: diskBytesNow }]);
+      await machines.checkEngines({ ...wish, boot: { kind: 'guest-os' }, disks: [of] });
       if (start) {
         await layers.machines.proofs();
         await layers.host.refresh();

@@ -78,6 +78,7 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
     const architecture = wish.architecture ?? hostArchitecture;
     const request = { name: wish.name, architecture, processors: wish.processors, memoryMiB: wish.memoryMiB, diskBytes: diskBytesNow, engine: wish.engine };
     await layers.host.checkSizes([request]);
+    await layers.machines.checkEngines({ ...request, boot: { kind: 'guest-os' }, disks: wish.disks });
     await layers.machines.proofs();
     await layers.host.refresh();
     await layers.host.admit(request);
