@@ -130,9 +130,22 @@ test('[L4] a wrong command line is exit 2 with a hint, and sends nothing', async
 test('[L4] what the API refuses of an argument is said in the words of the command line', async (t) => {
   const { run, backend } = await openLab(t);
   const named = 'must be of lower-case letters, digits and hyphens, at most 63, with a letter or digit at both ends';
-  deepEqual(await run(['machine', 'create', 'Bad_Name']), { code: 2, out: '', err: `strata: name: ${named}\n  see \`strata machine create --help\`\n` });
-  deepEqual(await run(['up', '-p', 'Bad Name', '-f', '/dev/null']), { code: 2, out: '', err: `strata: projectName: ${named}\n  see \`strata up --help\`\n` });
-  match((await run(['logs', 'web', '--since', 'yesterday'])).err, /^strata: since: must be a span such as 30s, .*\n {2}see `strata logs --help`\n$/);
+  const refused: [string[], string][] = [
+    [['machine', 'create', 'Bad_Name'], `name 'Bad_Name' ${named}`], [['machine', 'fork', 'box', 'Bad_Name'], `new 'Bad_Name' ${named}`],
+    [['up', '-p', 'Bad Name', '-f', '/dev/null'], `-p 'Bad Name' ${named}`], [['up', '--project-name=Bad', '-f', '/dev/null'], `--project-name 'Bad' ${named}`],
+    [['machine', 'create', 'x', '-m', '64000G'], "-m wants at most 1T, not '64000G'"], [['machine', 'create', 'x', '--memory', '63M'], "--memory wants at least 64M, not '63M'"],
+    [['machine', 'create', 'x', '-c', '0'], "-c wants at least 1, not '0'"], [['machine', 'create', 'x', '--cpus=65'], "--cpus wants at most 64, not '65'"],
+    [['machine', 'create', 'x', '--scratch', '900T'], "--scratch wants at most 1T, not '900T'"], [['machine', 'create', 'x', '--disk', 'a,size=1G', '--disk', 'b,size=1M'], "--disk size wants at least 16M, not 'b,size=1M'"],
+    [['machine', 'create', 'x', ...Array.from({ length: 15 }, (_, at) => ['--disk', `d${at},size=1G`]).flat()], '--disk wants at most 14 items'],
+    [['disk', 'grow', 'box', 'data', '1M'], "size wants at least 16M, not '1M'"],
+  ];
+  for (const [args, words] of refused) {
+    const verb = args.slice(0, args[0] === 'up' ? 1 : 2).join(' ');
+    deepEqual(await run(args), { code: 2, out: '', err: `strata: ${words}\n  see \`strata ${verb} --help\`\n` });
+  }
+  match((await run(['logs', 'web', '--since', 'yesterday'])).err, /^strata: --since 'yesterday' must be a span such as 30s, .*\n {2}see `strata logs --help`\n$/);
+  // A name that no option gave.
+  match((await run(['up'], { env: { COMPOSE_PROJECT_NAME: 'Bad Name' } })).err, /^strata: projectName: must be /);
   deepEqual(backend.changes, []);
 });
 

@@ -28,7 +28,7 @@ export const diskVerbs = (outputOptions: readonly Option[]): readonly Verb[] => 
       { flags: '--backend <kind>', summary: 'what serves the new disk; default: as this one', choices: ['vmm', 'vhost-user'] },
       { flags: '--start', summary: 'start it' }, ...operationOptions,
     ],
-    operations: ['cloneDisk'], examples: ['strata disk clone box data again --arch aarch64 --start'], load: () => import('./verbs/disk-copies.ts').then(({ cloneDisk }) => ({ run: cloneDisk })),
+    fields: { name: 'new' }, operations: ['cloneDisk'], examples: ['strata disk clone box data again --arch aarch64 --start'], load: () => import('./verbs/disk-copies.ts').then(({ cloneDisk }) => ({ run: cloneDisk })),
   },
   {
     name: 'disk copy', alias: 'backup', args: '<machine> <disk> <file>', completion: 'machine', summary: 'copy a disk into a file, whole, as it is at one moment or was in a snapshot', options: [fromSnapshot, ...operationOptions], operations: ['copyDisk'],

@@ -2,12 +2,13 @@
 import { stripVTControlCharacters } from 'node:util';
 import { ClientProblem } from '#client';
 import type { Caller } from './caller.ts';
+import { argumentLines, type TypedCommand } from './explain-arguments.ts';
 import { UsageError } from './verb.ts';
 
-/** @param verb whose help is the advice where its arguments do not fit the API */
-export function explain(error: unknown, { err, env }: Pick<Caller, 'err' | 'env'>, verb = ''): void {
+/** @param typed what was asked for, where a refusal of the API can be said in its words */
+export function explain(error: unknown, { err, env }: Pick<Caller, 'err' | 'env'>, typed?: TypedCommand): void {
   if (error instanceof ClientProblem) {
-    for (const line of error.code === 'api.invalidRequest' && error.errors.length > 0 ? argumentLines(error.errors, verb) : problemLines(error)) err.write(`${inert(line)}\n`);
+    for (const line of error.code === 'api.invalidRequest' && error.errors.length > 0 ? argumentLines(error.errors, typed) : problemLines(error)) err.write(`${inert(line)}\n`);
     return;
   }
   err.write(`strata: ${inert(error instanceof Error ? error.message : String(error))}\n`);
@@ -27,12 +28,6 @@ export function problemLines(problem: { readonly message?: string; readonly deta
   for (const field of (problem.errors ?? []).slice(1)) lines.push(`  ${field.pointer}: ${field.detail}`);
   if (problem.advice !== '') lines.push(`  ${problem.advice}`);
   return lines;
-}
-
-/** Fields of a request in the words of the command line: who typed `--project-name` knows of no `/body/projectName`. */
-function argumentLines(errors: ClientProblem['errors'], verb: string): string[] {
-  const named = errors.map(({ pointer, detail }) => `strata: ${pointer.split('/').slice(2).join('.') || 'the request'}: ${detail}`);
-  return [...named, `  see \`strata ${verb}${verb === '' ? '' : ' '}--help\``];
 }
 
 /** Text of guests and files must not drive the terminal. */

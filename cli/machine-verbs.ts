@@ -19,7 +19,7 @@ export const machineVerbs = (outputOptions: readonly Option[], execOptions: read
       { flags: '--no-start', summary: 'only define it' },
       ...wait,
     ],
-    operations: ['createMachine'], examples: ['strata machine create box -m 512M', 'strata machine create arm --arch aarch64', 'strata machine create box --disk data,size=2G,backend=vhost-user'], load: () => import('./verbs/machine-create.ts'),
+    fields: { processors: 'cpus' }, operations: ['createMachine'], examples: ['strata machine create box -m 512M', 'strata machine create arm --arch aarch64', 'strata machine create box --disk data,size=2G,backend=vhost-user'], load: () => import('./verbs/machine-create.ts'),
   },
   { name: 'machine ls', resident: true, alias: 'list', summary: 'list machines', options: [...outputOptions, { flags: '-q, --quiet', summary: 'ids only' }], operations: ['listMachines'], load: () => import('./verbs/machine-ls.ts') },
   { name: 'machine inspect', resident: true, alias: 'show', args: '<machine>', completion: 'machine', summary: 'show a machine', options: outputOptions, operations: ['getMachine'], load: () => import('./verbs/inspect.ts').then(({ inspect }) => ({ run: inspect('getMachine', 'machine') })) },
@@ -46,11 +46,11 @@ export const machineVerbs = (outputOptions: readonly Option[], execOptions: read
   {
     name: 'machine clone', args: '<machine> <new>', completion: 'machine', summary: 'make a machine with the disks of one that does not run, or of a snapshot',
     options: [{ flags: '--snapshot <name>', summary: 'of this snapshot, whatever the machine does' }, { flags: '--full', summary: 'with disks of its own, which share nothing' }, { flags: '--start', summary: 'start it' }, ...operationOptions],
-    operations: ['cloneMachine'], examples: ['strata machine clone box box-2 --start'], load: () => import('./verbs/machine-copies.ts').then(({ cloneMachine }) => ({ run: cloneMachine })),
+    fields: { name: 'new' }, operations: ['cloneMachine'], examples: ['strata machine clone box box-2 --start'], load: () => import('./verbs/machine-copies.ts').then(({ cloneMachine }) => ({ run: cloneMachine })),
   },
   {
     name: 'machine fork', args: '<machine> <new>', completion: 'machine', summary: 'make a second machine that goes on from where one that runs is, memory and all',
-    options: operationOptions, operations: ['forkMachine'], examples: ['strata machine fork box box-2'], load: () => import('./verbs/machine-copies.ts').then(({ forkMachine }) => ({ run: forkMachine })),
+    options: operationOptions, fields: { name: 'new' }, operations: ['forkMachine'], examples: ['strata machine fork box box-2'], load: () => import('./verbs/machine-copies.ts').then(({ forkMachine }) => ({ run: forkMachine })),
   },
   { name: 'machine rm', alias: 'delete', args: '<machine...>', completion: 'machine', summary: 'remove machines and their disks', options: [{ flags: '-f, --force', summary: 'also one that runs' }, ...wait], operations: ['removeMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('removeMachine') })) },
   { name: 'machine exec', args: '<machine> <command...>', completion: 'machine', passThrough: true, summary: 'run a command in the guest', options: execOptions, operations: ['execInMachine'], examples: ['strata machine exec box uname -a'], load: () => import('./verbs/machine-exec.ts') },

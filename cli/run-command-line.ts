@@ -49,7 +49,7 @@ async function runVerb(chosen: Chosen, caller: Caller, { interrupted, passOn }: 
     if (passOn?.(error) === true) throw error;
     if (interrupted.aborted) return exitCodes.interrupted;
     const { explain } = await import('./explain.ts');
-    explain(error, context, chosen.verb.name);
+    explain(error, context, { ...chosen, argv: caller.argv });
     return exitCodeOf(error, chosen);
   } finally {
     context.close();

@@ -32,6 +32,8 @@ export interface Verb {
   readonly passThrough?: true;
   /** Only asks the daemon and prints: a resident may answer it (cli/resident). */
   readonly resident?: true;
+  /** Fields of the request that are not called as the option or argument that fills them: `{ processors: 'cpus' }`. */
+  readonly fields?: Readonly<Record<string, string>>;
   /** API operations the verb uses. */
   readonly operations: readonly OperationId[];
   readonly examples?: readonly string[];
