@@ -149,6 +149,22 @@ test('[L4] what the API refuses of an argument is said in the words of the comma
   deepEqual(backend.changes, []);
 });
 
+test('[L2] ps of a name that is no service is exit 1, as logs of it; of a service without a container it is not', async (t) => {
+  const { run, backend, shop, folder } = await openLab(t);
+  const unknown = { code: 1, out: '', err: 'strata: the app shop has no service nosuch\n  it has: api, web\n' };
+  deepEqual(await run(['ps', 'nosuch']), unknown);
+  deepEqual(await run(['ps', '-q', 'web', 'nosuch']), unknown);
+  match((await run(['ps', 'web', 'api'])).out, /shop-web-1/);
+  deepEqual(await run(['ps', 'nosuch'], { cwd: folder }), { code: 1, out: '', err: 'strata: no app has a service nosuch\n  see `strata app ls`\n' });
+  Object.assign(backend.apps, { containers: async () => [] });
+  deepEqual(await run(['ps', '-q', 'web']), { code: 0, out: '', err: '' });
+  // Not up: its file says what it will have.
+  const { resolve } = backend.apps;
+  Object.assign(backend.apps, { resolve: async (...all: Parameters<typeof resolve>) => ({ ...await resolve(...all), name: 'later' }), list: async () => [] });
+  deepEqual(await run(['ps', '-q', 'web'], { cwd: shop }), { code: 0, out: '', err: '' });
+  match((await run(['ps', '-q', 'nosuch'], { cwd: shop })).err, /the app later has no service nosuch\n {2}it has: api, web\n$/);
+});
+
 test('[L5] an error in the Compose file has its place, exit 2, and nothing is deployed', async (t) => {
   const { run, backend, folder } = await openLab(t);
   await mkdir(join(folder, 'broken'));

@@ -63,7 +63,7 @@ const appVerbs: readonly Verb[] = [
   {
     name: 'ps', resident: true, args: '[service...]', completion: 'service', summary: 'list containers: of the app at hand, else of all apps',
     options: [...appOptions, { flags: '-a, --all', summary: 'of all apps, ended ones too' }, { flags: '-q, --quiet', summary: 'ids only' }, ...outputOptions],
-    operations: ['listAppContainers', 'listContainers'], examples: ['strata ps', 'strata ps -a -o json'], load: () => import('./verbs/ps.ts'),
+    operations: ['listAppContainers', 'listContainers', 'listApps', 'getApp', 'resolveApp'], examples: ['strata ps', 'strata ps -a -o json'], load: () => import('./verbs/ps.ts'),
   },
   {
     name: 'logs', args: '[service...]', completion: 'service', summary: 'show what containers printed',

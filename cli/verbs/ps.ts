@@ -1,6 +1,6 @@
 /** `strata ps`: containers of the app at hand, or of all apps where no app is at hand. */
-import type { Container } from '#client';
-import { findAppName, isNotFound } from '../choose-app.ts';
+import { ClientProblem, type Client, type Container } from '#client';
+import { findAppName, findCompose, isNotFound } from '../choose-app.ts';
 import { age, lines, printList, type ListForm } from '../print-list.ts';
 import { exitCodes, type Invocation } from '../verb.ts';
 
@@ -14,11 +14,31 @@ export async function run({ context, args, options }: Invocation): Promise<numbe
       if (isNotFound(error) && options.text('projectName') === undefined) return { items: [] };
       throw error;
     });
+  const without = args.filter((name) => !items.some((one) => one.service === name));
+  if (without.length > 0) await checkServices(client, { context, args: without, options }, app);
   const shown = items.filter((one) => (args.length === 0 || args.includes(one.service)) && (options.flag('all') || one.phase !== 'exited'));
   if (options.flag('quiet')) context.out.write(lines(shown.map((one) => one.id)));
   else await printList(context.out, shown, form(Date.now()), options);
   if (shown.length === 0 && items.length > 0 && args.length === 0 && context.out.isTTY) context.say(`${items.length} ended container${items.length === 1 ? ' is' : 's are'} not shown; \`strata ps -a\` shows all`);
   return exitCodes.ok;
+}
+
+/** A service without a container is fine; a name that is no service at all is a slip. @throws ClientProblem as `strata logs` gets it */
+async function checkServices(client: Client, { context, args, options }: Invocation, app: string | undefined): Promise<void> {
+  const known = app === undefined
+    ? (await client.call('listApps')).items.flatMap((one) => one.services.map(({ name }) => name))
+    : await client.call('getApp', { params: { app } }).then((one) => one.services.map(({ name }) => name), async (error: unknown) => {
+      const source = isNotFound(error) ? findCompose(context, options) : undefined;
+      if (source === undefined) throw error;
+      // Not up; its file knows what it will have.
+      return (await client.call('resolveApp', { body: source })).services;
+    });
+  const unknown = args.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw new ClientProblem({
+    code: 'service.notFound', status: 404, detail: `${app === undefined ? 'no app has a' : `the app ${app} has no`} service ${unknown}`,
+    advice: app === undefined ? 'see `strata app ls`' : `it has: ${known.join(', ')}`,
+  });
 }
 
 const form = (now: number): ListForm<Container> => ({
