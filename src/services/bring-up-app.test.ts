@@ -90,3 +90,13 @@ test('[V26] ports whose record cannot be written are given back, of a new app an
   deepEqual(await opened.held(), ['app/aone 8080']);
   equal((await opened.deps.apps.get('aone'))?.value.generation, 1);
 });
+
+test('[V51] an image that could not be brought, but is here for another architecture, is said to be', async (t) => {
+  const { deps, up } = await open(t);
+  const unreachable = new StrataError('registry docker.io cannot be reached', { code: 'image.registryUnreachable', kind: 'unavailable', advice: 'check the network' });
+  const here = (architecture: string) => Object.assign(deps.images, { find: async (_reference: string, asked: string) => (asked === architecture ? {} : undefined), pull: async () => { throw unreachable; } });
+  here('aarch64');
+  await rejects(up('aone'), { code: 'service.imageMissing', message: /docker\.io cannot be reached/, advice: 'it is here for linux/arm64, and `platform: linux/arm64` of the service would use that; or check the network' });
+  here('none');
+  await rejects(up('aone'), { code: 'service.imageMissing', advice: 'check the network' });
+});

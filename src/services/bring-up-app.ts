@@ -3,7 +3,7 @@
  * until every service is as wished. Everything before the record only fills caches or is given back; the record is the
  * one change, and the controllers carry it out whether or not anybody waits.
  */
-import { asStrataError, newId, StrataError, type Architecture, type Clock, type Dice } from '#base';
+import { architectures, asStrataError, newId, ociArchitecture, StrataError, type Architecture, type Clock, type Dice } from '#base';
 import { canonicalJson, type Image, type Images } from '#containers';
 import type { Ports } from '#pool';
 import type { RecordEntry, Records } from '#store';
@@ -173,14 +173,21 @@ async function bringImage(images: Images, service: ServiceSpec, request: BringUp
   const there = policy === 'always' ? undefined : await images.find(image.reference, architecture);
   if (there !== undefined) return there;
   if (policy === 'never') {
-    throw new StrataError(`image ${image.reference} of service ${service.name} is not on this host and pull_policy is never`, { code: 'service.imageMissing', kind: 'notFound', advice: 'import it with `strata image import`' });
+    throw new StrataError(`image ${image.reference} of service ${service.name} is not on this host and pull_policy is never`, { code: 'service.imageMissing', kind: 'notFound', advice: `${await hereOtherwise(images, service)}import it with \`strata image import\`` });
   }
   try {
     return await images.pull(image.reference, { architecture, signal: request.signal, progress });
   } catch (thrown) {
     const cause = asStrataError(thrown, 'pull');
-    throw new StrataError(`image ${image.reference} of service ${service.name} could not be brought: ${cause.message}`, { code: 'service.imageMissing', kind: cause.kind, cause, advice: cause.advice ?? 'check its name, or import it with `strata image import`' });
+    throw new StrataError(`image ${image.reference} of service ${service.name} could not be brought: ${cause.message}`, { code: 'service.imageMissing', kind: cause.kind, cause, advice: `${policy === 'always' ? '' : await hereOtherwise(images, service)}${cause.advice ?? 'check its name, or import it with `strata image import`'}` });
   }
+}
+
+/** The image may be here for another architecture, and only `platform` be lacking: no registry's failure says that. */
+async function hereOtherwise(images: Images, { image, architecture }: ServiceSpec): Promise<string> {
+  const found = await Promise.all(architectures.map(async (one) => (one !== architecture && await images.find(image.reference, one) !== undefined ? `linux/${ociArchitecture[one]}` : '')));
+  const platform = found.find((one) => one !== '');
+  return platform === undefined ? '' : `it is here for ${platform}, and \`platform: ${platform}\` of the service would use that; or `;
 }
 
 interface RecordWish {
