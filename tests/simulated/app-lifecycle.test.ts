@@ -177,3 +177,11 @@ test('[M13] a machine that no engine it asks for could ever run is refused at on
   await rejects(host.daemon.backend.disks.clone('box', 'd0', { name: 'twin', full: true, start: false, engine: 'uml' }), { code: 'machine.noEngine', message: /uml: this host does not have it/ });
   deepEqual((await machines.list()).map((one) => one.name), ['box']);
 });
+
+test('who asks for a container by the name of its service is told the names of its containers', async () => {
+  await succeed(up(host, {}));
+  const { name, service } = (await host.daemon.backend.containers.list())[0] ?? { name: '', service: '' };
+  equal((await host.daemon.backend.containers.get(name)).name, name);
+  await rejects(host.daemon.backend.containers.get(service), (error: { code?: string; advice?: string }) => error.code === 'container.notFound' && error.advice?.startsWith(`${service} is a service; of it there is: ${name}`) === true);
+  await rejects(host.daemon.backend.containers.get('nosuch'), { code: 'container.notFound', advice: /^there is: / });
+});

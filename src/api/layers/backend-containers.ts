@@ -1,5 +1,6 @@
 /** Containers and volumes, of one app or of all. */
 import { stat } from 'node:fs/promises';
+import { StrataError } from '#base';
 import type { Container } from '#contract';
 import { volumePath, type ContainerSpec } from '#containers';
 import type { Backend } from '../backend.ts';
@@ -28,7 +29,14 @@ export async function listContainers(layers: Layers, wanted: (spec: ContainerSpe
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 export function containersBackend(layers: Layers): Backend['containers'] {
-  const find = async (handle: string): Promise<Container> => findByHandle('container', handle, await listContainers(layers));
+  async function find(handle: string): Promise<Container> {
+    const all = await listContainers(layers);
+    const replicas = all.filter((one) => one.service === handle).map((one) => one.name);
+    // A service's name is what people have at hand; which of its containers is meant, they alone know.
+    const meant = replicas.length > 0 && all.every((one) => one.id !== handle && one.name !== handle);
+    if (meant) throw new StrataError(`there is no container ${handle}`, { code: 'container.notFound', kind: 'notFound', advice: `${handle} is a service; of it there is: ${replicas.slice(0, 8).join(', ')}` });
+    return findByHandle('container', handle, all);
+  }
   return {
     list: () => listContainers(layers),
     get: find,
