@@ -40,7 +40,7 @@ function plainProgress(err: NodeJS.WriteStream): Progress {
         const state = `${step.status} ${step.note}`;
         if (before === state || step.status === 'waiting') return;
         seen.set(key, state);
-        err.write(`${clock()} ${lineOf(step)}\n`);
+        err.write(`${clock()} ${lineOf(step, noteOf(step, operation))}\n`);
       });
     },
     end: () => {},
@@ -49,11 +49,16 @@ function plainProgress(err: NodeJS.WriteStream): Progress {
 
 const clock = (): string => new Date().toISOString().slice(11, 19);
 
-function lineOf(step: Step): string {
+/** Why the only step failed is why the operation did, which is told in full at the end. */
+function noteOf(step: Step, operation: Operation): string {
+  return step.status === 'failed' && operation.steps.length === 1 && (operation.error === null || operation.error.detail.startsWith(step.note)) ? '' : step.note;
+}
+
+function lineOf(step: Step, noted: string): string {
   const took = step.finishedAt === null ? '' : ` (${duration(step, Date.now())})`;
   // One line a change, also where the note is the output of a probe; the error in full follows at the end.
-  const [first, ...more] = inert(step.note).trim().split('\n');
-  const note = step.note === '' ? '' : `: ${first?.trim()}${more.length > 0 ? ' …' : ''}`;
+  const [first, ...more] = inert(noted).trim().split('\n');
+  const note = noted === '' ? '' : `: ${first?.trim()}${more.length > 0 ? ' …' : ''}`;
   return `${step.status.padEnd(7)} ${inert(step.summary)}${took}${note}`;
 }
 
@@ -63,7 +68,8 @@ function liveProgress(err: NodeJS.WriteStream, colour: boolean): Progress {
   let latest: Operation | undefined;
   const paint = () => {
     if (latest === undefined) return;
-    const rows = visibleSteps(latest, (err.rows ?? 24) - 3).map((step) => liveLine(step, frames[turn % frames.length] as string, colour, err.columns ?? 80));
+    const operation = latest;
+    const rows = visibleSteps(operation, (err.rows ?? 24) - 3).map((step) => liveLine(step, noteOf(step, operation), frames[turn % frames.length] as string, colour, err.columns ?? 80));
     const text = [headline(latest), ...latest.warnings.map((warning) => `  ! ${clip(inert(warning), (err.columns ?? 80) - 4)}`), ...rows];
     // Back to the first line of the last painting, and away with everything below.
     err.write(`\r${painted > 0 ? `\u001b[${painted}A` : ''}\u001b[J${text.join('\n')}\n`);
@@ -98,11 +104,11 @@ export function visibleSteps(operation: Operation, rows: number): readonly Step[
   return chosen.sort((a, b) => a.at - b.at).map(({ step }) => step);
 }
 
-function liveLine(step: Step, spinner: string, colour: boolean, columns: number): string {
+function liveLine(step: Step, noted: string, spinner: string, colour: boolean, columns: number): string {
   const mark = { waiting: '·', running: spinner, done: '✓', skipped: '-', failed: '✗', undone: '↶' }[step.status];
   const shade = { waiting: 90, running: 36, done: 32, skipped: 90, failed: 31, undone: 33 }[step.status];
   const took = duration(step, Date.now());
-  const note = step.note === '' ? '' : `  ${inert(step.note)}`;
+  const note = noted === '' ? '' : `  ${inert(noted)}`;
   const text = clip(`${inert(step.summary)}${note}`, columns - took.length - 7);
   return `  ${colour ? `\u001b[${shade}m${mark}\u001b[0m` : mark} ${text.padEnd(Math.max(0, columns - took.length - 7))} ${took}`;
 }

@@ -18,7 +18,7 @@ import { commandLineDocs } from './command-line-docs.ts';
 import { inert } from './explain.ts';
 import { parseMiB } from './parse-size.ts';
 import { age, bytes, tableText } from './print-list.ts';
-import { duration, visibleSteps } from './show-progress.ts';
+import { duration, openProgress, visibleSteps } from './show-progress.ts';
 import { systemdUnit } from './systemd-unit.ts';
 import { tame } from './verbs/logs.ts';
 
@@ -88,6 +88,22 @@ test('[L15] on a small screen what runs or failed is never hidden', () => {
     const urgent = all.filter((step) => step.status === 'failed' || step.status === 'running');
     equal(shown.filter((step) => urgent.includes(step)).length, Math.min(urgent.length, rows));
   }), { numRuns: 200 });
+});
+
+test('[L15] why the only step failed is told once, at the end; of several each tells its own', () => {
+  const failed: Step = { kind: 'image.pull', subject: 'x', summary: 'pull x', status: 'failed', note: 'no such registry', startedAt: '2026-01-02T03:04:05.000Z', finishedAt: '2026-01-02T03:04:06.000Z' };
+  const shown = (isTTY: boolean, ...steps: Step[]): string => {
+    let text = '';
+    const progress = openProgress({ isTTY, columns: 80, rows: 24, write: (part: string) => { text += part; return true; } } as unknown as NodeJS.WriteStream, { quiet: false, colour: false });
+    progress.show({ kind: 'image.pull', subject: 'x', status: 'running', steps, warnings: [], error: null } as unknown as Operation);
+    progress.end();
+    return text;
+  };
+  for (const isTTY of [true, false]) {
+    match(shown(isTTY, failed), /pull x/);
+    ok(!shown(isTTY, failed).includes('registry'));
+    match(shown(isTTY, failed, { ...failed, summary: 'pull y', status: 'done', note: '' }), /pull x.*no such registry/);
+  }
 });
 
 test('[L3] times, sizes and colours read as people write them', () => {
