@@ -196,6 +196,15 @@ test('[L2] machines: waits for the phase, says why it failed, 1 for what is not 
   deepEqual(backend.changes, ['start box', 'stop box', 'create new', 'restart box-data', 'grow box data 4294967296', 'disk.copy box data', 'create disks']);
 });
 
+test('[L2] a console that has printed nothing is told with what is known of its machine', async (t) => {
+  const { run, backend } = await openLab(t);
+  Object.assign(backend.machines, { logs: async () => [] });
+  const { get } = backend.machines;
+  const inPhase = async (phase: string) => { Object.assign(backend.machines, { get: async (name: string) => ({ ...await get(name), phase }) }); return (await run(['machine', 'logs', 'box'])).err; };
+  equal(await inPhase('running'), 'strata: nothing is kept of what the console of box printed: it has printed nothing since it was started\n');
+  match(await inPhase('stopped'), /it has not run since the host started, or printed nothing\n$/);
+});
+
 test('[L2] the other verbs end with 0 and print what they should', async (t) => {
   const { run } = await openLab(t);
   const expected: [string[], RegExp][] = [

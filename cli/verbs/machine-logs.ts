@@ -10,6 +10,10 @@ export async function run({ context, args, options }: Invocation): Promise<numbe
     printed = true;
     context.out.write(`${context.out.isTTY ? tame(line.text, false) : line.text}\n`);
   }
-  if (!printed && !context.interrupted.aborted && query.tail !== 0) context.say(`strata: nothing is kept of what the console of ${args[0]} printed: it has not run since the host started, or printed nothing`);
+  if (!printed && !context.interrupted.aborted && query.tail !== 0) {
+    const { phase } = await client.call('getMachine', { params: { machine: args[0] as string } });
+    const why = ['running', 'paused', 'stopping'].includes(phase) ? 'it has printed nothing since it was started' : 'it has not run since the host started, or printed nothing';
+    context.say(`strata: nothing is kept of what the console of ${args[0]} printed: ${why}`);
+  }
   return exitCodes.ok;
 }
