@@ -31,6 +31,7 @@ export function chooseEngine(spec: EngineAsk, candidates: readonly EngineCandida
 
 function refusal(spec: EngineAsk, { capabilities, proofs }: EngineCandidate): string | undefined {
   if (spec.engine === 'auto' && capabilities.isolation === 'process') return 'its isolation is `process`, which only who asks for it by name gets';
+  if (capabilities.architectures.length === 0) return 'its programs are not installed';
   if (!capabilities.architectures.includes(spec.architecture)) return `it runs ${capabilities.architectures.join(' and ')}, not ${spec.architecture}`;
   if (spec.boot.kind === 'disk' && !capabilities.ownDisks) return 'it cannot boot from a disk';
   if (spec.processors > capabilities.maxProcessors) return `it gives at most ${capabilities.maxProcessors} ${capabilities.maxProcessors === 1 ? 'processor' : 'processors'}, and ${spec.processors} are asked for`;

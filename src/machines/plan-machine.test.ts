@@ -158,6 +158,7 @@ test('[M13] auto takes the first engine that can; a refusal names each engine an
   const refused = chooseEngine({ ...spec, processors: 9 }, both);
   deepEqual(refused.chosen === null && refused.refusals.map((one) => one.engine), ['qemu', 'uml']);
   equal(chooseEngine({ ...spec, engine: 'fake' }, both).chosen, null);
+  deepEqual(chooseEngine(spec, [{ capabilities: { ...qemu, architectures: [] }, proofs: undefined }]), { chosen: null, refusals: [{ engine: 'qemu', why: 'its programs are not installed' }] });
   const failing = [{ capabilities: qemu, proofs: [{ architecture: 'x86_64' as const, accelerator: 'tcg' as const, works: false, evidence: 'no output within 5 s' }] }];
   const unproved = chooseEngine(spec, failing);
   ok(unproved.chosen === null && unproved.refusals[0]?.why.includes('no output within 5 s'));
