@@ -5,7 +5,7 @@ import { StrataError } from '#base';
 import type { RunEngine } from '../assign-machines.ts';
 import { disksOf } from '../plan-app.ts';
 import { chooseServiceEngine, type EngineOffer, type ServiceEngine } from './choose-service-engine.ts';
-import { learnMix, usualCosts, type Counted, type WorkMix } from './workload.ts';
+import { costUnder, learnMix, type Counted, type WorkMix } from './workload.ts';
 
 /** What runs of a service now. */
 export interface ServiceRunning {
@@ -56,7 +56,7 @@ export function enginesToProve(services: readonly ServiceSpec[], known: readonly
 /** Asked only where the answer can count. */
 async function learn(service: ServiceSpec, running: ServiceRunning | undefined, offers: readonly EngineOffer[]): Promise<WorkMix | undefined> {
   if (running === undefined || service.engine !== 'auto' || service.leastIsolation !== 'process' || service.workload !== undefined) return undefined;
-  const costOf = (engine: RunEngine) => offers.find((one) => one.engine === engine && one.architecture === service.architecture)?.cost ?? usualCosts[engine];
+  const costOf = (engine: RunEngine) => costUnder(engine, offers.find((one) => one.engine === engine && one.architecture === service.architecture)?.cost ?? null);
   const native = Math.min(costOf('qemu').stepNanos, costOf('uml').stepNanos);
   return learnMix(await running.counted(), costOf(running.engine), native);
 }

@@ -42,6 +42,8 @@ test('[V33] auto: KVM first; then by the work that is said or was counted; witho
   equal(chooseServiceEngine({ ...open, learnt: { codeSeconds: 1, calls: 1_000_000, forks: 0 } }, host).engine, 'qemu');
   equal(chooseServiceEngine({ ...open, workload: 'processes', learnt: { codeSeconds: 1, calls: 10, forks: 0 } }, host).engine, 'qemu', 'what the file says comes first');
   equal(chooseServiceEngine({ ...open, workload: 'compute' }, [{ ...qemu, cost: usualCosts.uml }, { ...uml, cost: usualCosts.uml }]).engine, 'qemu', 'the same speed is no reason to keep guests less apart');
+  equal(chooseServiceEngine({ ...open, workload: 'requests' }, host).engine, 'qemu', 'what serves waits, which UML is slow at');
+  equal(chooseServiceEngine({ ...open, learnt: { codeSeconds: 1, calls: 60_000, forks: 0 } }, host).engine, 'qemu', 'an even match is no reason either');
   match(whyOf(chooseServiceEngine({ ...open, workload: 'compute' }, host)), /^for its work \(compute\) UML is 1\d times as fast, by usual figures$/);
   equal(chooseServiceEngine({ ...open, workload: 'compute' }, [uml]).engine, 'uml', 'QEMU is not there');
 });

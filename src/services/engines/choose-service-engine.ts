@@ -14,7 +14,7 @@
 import type { Architecture } from '#base';
 import type { RunEngine } from '../assign-machines.ts';
 import type { AppEngine } from '../app.ts';
-import { mixOf, secondsOf, usualCosts, type Cost, type Workload, type WorkMix } from './workload.ts';
+import { costUnder, mixOf, secondsOf, type Cost, type Workload, type WorkMix } from './workload.ts';
 
 export const isolations = ['process', 'emulated', 'hardware'] as const; // from least to most
 export type Isolation = (typeof isolations)[number];
@@ -91,7 +91,7 @@ function chooseAmong(ask: ServiceAsk, fit: readonly EngineOffer[]): Extract<Serv
   if (ask.hasData && stay !== undefined) return { engine: stay.engine, why: 'it has data and runs there; `x-strata.engine` moves it' };
   const mix = ask.workload === undefined ? ask.learnt : mixOf[ask.workload];
   if (qemu === undefined || uml === undefined || mix === undefined) return { engine: qemu?.engine ?? 'uml', why: 'nothing is known of its work yet, and QEMU keeps guests further apart' };
-  const costs = { qemu: qemu.cost ?? usualCosts.qemu, uml: uml.cost ?? usualCosts.uml };
+  const costs = { qemu: costUnder('qemu', qemu.cost), uml: costUnder('uml', uml.cost) };
   const native = Math.min(costs.qemu.stepNanos, costs.uml.stepNanos);
   const seconds = { qemu: secondsOf(mix, costs.qemu, native), uml: secondsOf(mix, costs.uml, native) };
     const source = ask.workload === undefined ? 'by what it did so far' : `for its work (${ask.workload})`;
