@@ -61,8 +61,12 @@ test('[P11] an address and what it is for are written at once, and end at once',
   deepEqual((await addresses.list()).map((one) => one.owner), ['machine/a'], 'no record, no address');
   await rejects(addresses.release('machine/a', [{ delete: 'no key' }]), { code: 'store.badKey' });
   equal(await addresses.addressOf('machine/a'), '10.91.1.1');
+  const revision = (await store.get('machine/a'))?.revision ?? 0;
+  equal(await addresses.release('machine/a', [{ delete: 'machine/a' }], [{ key: 'machine/a', revision: revision - 1 }]), false);
+  equal(await addresses.addressOf('machine/a'), '10.91.1.1', 'both or neither');
+  equal(await addresses.release('machine/a', [{ delete: 'machine/a' }], [{ key: 'machine/a', revision }]), true);
   for (let time = 1; time <= 2; time += 1) {
-    await addresses.release('machine/a', [{ delete: 'machine/a' }]);
+    equal(await addresses.release('machine/a', [{ delete: 'machine/a' }]), true);
     deepEqual([await addresses.list(), await store.get('machine/a')], [[], undefined]);
   }
 });

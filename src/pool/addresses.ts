@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { StrataError, type Instance } from '#base';
-import { recordsOf, type Store, type Write } from '#store';
+import { recordsOf, type Compare, type Store, type Write } from '#store';
 
 /** `endpoint`: machines and containers, 10.x.1–127; `service`: virtual addresses, 10.x.128–255. */
 export type AddressRange = 'endpoint' | 'service';
@@ -17,8 +17,11 @@ export interface Addresses {
    * @throws StrataError `pool.addressesExhausted`
    */
   allocate(range: AddressRange, owner: string, record?: (address: string) => readonly Write[]): Promise<string>;
-  /** Gives back the owner's address, in one transaction with writes such as the end of its record; idempotent. */
-  release(owner: string, record?: readonly Write[]): Promise<void>;
+  /**
+   * Gives back the owner's address, in one transaction with writes such as the end of its record; idempotent.
+   * @returns false where what is compared does not hold; then nothing was done
+   */
+  release(owner: string, record?: readonly Write[], compare?: readonly Compare[]): Promise<boolean>;
   ownerOf(address: string): Promise<string | undefined>;
   addressOf(owner: string): Promise<string | undefined>;
   list(): Promise<readonly { readonly address: string; readonly owner: string }[]>;
@@ -80,15 +83,17 @@ export function openAddresses(store: Store, instance: Pick<Instance, 'subnet'>, 
       }
       throw contention(`no address could be taken for ${owner}`);
     },
-    async release(owner, record = []) {
+    async release(owner, record = [], compare = []) {
       for (let attempt = 0; attempt < attempts; attempt += 1) {
         const held = await holdings.get(owner);
         const result = await store.transact({
-          compare: held === undefined ? [{ key: holdings.key(owner), absent: true }] : [{ key: held.key, revision: held.revision }],
+          compare: [held === undefined ? { key: holdings.key(owner), absent: true } : { key: held.key, revision: held.revision }, ...compare],
           writes: [...(held === undefined ? [] : [{ delete: held.key }, addresses.putWrite(held.value.address, { owner: null })]), ...record],
         });
+        if (!result.committed && compare.some((one) => result.conflicts.includes(one.key))) return false;
         if (!result.committed) continue;
-        return held === undefined ? undefined : forgetOldest();
+        if (held !== undefined) await forgetOldest();
+        return true;
       }
       throw contention(`the address of ${owner} could not be given back`);
     },

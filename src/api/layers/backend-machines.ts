@@ -119,11 +119,11 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       if (!options.force) permit('remove', found);
       await refuseOwned(layers, entry.value, { advice: 'take the app down, which removes its machines' });
       if (options.ifMatch !== undefined && options.ifMatch !== entry.revision) throw preconditionFailed(`machine ${entry.value.name}`, entry.revision);
-      await specs.delete(entry.id, { ifRevision: entry.revision });
+      // Who would give back the address later might not come to it. It is the last to be used again.
+      if (!(await layers.addresses.release(`machine/${entry.id}`, [{ delete: entry.key }], [{ key: entry.key, revision: entry.revision }]))) throw preconditionFailed(`machine ${entry.value.name}`, entry.revision);
       // Removed means that nothing of it runs; what takes longer, the controller goes on with.
       const erased = async () => (await layers.machines.statuses.get(entry.id)) === undefined;
       await waitUntil(erased, { what: 'the machine has ended', limitMs: removalLimitMs, everyMs: 20, clock: layers.clock }).catch((thrown: unknown) => { layers.log.warn({ machineId: entry.id, error: asStrataError(thrown, 'removal').message }, 'a removed machine still runs'); });
-      await layers.addresses.release(`machine/${entry.id}`);
       return view(found);
     },
     async start(handle, options) {
