@@ -51,7 +51,7 @@ export function cloneBody(layers: Layers, input: CloneInput): OperationBody {
       if (await specs.get(cloneId) !== undefined) return; // by a daemon that ended right after
       if (passing) await run.step(memory ? 'copy its memory, and freeze its disks' : 'freeze its disks', () => copies.take(machineId, { id: snapshotId, name, memory, passing, ...(memory && input.start ? { goesOnAs: cloneId } : {}) }));
       run.progress(0.4);
-      await run.step(`make machine ${name}`, () => makeClone(layers, input));
+      await run.step(`make machine ${name}`, () => makeClone(layers, input, run.signal));
     });
     await remove();
     run.progress(0.7);
@@ -60,12 +60,13 @@ export function cloneBody(layers: Layers, input: CloneInput): OperationBody {
   };
 }
 
-async function makeClone({ machines, addresses, clock }: Layers, input: CloneInput): Promise<void> {
+async function makeClone({ machines, addresses, clock }: Layers, input: CloneInput, signal: AbortSignal): Promise<void> {
   const source = await machines.specs.get(input.machineId);
   if (source === undefined) return machines.copies.remove(input.machineId, input.snapshotId); // refused as unknown
   const { restartToken: _restartToken, from: _from, ...kept } = source.value;
   const begun: MachineSpec = { ...kept, id: input.cloneId, name: input.name, owner: null, createdAt: clock.now(), generation: 1, wanted: input.start ? 'running' : 'stopped' };
   const disks = await machines.copies.clone(input.machineId, input.snapshotId, begun, { memory: input.memory, full: input.full });
+  signal.throwIfAborted(); // from here on it is a machine, and no more taken back
   const specAt = (address: string): MachineSpec => ({ ...begun, disks: [...disks], network: begun.network === null ? null : { mac: macOfAddress(address), address } });
   await addresses.allocate('endpoint', `machine/${input.cloneId}`, (address) => [machines.specs.putWrite(input.cloneId, specAt(address))]);
 }

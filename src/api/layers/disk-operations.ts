@@ -76,6 +76,7 @@ export function diskCloneBody(layers: Layers, input: DiskCloneInput): OperationB
 
 async function makeMachine({ machines, addresses, clock }: Layers, { machineId, disk, snapshotId, cloneId, full, served, wish, start }: DiskCloneInput, signal: AbortSignal): Promise<void> {
   const made = await machines.disks.clone(machineId, disk, snapshotId, { machineId: cloneId, engine: wish.engine, served, full, signal });
+  signal.throwIfAborted(); // from here on it is a machine, and no more taken back
   const specAt = (address: string): MachineSpec => ({
     ...wish, id: cloneId, boot: { kind: 'guest-os' }, disks: [made], network: { mac: macOfAddress(address), address },
     wanted: start ? 'running' : 'stopped', owner: null, createdAt: clock.now(), generation: 1,
