@@ -72,7 +72,7 @@ export function mortalEngine(life: DaemonLife, engine: Engine): Engine {
   const hold = (machine: RunningMachine): RunningMachine => {
     held.add(machine);
     const effects = life.mortal('machine', machine);
-    return { ...machine, attachDisk: effects.attachDisk, detachDisk: effects.detachDisk, kill: effects.kill, openAgentLine: effects.openAgentLine, pause: effects.pause, resume: effects.resume, ...(effects.snapshot === undefined ? {} : { snapshot: effects.snapshot }), pressPowerButton: effects.pressPowerButton };
+    return { ...machine, attachDisk: effects.attachDisk, detachDisk: effects.detachDisk, kill: effects.kill, openAgentLine: effects.openAgentLine, pause: effects.pause, resume: effects.resume, ...(effects.snapshot === undefined ? {} : { snapshot: effects.snapshot }), ...(effects.suspend === undefined ? {} : { suspend: effects.suspend }), pressPowerButton: effects.pressPowerButton };
   };
   const effects = life.mortal('engine', engine);
   return {
@@ -85,6 +85,7 @@ export function mortalEngine(life: DaemonLife, engine: Engine): Engine {
       if (life.ended) throw deadDaemon();
       return result.found === 'running' ? { found: 'running', machine: hold(result.machine) } : result;
     },
+    ...(engine.suspended === undefined ? {} : { suspended: engine.suspended.bind(engine) }),
     ...(engine.copies === undefined ? {} : { copies: life.mortal('copies', engine.copies) }),
     consoleLog: (id) => engine.consoleLog(id),
     erase: effects.erase,
