@@ -85,11 +85,15 @@ test('[Q61] where a disk lies now is asked of the record; a damaged one starts n
   const disk = { serial: 'data', path: '/disks/data', format: 'raw', readOnly: false } as const;
   const spec = testMachine({ id: 'maaaaaaaaaa', disks: [disk, { ...disk, serial: 'image', readOnly: true }] });
   deepEqual((await withDisksNow(places, spec)).disks, spec.disks);
+  const snapshots = join(places.stateFolder, 'snapshots');
+  for (const id of ['kbroken', 'kwhole']) await mkdir(join(snapshots, id), { recursive: true });
+  await writeSnapshot(join(snapshots, 'kwhole'), { id: 'kwhole', name: 'one', passing: false, createdAt: 1, spec, memory: null, disks: [] });
   const top = diskOnTop('data', join(layersFolder(places), 'top'), [{ path: join(layersFolder(places), 'below'), format: 'raw' }]);
   for (const name of ['top', 'below', 'left-behind']) await writeFile(join(layersFolder(places), name), '');
   await writeMovedDisks(places, { data: { of: '/disks/data', disk: top } });
   deepEqual((await withDisksNow(places, spec)).disks, [top, spec.disks[1]]);
   deepEqual((await readdir(layersFolder(places))).sort(), ['below', 'top']);
+  deepEqual(await readdir(snapshots), ['kwhole'], 'what no record names is removed, as unused layers are');
   deepEqual(disksNow({ disks: [{ ...disk, path: '/disks/another' }] }, await readMovedDisks(places)), [{ ...disk, path: '/disks/another' }], 'another disk of that serial');
   await truncate(join(places.stateFolder, 'disks.json'), 5);
   await rejects(withDisksNow(places, spec), { code: 'machine.disksLost' });

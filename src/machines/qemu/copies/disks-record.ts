@@ -8,12 +8,11 @@ import { z } from 'zod';
 import { atomicWrite, StrataError } from '#base';
 import type { MachineDisk, MachineSpec } from '../../machine.ts';
 import { machineDiskSchema } from '../../machine.ts';
-import { keepOnly, type Layer } from './layers.ts';
+import { keepOnly, type Layer, type LayerPlaces } from './layers.ts';
+import { dropUnrecorded } from './snapshot-record.ts';
 
 /** By serial; `of` is the file that the wish names: another one there is another disk. */
 const movedDisksSchema = z.record(z.string(), z.strictObject({ of: z.string(), disk: machineDiskSchema }));
-/** The folder where the layers and snapshots of disks lie: of a machine, or of one disk that a back end serves. */
-export interface LayerPlaces { readonly stateFolder: string }
 
 export type MovedDisks = z.infer<typeof movedDisksSchema>;
 
@@ -44,6 +43,7 @@ export function disksNow(spec: Pick<MachineSpec, 'disks'>, moved: MovedDisks): r
 /** The wish with its disks where they lie now; what a boot does not need any more is removed. */
 export async function withDisksNow<T extends Pick<MachineSpec, 'disks'>>(places: LayerPlaces, spec: T): Promise<T> {
   const disks = disksNow(spec, await readMovedDisks(places));
+  await dropUnrecorded(places);
   await keepOnly(layersFolder(places), disks.flatMap((disk) => [disk.path, ...(disk.backing ?? []).map((one) => one.path)]));
   return { ...spec, disks: [...disks] };
 }

@@ -12,8 +12,8 @@ import type { MachinePlaces } from '../machine-places.ts';
 import { freeSet } from '../plugged-disks.ts';
 import type { Monitor } from '../qmp/open-monitor.ts';
 import type { RunningDisk } from '../suspended/list-disks.ts';
-import { diskOnTop, disksNow, layersFolder, readMovedDisks, writeMovedDisks, type LayerPlaces, type MovedDisks } from './disks-record.ts';
-import { chainOfDisk, mostLayers, type Layer } from './layers.ts';
+import { diskOnTop, disksNow, layersFolder, readMovedDisks, writeMovedDisks, type MovedDisks } from './disks-record.ts';
+import { chainOfDisk, mostLayers, type Layer, type LayerPlaces } from './layers.ts';
 import { diskBytes, makeOverlay } from './make-overlay.ts';
 
 /** A disk as it is frozen: what it was, and what is on top of it from then on. */

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { StrataError } from '#base';
 import type { MachineDisk } from '../../machine.ts';
 
+/** The folder where the layers and snapshots of disks lie: of a machine, or of one disk that a back end serves. */
+export interface LayerPlaces { readonly stateFolder: string }
 export interface Layer { readonly path: string; readonly format: MachineDisk['format'] }
 
 /** Longer chains make every read slower; a full clone starts anew. */

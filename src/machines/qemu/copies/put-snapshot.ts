@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { failpoint } from '#base';
 import type { MachineDisk, MachineSpec } from '../../machine.ts';
 import { dropSuspended } from '../suspended/suspended-record.ts';
-import { diskOnTop, disksNow, layersFolder, readMovedDisks, writeMovedDisks, type LayerPlaces, type MovedDisks } from './disks-record.ts';
+import { diskOnTop, disksNow, layersFolder, readMovedDisks, writeMovedDisks, type MovedDisks } from './disks-record.ts';
 import { flatten } from './flatten-disk.ts';
-import { chainOfDisk, linkChain } from './layers.ts';
+import { chainOfDisk, linkChain, type LayerPlaces } from './layers.ts';
 import { diskBytes, makeOverlay } from './make-overlay.ts';
 import { dropSnapshot, goingOnFolder, linkSnapshot, type SnapshotRecord } from './snapshot-record.ts';
 

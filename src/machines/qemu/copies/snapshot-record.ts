@@ -2,13 +2,13 @@
  * A snapshot on the disk: a folder with names for the layers of its disks, the memory and devices where it has them, and a
  * record, which is written last and removed first: what has none is not whole.
  */
-import { link, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { architectures, atomicWrite, StrataError } from '#base';
 import { machineSpecSchema } from '../../machine.ts';
 import { layouts } from '../suspended/suspended-record.ts';
-import type { LayerPlaces } from './disks-record.ts';
+import type { LayerPlaces } from './layers.ts';
 
 const layerSchema = z.strictObject({ file: z.string().regex(/^[^/]+$/), format: z.enum(['raw', 'qcow2']) });
 const snapshotRecordSchema = z.strictObject({
@@ -74,6 +74,17 @@ export async function listSnapshots(places: LayerPlaces): Promise<readonly Snaps
 /** From here on it is none; its files are there still. */
 export async function forgetSnapshot(folder: string): Promise<void> {
   await rm(join(folder, recordName), { force: true });
+}
+
+/** Of removals, and of takings that nobody goes on with: what no record names is seen by nobody, and takes its room. While nothing of the machine is taken. */
+export async function dropUnrecorded(places: LayerPlaces): Promise<void> {
+  const names = await readdir(snapshotsFolder(places)).catch(() => []);
+  for (const name of names) {
+    const folder = join(snapshotsFolder(places), name);
+    // One that only cannot be read now is not removed.
+    const isGone = await stat(join(folder, recordName)).then(() => false, (cause: NodeJS.ErrnoException) => cause.code === 'ENOENT');
+    if (isGone) await dropSnapshot(folder);
+  }
 }
 
 /** Twice is as once. Layers that others use stay theirs. */

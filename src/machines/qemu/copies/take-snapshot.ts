@@ -14,9 +14,8 @@ import type { Monitor } from '../qmp/open-monitor.ts';
 import type { StartRecord } from '../start-record.ts';
 import { listDisks, type RunningDisk } from '../suspended/list-disks.ts';
 import { layoutOf } from '../suspended/suspend-machine.ts';
-import type { LayerPlaces } from './disks-record.ts';
 import { freezeStopped, prepareFreeze, type FrozenDisk } from './freeze-disks.ts';
-import { linkLayer, type Layer } from './layers.ts';
+import { linkLayer, type Layer, type LayerPlaces } from './layers.ts';
 import { devicesFile, dropSnapshot, memoryFile, readSnapshot, snapshotFolder, writeSnapshot, type SnapshotRecord } from './snapshot-record.ts';
 
 export interface Taking {
