@@ -1,7 +1,7 @@
 /** Snapshots, clones and copies of one disk as upper layers ask for them, of machines that do not run and of engines that cannot. */
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { existsSync, mkdtempSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -64,6 +64,9 @@ test('[M38] a disk that nobody has open is kept, copied, cloned and brought back
   await disks.copy(spec.id, 'data', copied, undefined, {});
   equal(await begins(copied), 'first');
   await rejects(disks.copy(spec.id, 'data', copied, one.id, {}), { code: 'disk.fileExists' });
+  await link(copied, `${copied}.new`);
+  await disks.copy(spec.id, 'data', copied, undefined, {}); // by a daemon that ended right after
+  deepEqual([await begins(copied), existsSync(`${copied}.new`)], ['first', false]);
   await rm(copied);
   await disks.copy(spec.id, 'data', copied, one.id, {});
   deepEqual([await begins(copied), existsSync(`${copied}.new`)], ['first', false]);

@@ -2,7 +2,7 @@
  * Size, snapshots, clones and copies of one disk of a machine, the same whatever serves it: a back end under any engine, or the
  * VMM of an engine that keeps layers. All may be asked again after a daemon that ended in the middle, with the same ids.
  */
-import { link, rm } from 'node:fs/promises';
+import { link, rm, stat } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { StrataError, type Clock, type Instance } from '#base';
 import { backendId, keptOfDisk } from './backends/backend-places.ts';
@@ -148,6 +148,7 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, backe
       await layering('auto')?.erase(machineId);
     }),
     async copy(machineId, serial, path, snapshotId, work) {
+      if (await isUnderBothNames(path)) return rm(`${path}.new`); // by a daemon that ended right after
       if (existsSync(path)) throw fileExists(path);
       const flat = async (chain: Parameters<typeof flatten>[0]): Promise<void> => {
         const unfinished = `${path}.new`;
@@ -171,6 +172,12 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, backe
       await operations?.copy(serial, path, work);
     },
   };
+}
+
+/** Whether a copy has its name, and still the one that it was made under. */
+async function isUnderBothNames(path: string): Promise<boolean> {
+  const [made, unfinished] = await Promise.all([path, `${path}.new`].map((name) => stat(name).catch(() => undefined)));
+  return made !== undefined && made.ino === unfinished?.ino && made.dev === unfinished.dev;
 }
 
 const noDisk = (spec: MachineSpec, serial: string): StrataError => new StrataError(`machine ${spec.name} has no disk ${serial}`, { code: 'disk.notFound', kind: 'notFound', advice: `it has: ${spec.disks.map((one) => one.serial).join(', ') || 'none'}` });

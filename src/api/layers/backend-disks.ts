@@ -3,7 +3,7 @@ import { newId, StrataError } from '#base';
 import type { DiskClone, Machine } from '#contract';
 import type { MachineSpec, Snapshot } from '#machines';
 import type { Backend } from '../backend.ts';
-import { diskCloneBody, diskRemovalBody, diskRestoreBody, diskSnapshotBody, type DiskCloneInput, type DiskSnapshotInput } from './disk-operations.ts';
+import { diskCloneBody, diskCopyBody, diskRemovalBody, diskRestoreBody, diskSnapshotBody, type DiskCloneInput, type DiskCopyInput, type DiskSnapshotInput } from './disk-operations.ts';
 import { findByHandle } from './find-record.ts';
 import type { Layers } from './layers.ts';
 import { timeOf } from './show-machine.ts';
@@ -44,10 +44,8 @@ export function disksBackend(layers: Layers, show: (handle: string) => Promise<M
     async copy(handle, disk, { path, snapshot }) {
       const spec = await find(handle);
       const kept = snapshot === undefined ? undefined : await snapshotOf(spec, disk, snapshot);
-      return showOperation(await operations.start('disk.copy', `${spec.name}/${disk}`, async (run) => {
-        await run.step(`copy the disk ${disk} of machine ${spec.name} to ${path}`, () => machines.disks.copy(spec.id, disk, path, kept?.id, { signal: run.signal, progress: run.progress }));
-        return { path };
-      }));
+      const input: DiskCopyInput = { machineId: spec.id, disk, path, ...(kept === undefined ? {} : { snapshotId: kept.id }) };
+      return showOperation(await operations.start('disk.copy', `${spec.name}/${disk}`, diskCopyBody(layers, input), { input }));
     },
     async snapshots(handle, disk) {
       const spec = await mine(handle);

@@ -45,6 +45,15 @@ export function diskRemovalBody({ machines }: Layers, { machineId, disk, snapsho
   };
 }
 
+export interface DiskCopyInput { readonly machineId: string; readonly disk: string; readonly path: string; readonly snapshotId?: string | undefined }
+
+export function diskCopyBody({ machines }: Layers, { machineId, disk, path, snapshotId }: DiskCopyInput): OperationBody {
+  return async (run) => {
+    await run.step(`copy the disk ${disk} to ${path}`, () => machines.disks.copy(machineId, disk, path, snapshotId, { signal: run.signal, progress: run.progress }));
+    return { path };
+  };
+}
+
 export interface DiskMergeInput { readonly machineId: string; readonly disk: string }
 
 export function diskMergeBody({ machines }: Layers, { machineId, disk }: DiskMergeInput): OperationBody {

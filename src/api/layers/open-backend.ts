@@ -11,7 +11,7 @@ import { examineHost, hostsBackend } from './backend-hosts.ts';
 import { imagesBackend } from './backend-images.ts';
 import { machinesBackend } from './backend-machines.ts';
 import { cloneBody, restoreBody, snapshotBody, type CloneInput, type RestoreInput, type SnapshotInput } from './copy-operations.ts';
-import { diskCloneBody, diskMergeBody, diskRemovalBody, diskRestoreBody, diskSnapshotBody, type DiskCloneInput, type DiskMergeInput, type DiskSnapshotInput } from './disk-operations.ts';
+import { diskCloneBody, diskCopyBody, diskMergeBody, diskRemovalBody, diskRestoreBody, diskSnapshotBody, type DiskCloneInput, type DiskCopyInput, type DiskMergeInput, type DiskSnapshotInput } from './disk-operations.ts';
 import { eventsBackend, operationsBackend } from './backend-operations.ts';
 import type { Layers } from './layers.ts';
 import { timeOf } from './show-machine.ts';
@@ -49,6 +49,7 @@ export function operationReruns(layers: () => Layers): Readonly<Record<string, (
     'disk.forget': (input) => diskRemovalBody(layers(), input as DiskSnapshotInput),
     'disk.merge': (input) => diskMergeBody(layers(), input as DiskMergeInput),
     'disk.clone': (input) => diskCloneBody(layers(), input as DiskCloneInput),
+    'disk.copy': (input) => diskCopyBody(layers(), input as DiskCopyInput),
     'app.down': (input) => downBody(layers(), input as DownInput),
   };
 }
