@@ -70,6 +70,8 @@ async function boxWithSnapshot(memory: boolean): Promise<void> {
   await say('box', 'second');
 }
 const snapshotsOfBox = async () => (await machines().snapshots('box')).map((one) => [one.name, one.memory]);
+/** A start that fails after it came about is undone ([M26]), and the memory it went on from is gone with it. */
+const startedWithMemory = /^machine\.start\.after$/;
 const nothing = async (): Promise<void> => undefined;
 
 interface Made { readonly machineId: string; readonly snapshotId: string; readonly cloneId: string; readonly passing: boolean }
@@ -101,7 +103,7 @@ const snapshot = (memory: boolean): VerbUnderTest => ({
   undo: (input) => dropSnapshot(input as Made),
 });
 const restore = (memory: boolean): VerbUnderTest => ({
-  name: `restore ${memory ? 'with' : 'without'} memory`, prepare: () => boxWithSnapshot(memory), act: () => machines().restoreSnapshot('box', 'one'), again: '', clean: clearSnapshots, notAt: memory ? 'machine.start.after' : '',
+  name: `restore ${memory ? 'with' : 'without'} memory`, prepare: () => boxWithSnapshot(memory), act: () => machines().restoreSnapshot('box', 'one'), again: '', clean: clearSnapshots, ...(memory ? { onlyDies: startedWithMemory } : {}),
   async check() {
     await becomes('box', 'running');
     if (memory) await saysAgain('box', 'first');
@@ -128,7 +130,7 @@ const verbs: readonly VerbUnderTest[] = [
       equal(host.world.isSuspended((await machines().get('box')).id), true);
     },
   },
-  { name: 'resume of a suspended machine', prepare: suspendedBox, act: () => machines().resume('box', {}), check: goesOn, again: '', clean: nothing, notAt: 'machine.start.after' },
+  { name: 'resume of a suspended machine', prepare: suspendedBox, act: () => machines().resume('box', {}), check: goesOn, again: '', clean: nothing, onlyDies: startedWithMemory },
   snapshot(true), snapshot(false), restore(true), restore(false),
   {
     name: 'snapshot rm', prepare: () => boxWithSnapshot(true), act: () => machines().removeSnapshot('box', 'one'), again: 'machine.snapshotNotFound', clean: clearSnapshots,
@@ -153,7 +155,7 @@ const verbs: readonly VerbUnderTest[] = [
     },
   },
   {
-    name: 'fork', prepare: runningBox, notAt: 'machine.start.after', act: () => machines().fork('box', 'twin'), again: 'machine.nameTaken', clean: () => removed('twin'), untouched: noTwin,
+    name: 'fork', prepare: runningBox, onlyDies: startedWithMemory, act: () => machines().fork('box', 'twin'), again: 'machine.nameTaken', clean: () => removed('twin'), untouched: noTwin,
     undo: (input) => dropClone(input as Made),
     async check() {
       await saysAgain('twin', 'first');
@@ -188,5 +190,5 @@ async function nothingHalfMade(): Promise<void> {
 const rests = () => waitUntil(async () => !['stopping', 'starting', 'unknown'].includes(await phaseOf('box')), { what: 'box rests', ...limits }).then(() => undefined);
 
 for (const verb of verbs) {
-  test(`[M36] ${verb.name} cut off at every place holds or leaves nothing`, { timeout: 300_000 }, (t) => testVerb({ host, nothingHalfMade, rests }, verb, t));
+  test(`[M36] ${verb.name} cut off at every place holds or leaves nothing`, { timeout: 300_000 }, (t) => testVerb({ host, nothingHalfMade, rests, most: 28 }, verb, t));
 }

@@ -72,7 +72,7 @@ export function mortalEngine(life: DaemonLife, engine: Engine): Engine {
   const hold = (machine: RunningMachine): RunningMachine => {
     held.add(machine);
     const effects = life.mortal('machine', machine);
-    return { ...machine, attachDisk: effects.attachDisk, detachDisk: effects.detachDisk, kill: effects.kill, openAgentLine: effects.openAgentLine, pause: effects.pause, resume: effects.resume, ...(effects.snapshot === undefined ? {} : { snapshot: effects.snapshot }), ...(effects.suspend === undefined ? {} : { suspend: effects.suspend }), pressPowerButton: effects.pressPowerButton };
+    return { ...machine, attachDisk: effects.attachDisk, detachDisk: effects.detachDisk, kill: effects.kill, openAgentLine: effects.openAgentLine, pause: effects.pause, resume: effects.resume, ...(effects.snapshot === undefined ? {} : { snapshot: effects.snapshot }), ...(effects.suspend === undefined ? {} : { suspend: effects.suspend }), ...(machine.diskOperations === undefined ? {} : { diskOperations: life.mortal('disk', machine.diskOperations) }), pressPowerButton: effects.pressPowerButton };
   };
   const effects = life.mortal('engine', engine);
   return {
@@ -86,7 +86,7 @@ export function mortalEngine(life: DaemonLife, engine: Engine): Engine {
       return result.found === 'running' ? { found: 'running', machine: hold(result.machine) } : result;
     },
     ...(engine.suspended === undefined ? {} : { suspended: engine.suspended.bind(engine) }),
-    ...(engine.copies === undefined ? {} : { copies: life.mortal('copies', engine.copies) }),
+    ...(engine.copies === undefined ? {} : { copies: { ...life.mortal('copies', engine.copies), ...(engine.copies.placesOf === undefined ? {} : { placesOf: engine.copies.placesOf }) } }),
     consoleLog: (id) => engine.consoleLog(id),
     erase: effects.erase,
   };

@@ -2,7 +2,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Instance } from '#base';
+import type { Clock, Instance } from '#base';
+import type { Engine } from '#machines';
 import { fakeNetwork, fakeWorld, openFakeEngine, type FakeNetwork, type FakeWorld } from '#machines/fake';
 import type { AtPoint } from './daemon-life.ts';
 import { fakeEdge, fakeGateway, fakeImages, type FakeEdge, type FakeGateway } from './fake-surroundings.ts';
@@ -34,7 +35,13 @@ export interface SimulatedHost extends DaemonSurroundings {
   close(): Promise<void>;
 }
 
-export async function openSimulatedHost(options: { readonly memoryMiB?: number } = {}): Promise<SimulatedHost> {
+export interface SimulatedHostOptions {
+  readonly memoryMiB?: number;
+  /** What has the machines in memory, where it is more than that. */
+  readonly engineOn?: (fake: Engine, host: { readonly instance: Instance; readonly clock: Clock }) => Engine;
+}
+
+export async function openSimulatedHost(options: SimulatedHostOptions = {}): Promise<SimulatedHost> {
   const folder = mkdtempSync(join(existsSync(memoryFolder) ? memoryFolder : tmpdir(), 'strata-simulated-'));
   const workingDir = join(folder, 'app');
   mkdirSync(workingDir);
@@ -42,8 +49,9 @@ export async function openSimulatedHost(options: { readonly memoryMiB?: number }
   const clock = fastClock(pace);
   const world = fakeWorld({ now: () => clock.now() });
   const network = fakeNetwork();
+  const fake = openFakeEngine({ world, as: 'qemu', network });
   const around = {
-    instance, clock, world, storePath: join(folder, 'strata.db'), generations: noteGenerations(), engine: openFakeEngine({ world, as: 'qemu', network }), network, gateway: fakeGateway(), edge: fakeEdge(), images: fakeImages(),
+    instance, clock, world, storePath: join(folder, 'strata.db'), generations: noteGenerations(), engine: options.engineOn?.(fake, { instance, clock }) ?? fake, network, gateway: fakeGateway(), edge: fakeEdge(), images: fakeImages(),
     memoryMiB: options.memoryMiB ?? 32 * 1024,
   };
   let watched: AtPoint = () => undefined;
