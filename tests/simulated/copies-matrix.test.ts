@@ -12,6 +12,7 @@ let host: SimulatedHost;
 before(async () => {
   host = await openSimulatedHost();
   await machines().create({ name: 'box', engine: 'auto', processors: 1, memoryMiB: 256, scratchMiB: 64, disks: [], start: true });
+  await becomes('box', 'running');
 });
 after(() => host.close());
 
