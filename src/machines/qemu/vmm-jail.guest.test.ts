@@ -277,7 +277,7 @@ test('[Q23] an accelerator is proved by a guest that ran, with a limit; nothing 
   deepEqual(await readdir(join(instance.runDir, 'q')).catch(() => []), []);
 });
 
-test('[Q24] a guest that floods its console or its agent\'s line, or never reads, harms neither host nor keeper', async () => {
+test('[Q24] a guest that does not read what its console is flooded with harms neither host nor keeper, and its agent\'s line has one holder', async () => {
   const machine = await start(specOf());
   ok(await askForLife(machine, 60_000));
   const console = await machine.openConsole();
