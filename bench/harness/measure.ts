@@ -1,7 +1,10 @@
 /** What all benches share: rounds in turn, medians and p95, a wait for a quiet machine, and the line `npm run bench` reads. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { waitUntil } from '#base';
+import { forkQuickly, instanceFromEnvironment, silentLog, waitUntil } from '#base';
+
+// Engines are opened in a bench's own process, and start programs there as in the daemon; so do the rivals.
+await forkQuickly(instanceFromEnvironment(process.env), silentLog);
 
 export interface Figure {
   readonly bench: string;
