@@ -7,18 +7,19 @@ import { enableCompileCache } from 'node:module';
 enableCompileCache();
 const { runCommandLine } = await import('./run-command-line.ts');
 const { ownCaller } = await import('./caller.ts');
+const { exitCodes } = await import('./verb.ts');
 
 // Told by the launcher's client, for us alone: our children have other callers.
 const resident = process.env['STRATA_RESIDENT'];
 delete process.env['STRATA_RESIDENT'];
 
 // `strata logs | head` or `strata --help | head` closes our stdout; that is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => { process.exit(error.code === 'EPIPE' ? 0 : 1); });
+process.stdout.on('error', (error: NodeJS.ErrnoException) => { process.exit(error.code === 'EPIPE' ? exitCodes.ok : exitCodes.failed); });
 
 const interrupt = new AbortController();
 const onSignal = () => {
   // The first asks politely, so that terminals are restored and operations cancelled; the second does not.
-  if (interrupt.signal.aborted) process.exit(130);
+  if (interrupt.signal.aborted) process.exit(exitCodes.interrupted);
   interrupt.abort(new Error('interrupted'));
 };
 process.on('SIGINT', onSignal);
@@ -30,7 +31,7 @@ process.off('SIGINT', onSignal);
 process.off('SIGTERM', onSignal);
 
 // Whoever looks once looks again: the next command that only asks need not wait for Node to start.
-if (warms && resident === 'absent' && process.exitCode === 0 && process.getuid?.() === 0) {
+if (warms && resident === 'absent' && process.exitCode === exitCodes.ok && process.getuid?.() === 0) {
   const { startResident } = await import('./resident/start-resident.ts');
   startResident();
 }

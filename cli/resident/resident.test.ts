@@ -203,7 +203,7 @@ test('[L17] frames that are none are not read as one', () => {
   for (const text of ['', '1', '2\0end\0', '1\0end', '1\0other\0', '1\0run\0', `${run}`, `${run}3\0ps\0`, `${run}-1\0`, `${run}x\0ps\0`]) equal(parseRequest(frame(text)), undefined, JSON.stringify(text));
 });
 
-test('[L17] a command that asks leaves a resident behind, and with it the next one needs no Node', { timeout: 60_000 }, async (t) => {
+test('[L17] [L18] a command that asks leaves a resident behind, with which the next one needs no Node, and which `serve --stop` ends', { timeout: 60_000 }, async (t) => {
   t.after(() => endResident());
   const api = await openTestApi(t);
   const env = { PATH: process.env['PATH'] ?? '', STRATA_INSTANCE: 'clitst', STRATA_RUN: join(api.folder, 'run'), STRATA_STATE: join(api.folder, 'state') };
@@ -215,4 +215,7 @@ test('[L17] a command that asks leaves a resident behind, and with it the next o
     const asked = await runClient([residentSocket, '/bin/false', '--', 'app', 'ls', '-o', 'name'], { cwd: '/', env });
     return asked.code === 0 && asked.out === 'shop\n';
   }, { what: 'a resident answers', limitMs: 45_000 });
+  const stop = spawn(launcher, ['serve', '--stop'], { env: { ...env, STRATA_RUN: join(api.folder, 'nowhere') }, stdio: 'ignore' });
+  equal(await new Promise((resolve) => { stop.once('close', resolve); }), 0);
+  equal(existsSync(residentSocket), false);
 });

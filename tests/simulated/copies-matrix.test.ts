@@ -5,6 +5,7 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { waitUntil } from '#base';
+import { askMachines } from './world/ask-machines.ts';
 import { openSimulatedHost, type SimulatedHost } from './world/simulated-host.ts';
 import { limits, testVerb, type VerbUnderTest } from './world/verb-matrix.ts';
 
@@ -19,28 +20,13 @@ after(() => host.close());
 const machines = () => host.daemon.backend.machines;
 const kept = { container: '', path: '/run/kept' };
 
-const phaseOf = async (name: string) => (await machines().list()).find((one) => one.name === name)?.phase ?? 'gone';
-const becomes = (name: string, phase: string) => waitUntil(async () => await phaseOf(name) === phase, { what: `${name} is ${phase}`, ...limits });
+const { phaseOf, becomes, succeeds, removed } = askMachines(() => host);
 const agentOf = async (name: string) => host.daemon.layers.machines.machines.agent((await machines().get(name)).id);
 const say = async (name: string, text: string) => { await (await agentOf(name)).call('fileWrite', { ...kept, content: Buffer.from(text).toString('base64'), mode: 0o600, append: false }); };
 const told = async (name: string) => Buffer.from((await (await agentOf(name)).call('fileRead', { ...kept, offset: 0, length: 100 })).content, 'base64').toString();
 const saysAgain = (name: string, text: string) => waitUntil(async () => await told(name).catch(() => '') === text, { what: `${name} says ${text}`, ...limits });
 const passing = () => [...host.world.snapshots.values()].flatMap((all) => [...all.values()]).filter((one) => one.shown.passing).length;
 
-async function succeeds(asked: Promise<{ readonly id: string }>): Promise<void> {
-  const { id } = await asked;
-  const { status } = await waitUntil(async () => {
-    const one = await host.daemon.backend.operations.get(id);
-    return one.finishedAt !== null && one;
-  }, { what: 'the operation has ended', ...limits });
-  equal(status, 'succeeded');
-}
-
-async function removed(name: string): Promise<void> {
-  if (await phaseOf(name) === 'gone') return;
-  await machines().remove(name, { force: true });
-  await becomes(name, 'gone');
-}
 async function clearSnapshots(): Promise<void> {
   for (const one of await machines().snapshots('box')) await machines().removeSnapshot('box', one.id);
 }

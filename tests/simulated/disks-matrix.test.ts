@@ -13,6 +13,7 @@ import { chainOfDisk, type Layer } from '../../src/machines/qemu/copies/layers.t
 import { machinePlaces } from '../../src/machines/qemu/machine-places.ts';
 import { fileEffectsArePlaces, isIn } from './world/file-places.ts';
 import { layeredEngine, type LayeredEngine } from './world/layered-engine.ts';
+import { askMachines } from './world/ask-machines.ts';
 import { openSimulatedHost, type SimulatedHost } from './world/simulated-host.ts';
 import { limits, testVerb, type VerbUnderTest } from './world/verb-matrix.ts';
 
@@ -43,22 +44,7 @@ const copied = (): string => join(out(), 'copy.raw');
 const wished = (): string => inFolder('disks', boxId, 'data.raw');
 const places = (id: string) => machinePlaces(host.instance, id);
 
-const phaseOf = async (name: string) => (await machines().list()).find((one) => one.name === name)?.phase ?? 'gone';
-const becomes = async (name: string, phase: string): Promise<void> => { await waitUntil(async () => await phaseOf(name) === phase, { what: `${name} is ${phase}`, ...limits }); };
-async function succeeds(asked: Promise<{ readonly id: string }>): Promise<void> {
-  const { id } = await asked;
-  const { status } = await waitUntil(async () => {
-    const one = await host.daemon.backend.operations.get(id);
-    return one.finishedAt !== null && one;
-  }, { what: 'the operation has ended', ...limits });
-  equal(status, 'succeeded');
-}
-async function removed(name: string): Promise<void> {
-  if (await phaseOf(name) === 'gone') return;
-  await machines().remove(name, { force: true });
-  await becomes(name, 'gone');
-}
-async function stop(): Promise<void> {
+const { phaseOf, becomes, succeeds, removed } = askMachines(() => host);async function stop(): Promise<void> {
   if (await phaseOf('box') !== 'stopped') await machines().stop('box', { force: true });
   await becomes('box', 'stopped');
 }

@@ -24,7 +24,7 @@ const killed = spawnSync('/bin/sh', ['-c', 'kill -9 $$']).signal;
 process.stdout.write(words === 'A=b\\n' && cat === 200000 && missing === 'ENOENT' && killed === 'SIGKILL' && JSON.stringify(process.env) === before ? 'ok' : 'not');
 `;
 
-/** Path of the library. Undefined where this host cannot have it, which is kept: the next call does not try again. */
+/** Path of the library, or why this host cannot have it, which is kept: the next call does not try again. Never rejects for that. */
 export async function ensureQuickFork(instance: Pick<Instance, 'cacheDir'>): Promise<{ readonly path: string } | { readonly why: string }> {
   const home = join(instance.cacheDir, 'quick-fork');
   const key = createHash('sha256').update(`${flags.join(' ')} ${process.arch} ${process.version}\n`).update(readFileSync(source)).digest('hex').slice(0, 16);
