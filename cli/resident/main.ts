@@ -6,11 +6,11 @@ import { fileURLToPath } from 'node:url';
 
 enableCompileCache();
 const { residentSocket } = await import('./places.ts');
-// Ten commands at once that found none start ten.
-const taken = await new Promise<boolean>((resolve) => {
+const isTaken = (): Promise<boolean> => new Promise((resolve) => {
   const socket = connect(residentSocket, () => { socket.destroy(); resolve(true); }).on('error', () => { resolve(false); });
 });
-if (taken) process.exit();
+// Ten commands at once that found none start ten; one that comes while another compiles the client finds it afterwards.
+if (await isTaken()) process.exit();
 
 const { answerRequest } = await import('./answer-request.ts');
 const { ensureClient } = await import('./ensure-client.ts');
@@ -22,6 +22,7 @@ const place = (name: string): string => { const { dev, ino } = statSync(name, { 
 const idleMs = 10 * 60_000;
 
 await ensureClient();
+if (await isTaken()) process.exit();
 await serveRequests({
   socketPath: residentSocket, idleMs, root: `${place('/')} ${place('/proc/self/ns/mnt')}`, answer: answerRequest,
   fingerprint: () => fingerprint(['cli', 'client', 'contract'].map(path), [path('package-lock.json'), process.execPath]),

@@ -18,6 +18,8 @@ export interface ResidentOptions {
   readonly answer: (request: RunRequest, interrupted: AbortSignal) => Promise<Answer | undefined>;
 }
 
+/** How long one that another has taken the place of may stay. */
+const lookMs = 2_000;
 /** A caller that connects and says nothing is not waited for. */
 const silenceMs = 5_000;
 
@@ -40,7 +42,7 @@ export async function serveRequests(options: ResidentOptions): Promise<void> {
   renameSync(own, socketPath);
   const inode = statSync(socketPath).ino;
   const isOwn = () => statSync(socketPath, { throwIfNoEntry: false })?.ino === inode;
-  const look = setInterval(() => { if (!isOwn()) end(); }, Math.min(idleMs, 30_000));
+  const look = setInterval(() => { if (!isOwn()) end(); }, Math.min(idleMs, lookMs));
 
   function end(): void {
     clearTimeout(idle);
