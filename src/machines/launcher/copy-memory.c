@@ -3,14 +3,17 @@
  * holes are what was never touched. Reading through the kernel costs far less here than page faults of a mapping do.
  *
  *   launcher copy-memory <pid> <ticks> <address> <bytes> <file>   makes the file, with what the memory began as (the sealed
- *                                          file it is a private mapping of, which nobody changes), and says so in a line;
- *                                          adds all that is its own when a byte on stdin says that it stands still
+ *                                          file it is a private mapping of, which nobody changes) and, where the kernel
+ *                                          tells what is written meanwhile (written-pages.c), what is its own; says so in a
+ *                                          line; adds what was written since, or all that is its own, when a byte on stdin
+ *                                          says that it stands still, says that too, and lets go of the memory
  *
  *   launcher fill <pid> <ticks> (<number> <file>)…   fills what a VMM was started with empty: descriptors, by their numbers in it
  *
  * The address is what that QEMU says: it can name no memory but its own.
  */
 #include "launcher.h"
+#include "written-pages.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -28,9 +31,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { page = 4096, at_once = 256, look_at_once = 4096, piece = look_at_once * page, max_parts = 256, all_seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
+enum { page = 4096, at_once = 256, look_at_once = 4096, piece = look_at_once * page, max_parts = 1024, most_rounds = 3, little = 2 * 1024 * 1024, all_seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 
 static _Atomic long long copied;
+
+/* What is copied: what the memory began as; what is its own; what of that was written since it was last looked at. */
+enum what { base, own, written };
+static bool is_first_look = true; /* all is copied then, also what somebody protected who did not come to his end */
 
 static uint64_t number(const char *text, int base, const char *what)
 {
@@ -86,15 +93,32 @@ static void copy_file(const char *pid, const struct part *part, uint64_t address
 
 static bool is_own(uint64_t entry) { return (entry >> 62) != 0 && (entry >> 61 & 1) == 0; }
 
-/* Pages of anonymous memory, and those of a private mapping that were written. */
-static void copy_own(const char *pid, const struct part *part, uint64_t address, int out)
+static int open_pagemap(const char *pid)
 {
-  static __thread uint64_t entries[look_at_once];
-  static __thread char buffer[at_once * page];
   char path[64];
   snprintf(path, sizeof path, "/proc/%s/pagemap", pid);
   int map = open(path, O_RDONLY | O_CLOEXEC);
   if (map < 0) fail("the machine is gone");
+  return map;
+}
+
+static void copy_pages(const char *pid, uint64_t first, uint64_t last, uint64_t address, int out)
+{
+  static __thread char buffer[at_once * page];
+  while (first < last) {
+    struct iovec ours = { buffer, last - first < sizeof buffer ? last - first : sizeof buffer }, its = { (void *)(uintptr_t)first, ours.iov_len };
+    if (process_vm_readv((pid_t)atoi(pid), &ours, 1, &its, 1, 0) != (ssize_t)ours.iov_len) fail("cannot read its memory");
+    if (pwrite(out, buffer, ours.iov_len, (off_t)(first - address)) != (ssize_t)ours.iov_len) fail("cannot write its memory down");
+    copied += (long long)ours.iov_len;
+    first += ours.iov_len;
+  }
+}
+
+/* Pages of anonymous memory, and those of a private mapping that were written. */
+static void copy_own(const char *pid, const struct part *part, uint64_t address, int out)
+{
+  static __thread uint64_t entries[look_at_once];
+  int map = open_pagemap(pid);
   const uint64_t begin = part->first / page, pages = (part->last - part->first) / page;
   for (uint64_t at = 0; at < pages; at += look_at_once) {
     const size_t have = pages - at < look_at_once ? pages - at : look_at_once;
@@ -102,22 +126,34 @@ static void copy_own(const char *pid, const struct part *part, uint64_t address,
     for (size_t first = 0, last; first < have; first = last) {
       last = first + 1;
       if (!is_own(entries[first])) continue;
-      while (last < have && last - first < at_once && is_own(entries[last])) last += 1;
-      const uint64_t from = (begin + at + first) * page;
-      struct iovec ours = { buffer, (last - first) * page }, its = { (void *)(uintptr_t)from, ours.iov_len };
-      if (process_vm_readv((pid_t)atoi(pid), &ours, 1, &its, 1, 0) != (ssize_t)ours.iov_len) fail("cannot read its memory");
-      if (pwrite(out, buffer, ours.iov_len, (off_t)(from - address)) != (ssize_t)ours.iov_len) fail("cannot write its memory down");
-      copied += (long long)ours.iov_len;
+      while (last < have && is_own(entries[last])) last += 1;
+      copy_pages(pid, (begin + at + first) * page, (begin + at + last) * page, address, out);
     }
   }
   close(map);
 }
 
-static void copy_part(const char *pid, const struct part *part, uint64_t address, bool base, int out)
+static int tracker = -1; /* -1: what is written while it runs cannot be told */
+
+static bool is_shared(const struct part *part) { return part->is_file && part->is_shared; }
+
+/* What is written from here on is found the next time. */
+static void copy_written(const char *pid, const struct part *part, uint64_t address, int out)
 {
-  const bool is_base = part->is_file && !part->is_shared;
-  if (base) { if (is_base) copy_file(pid, part, address, out); }
-  else if (part->is_file && part->is_shared) copy_file(pid, part, address, out);
+  static __thread struct run runs[look_at_once];
+  int map = open_pagemap(pid);
+  size_t count = written_since(map, part->first, part->last, !is_shared(part), runs, look_at_once);
+  close(map);
+  if (is_first_look && is_shared(part)) copy_file(pid, part, address, out);
+  else if (is_first_look) copy_own(pid, part, address, out);
+  else for (size_t at = 0; at < count; at += 1) copy_pages(pid, runs[at].first, runs[at].last, address, out);
+}
+
+static void copy_part(const char *pid, const struct part *part, uint64_t address, enum what what, int out)
+{
+  if (what == base) { if (part->is_file && !is_shared(part)) copy_file(pid, part, address, out); }
+  else if (what == written) copy_written(pid, part, address, out);
+  else if (is_shared(part)) copy_file(pid, part, address, out);
   else copy_own(pid, part, address, out);
 }
 
@@ -146,7 +182,7 @@ static void find_parts(const char *pid, uint64_t address, uint64_t bytes)
   if (seen != bytes) fail("the machine's memory is not where it is said to be");
 }
 
-struct copying { const char *pid, *path; uint64_t address, bytes; bool base; _Atomic uint64_t next; };
+struct copying { const char *pid, *path; uint64_t address, bytes; enum what what; _Atomic uint64_t next; };
 
 /* Piece by piece; another thread takes others meanwhile. */
 static void *copy_pieces(void *argument)
@@ -160,7 +196,7 @@ static void *copy_pieces(void *argument)
       struct part part = parts[index];
       if (part.first < first) part.first = first;
       if (part.last > last) part.last = last;
-      if (part.first < part.last) copy_part(copying->pid, &part, copying->address, copying->base, out);
+      if (part.first < part.last) copy_part(copying->pid, &part, copying->address, copying->what, out);
     }
   }
   close(out);
@@ -176,6 +212,49 @@ static void copy_at_once(struct copying *copying)
   if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ 1 }) != 0) errno = 0; // not every host lets us
   copy_pieces(copying);
   pthread_join(other, NULL);
+}
+
+/* Whether the host may move a file's memory elsewhere: then the kernel forgets what was written of it. */
+static bool may_swap(void)
+{
+  char text[512];
+  int swaps = open("/proc/swaps", O_RDONLY | O_CLOEXEC);
+  ssize_t length = swaps < 0 ? -1 : read(swaps, text, sizeof text - 1);
+  if (swaps >= 0) close(swaps);
+  if (length < 0) return errno != ENOENT;
+  text[length] = '\0';
+  const char *end = strchr(text, '\n'); // of its heading
+  return end != NULL && end[1] != '\0';
+}
+
+/* All of it or nothing. */
+static bool track_parts(int process, const char *pid)
+{
+  tracker = borrow_tracker(process, pid);
+  for (size_t at = 0; tracker >= 0 && at < part_count; at += 1) {
+    if (!(is_shared(&parts[at]) && may_swap()) && track(tracker, parts[at].first, parts[at].last)) continue;
+    close(tracker);
+    tracker = -1;
+  }
+  errno = 0;
+  return tracker >= 0;
+}
+
+static void let_go(void)
+{
+  for (size_t at = 0; tracker >= 0 && at < part_count; at += 1) stop_tracking(tracker, parts[at].first, parts[at].last);
+}
+
+/* While it runs: as long as each round leaves much less for the next. */
+static void copy_ahead(struct copying what_was_written)
+{
+  for (int round = 0; round < most_rounds; round += 1) {
+    const long long before = copied;
+    struct copying copying = what_was_written;
+    copy_pieces(&copying);
+    is_first_look = false;
+    if (copied - before < little) return;
+  }
 }
 
 /* Started ahead of that moment, it is ready when it has come. */
@@ -197,13 +276,18 @@ int copy_memory(char **arguments)
   if (ftruncate(out, (off_t)bytes) != 0) fail("cannot make the file %s", arguments[4]);
   close(out);
   find_parts(arguments[0], address, bytes);
-  struct copying base = { arguments[0], arguments[4], address, bytes, true, 0 }, own = { arguments[0], arguments[4], address, bytes, false, 0 };
-  copy_pieces(&base);
+  struct copying copying = { arguments[0], arguments[4], address, bytes, base, 0 };
+  copy_pieces(&copying);
+  const bool tracks = track_parts(process, arguments[0]);
+  copying = (struct copying){ arguments[0], arguments[4], address, bytes, tracks ? written : own, 0 };
+  if (tracks) copy_ahead(copying);
   if (write(1, "{\"begun\":true}\n", 15) != 15) fail("nobody listens");
   await_standstill();
-  copy_at_once(&own);
+  copy_at_once(&copying);
   printf("{\"copiedBytes\":%lld}\n", (long long)copied);
-  return fflush(stdout) == 0 ? 0 : 1;
+  if (fflush(stdout) != 0) return 1;
+  let_go();
+  return 0;
 }
 
 /* Memory that nobody can take away or make larger or smaller, all of it a hole; opened once more, since the VMM, which has the first, moves its position as it likes. */

@@ -1,12 +1,16 @@
 /** Memory copied from outside, of a stand-in whose mappings are read for comparison. */
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, test } from 'node:test';
-import { signalProcess } from '#base';
+import { runProcess, signalProcess, waitUntil } from '#base';
+import { copyableLibraryOf } from './ensure-launcher.ts';
 import { copyMemory, fillVmm, type GuestMemory, type KeeperRecord } from './index.ts';
-import { openLaunchTest, type LaunchTest } from './testing/stand-in-vmm.ts';
+import { openLaunchTest, statusField, tellsWrites, type LaunchTest } from './testing/stand-in-vmm.ts';
 
 let it: LaunchTest;
 beforeEach(async () => { it = await openLaunchTest(); });
@@ -26,6 +30,12 @@ async function mappingsOf({ vmm }: KeeperRecord): Promise<readonly Mapping[]> {
 async function memoryOf({ vmm }: KeeperRecord, { address, bytes }: GuestMemory): Promise<Buffer> {
   const file = await open(`/proc/${vmm.pid}/mem`, 'r');
   try { return (await file.read(Buffer.alloc(bytes), 0, bytes, Number.parseInt(address, 16))).buffer; } finally { await file.close(); }
+}
+
+/** How many pages have a word of busy-memory.c: 12,288 where it has them all. */
+async function pagesWithRound(path: string): Promise<number> {
+  const memory = await readFile(path);
+  return Array.from({ length: memory.length / 4096 }, (_, at) => memory.readBigUInt64LE(at * 4096)).filter((word) => word > 0n && word < 2n ** 32n).length;
 }
 
 const copyAtOnce = (...[launcher, record, memory, path]: [string, KeeperRecord, GuestMemory, string]): Promise<void> => {
@@ -51,6 +61,43 @@ test('[J18] a copy has all of a process\'s own memory, and holes where nothing w
     ok((await stat(path)).blocks * 512 <= memory.bytes);
     await rejects(copyAtOnce(it.launcher, record, memory, path), /cannot make the file/, 'what lies there is somebody\'s');
     await rm(path);
+  }
+});
+
+test('[J27] what a process writes while it is copied is in the copy, though little is left for when it stands still', { timeout: 60_000 }, async () => {
+  const [program, bytes] = [join(it.root, 'busy'), 64 * 1024 * 1024];
+  await runProcess(['gcc', '-O1', '-Wall', '-Werror', '-o', program, join(import.meta.dirname, 'testing/busy-memory.c')], { timeoutMs: 60_000 });
+  const copyable = { LD_PRELOAD: copyableLibraryOf(it.launcher) };
+  for (const [at, { env, words }] of [{ env: copyable, words: [] }, { env: copyable, words: ['shared'] }, { env: {}, words: [] }, { env: {}, words: ['shared'] }].entries()) {
+    const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'inherit'], env });
+    try {
+      const rounds = createInterface(child.stdout)[Symbol.asyncIterator]();
+      const address = String((await rounds.next()).value);
+      const record = { vmm: { pid: child.pid, startTicks: Number((await readFile(`/proc/${child.pid}/stat`, 'utf8')).split(') ')[1]?.split(' ')[19]) } } as KeeperRecord;
+      const [never, cutOff] = [Promise.withResolvers<void>(), join(it.root, `cut-off-${at}`)];
+      const cut = copyMemory(it.launcher, record, { address, bytes }, cutOff, never.promise);
+      await cut.begun;
+      never.reject(new Error('it does not stand still'));
+      await rejects(cut.copied, /nobody said that the machine stands still/);
+      for (const name of [`first-${at}`, `second-${at}`]) {
+        const [path, standsStill] = [join(it.root, name), Promise.withResolvers<void>()];
+        const { begun, copied, over } = copyMemory(it.launcher, record, { address, bytes }, path, standsStill.promise);
+        await begun;
+        const ahead = await pagesWithRound(path);
+        child.kill('SIGSTOP');
+        await waitUntil(async () => (await statusField(record.vmm.pid, 'State')).startsWith('T'), { what: 'it stands still', limitMs: 10_000 });
+        standsStill.resolve();
+        await copied;
+        ok((await readFile(path)).equals(await memoryOf(record, { address, bytes })));
+        child.kill('SIGCONT');
+        await over;
+        equal(ahead > 10_000, tellsWrites && env === copyable, `${ahead} pages ahead`);
+        await rounds.next();
+      }
+    } finally {
+      child.kill('SIGKILL');
+      await once(child, 'close');
+    }
   }
 });
 

@@ -1,6 +1,6 @@
 /*
  * The description of a launch: pairs of NUL-terminated strings, key and value, on stdin. launch-description.ts
- * writes it. Keys: uid, gid, processes, traces, idle, huge-heap, kept-heap, console-before (a ring's path), cgroup, bind (source TAB target), link (target TAB path), device, memory
+ * writes it. Keys: uid, gid, processes, traces, idle, huge-heap, kept-heap, copyable, console-before (a ring's path), cgroup, bind (source TAB target), link (target TAB path), device, memory
  * (bytes TAB path), own-fds (path), disks (path), mount-ro and mount-rw (disk TAB path), listen, listen-shared, console, line, tap, plain-tap, disk-ro, disk-rw, lock-alone, lock-shared,
  * zygote (number of a descriptor), copy-of (a zygote's socket TAB number of descriptors that stay as they are), copied-memory (a file), empty-memory (bytes), empty-state, template-memory, template-state, sealed-memory and sealed-state (a holder's socket), inherit, program, argument. What the kernel of our own daemon says is still checked.
  */
@@ -32,6 +32,7 @@ static void take(struct description *description, const char *key, char *value)
   else if (same(key, "console-before")) description->console_before = value;
   else if (same(key, "huge-heap")) description->huge_heap = true;
   else if (same(key, "kept-heap")) description->kept_heap = true;
+  else if (same(key, "copyable")) description->copyable = true;
   else if (same(key, "idle")) description->idle = true;
   else if (same(key, "zygote")) description->zygote = value;
   else if (same(key, "copy-of")) {

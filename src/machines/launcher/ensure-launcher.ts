@@ -16,6 +16,9 @@ const flags = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror'] as const;
 /** Of a launcher that is there: what it loads into a VMM whose heap is kept. */
 export const heapLibraryOf = (launcher: string): string => `${launcher}-heap.so`;
 
+/** What it loads into a VMM whose memory can be copied while it runs. */
+export const copyableLibraryOf = (launcher: string): string => `${launcher}-copyable.so`;
+
 /** What the launcher itself loads into a zygote; run_bare in jail.c makes the same name. */
 const zygoteLibraryOf = (launcher: string): string => `${launcher}-zygote.so`;
 
@@ -28,7 +31,8 @@ export async function ensureLauncher(instance: Instance): Promise<string> {
   const path = join(home, `launcher-${hash.digest('hex').slice(0, 16)}`);
   const made = (...folders: readonly string[]): readonly string[] => sources.map(([name]) => name).filter((name) => name.endsWith('.c') && folders.includes(dirname(name)));
   await Promise.all([
-    [heapLibraryOf(path), '-shared', '-fPIC', ...made(preloadFolder)],
+    [heapLibraryOf(path), '-shared', '-fPIC', join(preloadFolder, 'kept-heap.c')],
+    [copyableLibraryOf(path), '-shared', '-fPIC', '-fvisibility=hidden', join(preloadFolder, 'copyable.c')],
     [zygoteLibraryOf(path), '-shared', '-fPIC', '-fvisibility=hidden', '-U_FORTIFY_SOURCE', ...made(sourceFolder, preloadFolder, zygoteFolder)],
     [path, '-static', ...made(sourceFolder)],
   ].map(async ([to = '', ...parts]) => { if (!existsSync(to)) await compileOnce(home, to, parts); }));

@@ -28,6 +28,8 @@ export interface LaunchDescription {
   readonly hugeHeap?: boolean;
   /** What it frees it uses again, instead of giving it back and asking for it anew (preload/kept-heap.c). */
   readonly keptHeap?: boolean;
+  /** Its memory can be copied while it runs, where the kernel tells what it writes (preload/copyable.c). */
+  readonly copyable?: boolean;
   /**
    * It is to be copied: it runs where the launcher does, without a jail, and hears on this socket in its folder what is wished.
    * For guests only that have seen nothing of anybody's.
@@ -84,13 +86,14 @@ export function encodeLaunchDescription(description: LaunchDescription): Buffer 
   return Buffer.from(pairs.map(([key, value]) => `${key}\0${checked(value)}\0`).join(''));
 }
 
-function vmmRights({ processes, traces, idle, hugeHeap, keptHeap, consoleBefore, memory, ownDescriptors, mounted }: LaunchDescription): (readonly [string, string])[] {
+function vmmRights({ processes, traces, idle, hugeHeap, keptHeap, copyable, consoleBefore, memory, ownDescriptors, mounted }: LaunchDescription): (readonly [string, string])[] {
   return [
     ...(processes === undefined ? [] : [['processes', String(processes)] as const]),
     ...(traces === true ? [['traces', ''] as const] : []),
     ...(idle === true ? [['idle', ''] as const] : []),
     ...(hugeHeap === true ? [['huge-heap', ''] as const] : []),
     ...(keptHeap === true ? [['kept-heap', ''] as const] : []),
+    ...(copyable === true ? [['copyable', ''] as const] : []),
     ...(consoleBefore === undefined ? [] : [['console-before', consoleBefore] as const]),
     ...(ownDescriptors === undefined ? [] : [['own-fds', ownDescriptors] as const]),
     ...(memory === undefined ? [] : [['memory', twoParts(String(memory.bytes), memory.path)] as const]),

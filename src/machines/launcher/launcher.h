@@ -20,6 +20,7 @@ struct description {
   bool idle;          /* runs only while nobody else wants the processor */
   bool huge_heap;     /* what it allocates in large pieces lies in huge pages, where the host has them */
   bool kept_heap;     /* what it frees it uses again (preload/kept-heap.c) */
+  bool copyable;      /* its memory can be copied while it runs (preload/copyable.c) */
   bool traces;        /* its program runs guests' processes as its own children, with ptrace, and is no pid 1 (UML) */
   const char *console_before; /* a ring that the console's begins with; NULL for none */
   const char *zygote; /* number of the descriptor on which it hears what is to be copied; NULL where it is an ordinary VMM */

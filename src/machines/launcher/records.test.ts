@@ -63,7 +63,7 @@ test('[J11] the program is compiled once', async () => {
     made = true;
     await looking;
     equal(first, second);
-    equal(builds.size, 3, 'the program and two libraries, each by one compiler for both');
+    equal(builds.size, 4, 'the program and three libraries, each by one compiler for both');
     const began = performance.now();
     equal(await ensureLauncher(instance), first);
     equal(performance.now() - began < 100, true);

@@ -1,7 +1,7 @@
 /** The launcher's verbs. */
 import { z } from 'zod';
 import { asStrataError, runProcess, StrataError } from '#base';
-import { heapLibraryOf } from './ensure-launcher.ts';
+import { copyableLibraryOf, heapLibraryOf } from './ensure-launcher.ts';
 import { parseKeeperRecord, type KeeperRecord } from './keeper-records.ts';
 import { encodeLaunchDescription, type LaunchDescription } from './launch-description.ts';
 
@@ -12,7 +12,7 @@ import { encodeLaunchDescription, type LaunchDescription } from './launch-descri
  */
 export async function startVmm(launcher: string, folder: string, description: LaunchDescription, signal?: AbortSignal): Promise<KeeperRecord> {
   try {
-    const { stdout } = await runProcess([launcher, 'run', folder], { input: encodeLaunchDescription(withHeapLibrary(launcher, description)), timeoutMs: 20_000, ...(signal === undefined ? {} : { signal }) });
+    const { stdout } = await runProcess([launcher, 'run', folder], { input: encodeLaunchDescription(withLibraries(launcher, description)), timeoutMs: 20_000, ...(signal === undefined ? {} : { signal }) });
     return parseKeeperRecord(stdout);
   } catch (cause) {
     const why = wordsOf(cause);
@@ -24,10 +24,13 @@ export async function startVmm(launcher: string, folder: string, description: La
   }
 }
 
-/** What its heap is kept by must be in its jail. */
-function withHeapLibrary(launcher: string, description: LaunchDescription): LaunchDescription {
-  if (description.keptHeap !== true) return description;
-  return { ...description, readable: [...description.readable, { source: heapLibraryOf(launcher), target: '/heap.so' }] };
+/** What is loaded into it must be in its jail. */
+function withLibraries(launcher: string, description: LaunchDescription): LaunchDescription {
+  const loaded = [
+    ...(description.keptHeap === true ? [{ source: heapLibraryOf(launcher), target: '/heap.so' }] : []),
+    ...(description.copyable === true ? [{ source: copyableLibraryOf(launcher), target: '/copyable.so' }] : []),
+  ];
+  return loaded.length === 0 ? description : { ...description, readable: [...description.readable, ...loaded] };
 }
 
 /** Has a zygote that stands still make itself ready to be copied. @param socket its own @param line the descriptor on which it listens for the agent's line, if it has one @throws StrataError `machine.zygoteFailed` */
@@ -92,17 +95,26 @@ export interface MemoryCopy {
   readonly begun: Promise<void>;
   /** All of it is. */
   readonly copied: Promise<void>;
+  /** Nobody looks at what the guest writes any more, soon after that or where it failed. */
+  readonly over: Promise<unknown>;
 }
 
 /**
- * Makes a file with a guest's memory: what it began as while it runs, and what is its own from when it stands still.
+ * Makes a file with a guest's memory: while it runs what it began as and, of a VMM that is `copyable`, most of its own; the rest when it stands still.
  * Both reject with `machine.copyFailed`, also where `standsStill` does.
  */
 export function copyMemory(launcher: string, record: KeeperRecord, { address, bytes }: GuestMemory, path: string, standsStill: Promise<unknown>): MemoryCopy {
-  const begun = Promise.withResolvers<void>();
-  const copied = copying([launcher, 'copy-memory', ...identity(record), address, String(bytes), path], standsStill.then(() => 'g'), () => begun.resolve());
-  copied.then(() => begun.resolve(), begun.reject);
-  return { begun: begun.promise, copied };
+  const [begun, copied] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let lines = 0;
+  const ended = copying([launcher, 'copy-memory', ...identity(record), address, String(bytes), path], standsStill.then(() => 'g'), () => {
+    lines += 1;
+    (lines === 1 ? begun : copied).resolve();
+  });
+  for (const one of [begun, copied]) {
+    ended.then(() => one.resolve(), one.reject); // what it says may come at once, with its end
+    one.promise.catch(() => undefined); // told where it is awaited
+  }
+  return { begun: begun.promise, copied: copied.promise, over: Promise.allSettled([ended]) };
 }
 
 /** Fills memory and state that a VMM was started with empty, once. Descriptors by their numbers in it. @throws StrataError `machine.copyFailed` */

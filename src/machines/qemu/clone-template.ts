@@ -44,7 +44,7 @@ export async function cloneTemplate(context: QemuContext, wish: CloneWish, start
   const [facts, lying] = await Promise.all([gatherFacts(context, spec, places, template.scratch), withDisksNow(places, spec)]);
   signal?.throwIfAborted();
   const command = cloneCommand(lying, facts, template.record.shape, holderOf(template.folder));
-  const description = { ...jailContents(spec.architecture, null), ownDescriptors: jailDescriptors, hugeHeap: as === 'machine', keptHeap: true, ...command };
+  const description = { ...jailContents(spec.architecture, null), ownDescriptors: jailDescriptors, hugeHeap: as === 'machine', keptHeap: true, copyable: true, ...command };
   return launchClone(context, wish, { facts, description }, started, signal, async (monitor, sockets) => {
     await greet(monitor.connection(), signal);
     started.restoring = true;

@@ -64,7 +64,7 @@ async function start(context: QemuContext, spec: MachineSpec, places: MachinePla
   const command = suspendedCommand(devices, spec.id, { ...source, tap });
   const startedBy = { way: kept.way, why: '' } as const;
   const facts = { accelerator: devices.accelerator, kernel: null, tap, scratch: null, seed: null };
-  const record = await launch(context, { spec, places, facts, startedBy, claimed, description: { ...jailContents(spec.architecture, null), ...kept.description, hugeHeap: true, keptHeap: true, ...command } }, signal);
+  const record = await launch(context, { spec, places, facts, startedBy, claimed, description: { ...jailContents(spec.architecture, null), ...kept.description, hugeHeap: true, keptHeap: true, copyable: true, ...command } }, signal);
   started.record = record;
   failpoint('machines.qemu.afterLaunch');
   const monitor = openMonitor(places.monitor);

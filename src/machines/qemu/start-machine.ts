@@ -72,7 +72,7 @@ async function boot(context: QemuContext, spec: MachineSpec, places: MachinePlac
     const [facts, lying] = await Promise.all([gatherFacts(context, spec, places), withDisksNow(places, spec)]);
     signal?.throwIfAborted();
     const startedBy = { way: 'cold', why } as const;
-    const record = await launch(context, { spec, places, facts, startedBy, description: { ...withBackends(context, spec, jailContents(spec.architecture, facts.kernel)), ...vmmCommand(lying, facts), hugeHeap: facts.kernel !== null } }, signal);
+    const record = await launch(context, { spec, places, facts, startedBy, description: { ...withBackends(context, spec, jailContents(spec.architecture, facts.kernel)), ...vmmCommand(lying, facts), hugeHeap: facts.kernel !== null, copyable: true } }, signal);
     started.record = record;
     failpoint('machines.qemu.afterLaunch');
     const monitor = openMonitor(places.monitor);

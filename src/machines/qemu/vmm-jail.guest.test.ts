@@ -84,7 +84,7 @@ test('[Q16] a running VMM is confined: uid, capabilities, seccomp, namespaces, r
     const own = await readlink(`/proc/${pid}/ns/${kind}`);
     ok(own !== await readlink(`/proc/self/ns/${kind}`) && own !== await readlink(`/proc/${other.process.pid}/ns/${kind}`), kind);
   }
-  deepEqual((await readdir(`/proc/${pid}/root`)).filter((name) => !['lib', 'lib64'].includes(name)).sort(), ['dev', 'etc', 'initramfs', 'kernel', ...(hugePages.length === 0 ? [] : ['sys']), 'usr']);
+  deepEqual((await readdir(`/proc/${pid}/root`)).filter((name) => !['lib', 'lib64'].includes(name)).sort(), ['copyable.so', 'dev', 'etc', 'initramfs', 'kernel', ...(hugePages.length === 0 ? [] : ['sys']), 'usr']);
   deepEqual((await readdir(`/proc/${pid}/root/sys`, { recursive: true }).catch(() => [])).filter((path) => !/^kernel(\/mm(\/transparent_hugepage)?)?$/.test(path)).sort(), hugePages, 'what the C library asks for');
   deepEqual((await readdir(`/proc/${pid}/root/dev`)).sort(), ['null', 'urandom', 'zero']);
   deepEqual(await readdir(`/proc/${pid}/root/etc`), ['ld.so.cache']);

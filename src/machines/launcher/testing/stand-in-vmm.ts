@@ -1,5 +1,6 @@
 /** For tests: shell scripts (busybox, static) in the place of a VMM, in the same jail with the same rights. */
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { isAlive, signalProcess, waitUntil, type Instance } from '#base';
 import { ensureLauncher, readExitRecord, startVmm, type ExitRecord, type KeeperRecord, type LaunchDescription, type VmmDescriptor } from '../index.ts';
@@ -50,6 +51,9 @@ export async function openLaunchTest(): Promise<LaunchTest> {
     },
   };
 }
+
+/** Since Linux 6.7 the kernel tells what a process writes; without that all is copied while it stands still. */
+export const tellsWrites = ((major = 0, minor = 0) => major > 6 || (major === 6 && minor >= 7))(...release().split('.').map(Number));
 
 /** A line of /proc/<pid>/status. */
 export async function statusField(pid: number, name: string): Promise<string> {

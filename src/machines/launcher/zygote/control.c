@@ -58,6 +58,7 @@ static void answer_settle(const char *line)
   const char *why = look_at_descriptors();
   if (why == NULL) why = look_at_memory();
   if (why == NULL && !same(line, "-")) why = settle_line(atoi(line));
+  if (why == NULL) lay_holes();
   if (why == NULL) give_way_no_more();
   settled = why == NULL;
   if (why != NULL) snprintf(answer, sizeof answer, "the zygote cannot be copied: %s", why);

@@ -4,6 +4,7 @@
  * epoll set and the like cannot be copied.
  */
 #include "zygote.h"
+#include "../written-pages.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 enum { max_open = 200 };
-enum kind { other, event, watch /* of events: an epoll(7) set */ };
+enum kind { other, event, watch /* of events: an epoll(7) set */, tracker /* of its memory */ };
 struct opened { int number; dev_t device; ino_t inode; enum kind kind; bool has_two_ends; };
 static struct opened all[max_open];
 static size_t count;
@@ -49,7 +50,7 @@ static bool watches_nothing(int set)
   return strstr(text, "tfd:") == NULL;
 }
 
-/* An event, a signal's descriptor, or no anonymous one: anything else holds on to what the process was. */
+/* An event, a signal's descriptor, what tells of its memory, or no anonymous one: anything else holds on to what the process was. */
 static const char *look_at(int number)
 {
   static char what[160];
@@ -59,7 +60,7 @@ static const char *look_at(int number)
   ssize_t length = readlink(path, target, sizeof target - 1);
   if (length < 0 || fstat(number, &status) != 0) return NULL; // closed since
   target[length] = '\0';
-  enum kind kind = same(target, "anon_inode:[eventfd]") ? event : same(target, "anon_inode:[eventpoll]") && watches_nothing(number) ? watch : other;
+  enum kind kind = same(target, "anon_inode:[eventfd]") ? event : same(target, "anon_inode:[eventpoll]") && watches_nothing(number) ? watch : same(target, "anon_inode:[userfaultfd]") ? tracker : other;
   if (kind == other && strncmp(target, "anon_inode:", 11) == 0 && !same(target, "anon_inode:[signalfd]")) {
     snprintf(what, sizeof what, "it has an open %s", target);
     return what;
@@ -83,12 +84,12 @@ const char *look_at_descriptors(void)
   return why;
 }
 
-/* Events of the copy's own. Each has happened: a look too many does no harm, one too few would. */
+/* Events of the copy's own, and what tells of its own memory. Each has happened: a look too many does no harm, one too few would. */
 void renew_events(void)
 {
   for (size_t at = 0; at < count; at += 1) {
     if (all[at].kind == other) continue;
-    int own = all[at].kind == event ? eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC) : epoll_create1(EPOLL_CLOEXEC);
+    int own = all[at].kind == event ? eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC) : all[at].kind == watch ? epoll_create1(EPOLL_CLOEXEC) : make_tracker();
     if (own < 0 || dup3(own, all[at].number, O_CLOEXEC) < 0) fail("cannot make the copy's events");
     close(own);
   }
@@ -140,6 +141,12 @@ void hang_up(int line, const int *handed, size_t handed_count)
     if (!kept && dup3(pair[0], all[at].number, O_CLOEXEC) < 0) fail("dup3");
   }
   close(pair[0]);
+}
+
+int file_of(dev_t device, ino_t inode)
+{
+  for (size_t at = 0; at < count; at += 1) if (all[at].kind == other && all[at].device == device && all[at].inode == inode) return all[at].number;
+  return -1;
 }
 
 /* What was accepted on this listening socket bears its name. -1 where there is none. */

@@ -21,6 +21,10 @@ void replace_descriptor(int number, int with);
 void reopen_descriptor(int number);
 void hang_up(int line, const int *handed, size_t handed_count);
 int connection_of(int listener);
+int file_of(dev_t device, ino_t inode); /* -1: none that is open */
+
+/* memory.c */
+void lay_holes(void);
 
 /* tap.c */
 void set_up_tap(int tap);

@@ -58,7 +58,6 @@ async function takeInto(folder: string, it: Taking, wish: SnapshotWish): Promise
   standsStill.promise.catch(() => undefined); // where nobody waits for it yet
   let frozen: readonly FrozenDisk[];
   const copy: MemoryCopy | undefined = memory === undefined ? undefined : copyMemory(launcher, vmm, memory, memoryFile(folder), standsStill.promise);
-  for (const one of [copy?.begun, copy?.copied]) one?.catch(() => undefined); // told where it is awaited
   // All that can be done while it runs.
   const prepared = prepareFreeze({ places, spec, monitor, launcher }, disks, suffix, memory === undefined ? undefined : devicesFile(folder));
   try {
@@ -80,13 +79,13 @@ async function takeInto(folder: string, it: Taking, wish: SnapshotWish): Promise
     }
   } catch (thrown) {
     standsStill.reject(thrown);
-    await Promise.allSettled([copy?.copied]);
+    await copy?.over;
     await prepared.then((freezing) => freezing.undo(), () => undefined); // an overlay that is in use is not removed
     await dropSnapshot(folder);
     throw thrown;
   }
   failpoint('machines.qemu.beforeSnapshotRecord');
-  const stateBytes = memory === undefined ? 0 : await settle(folder, wish.passing);
+  const [stateBytes] = await Promise.all([memory === undefined ? 0 : settle(folder, wish.passing), copy?.over]);
   await writeSnapshot(folder, {
     ...recordOf(wish, spec, context), disks: await recordDisks(folder, frozen, disks),
     memory: memory === undefined ? null : {

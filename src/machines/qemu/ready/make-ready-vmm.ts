@@ -36,7 +36,7 @@ export async function makeReadyVmm(context: LaunchContext, id: string, original:
     const layout = copyLayout(layoutOf(original.start));
     const { state, guestMemory = 0, ...command } = suspendedCommand({ ...spec, qemuVersion, accelerator, layout, mac: spec.network?.mac ?? null, disks: [] }, id, { state: null, memory: null, tap });
     const facts = { accelerator, kernel: null, tap, scratch: null, seed: null };
-    const record = await launch(context, { spec, places, facts, startedBy, claimed, description: { ...jailContents(spec.architecture, null), ownDescriptors: jailDescriptors, hugeHeap: true, keptHeap: true, ...command } }, signal);
+    const record = await launch(context, { spec, places, facts, startedBy, claimed, description: { ...jailContents(spec.architecture, null), ownDescriptors: jailDescriptors, hugeHeap: true, keptHeap: true, copyable: true, ...command } }, signal);
     started.record = record;
     failpoint('machines.qemu.readyLaunched');
     const monitor = openMonitor(places.monitor);

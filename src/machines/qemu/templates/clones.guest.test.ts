@@ -263,7 +263,7 @@ for (const zygotes of [true, false]) test(`[Q34] a clone's VMM is confined as an
   ok(Number((await statusField(pid, 'Uid')).split('\t')[0]) >= 100_000);
   for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) equal(Number.parseInt(await statusField(pid, set), 16), 0, set);
   deepEqual([await statusField(pid, 'NoNewPrivs'), await statusField(pid, 'Seccomp'), await statusField(pid, 'Seccomp_filters')], ['1', '2', zygotes ? '3' : '2']);
-  const files = ['dev', 'etc', 'fd', 'heap.so', ...(existsSync('/sys/kernel/mm/transparent_hugepage/enabled') ? ['sys'] : []), 'usr'];
+  const files = ['copyable.so', 'dev', 'etc', 'fd', 'heap.so', ...(existsSync('/sys/kernel/mm/transparent_hugepage/enabled') ? ['sys'] : []), 'usr'];
   deepEqual((await readdir(`/proc/${pid}/root`)).filter((name) => !['lib', 'lib64'].includes(name)).sort(), zygotes ? ['dev'] : files);
   match(await readFile(`/proc/${pid}/maps`, 'utf8'), zygotes ? /-zygote\.so$/m : / \/heap\.so$/m, 'its heap is kept');
   const maps = (await readFile(`/proc/${pid}/smaps`, 'utf8')).split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/).filter((one_) => one_.includes('/memfd:memory'));

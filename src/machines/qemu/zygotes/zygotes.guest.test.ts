@@ -1,6 +1,6 @@
 /** Zygotes with real guests: what copies have of their own, and that nothing depends on a zygote. */
 import { deepEqual, equal, notEqual, ok } from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { isAlive, signalProcess, silentLog, systemClock, waitUntil, type Architecture, type Instance, type ProcessIdentity } from '#base';
@@ -95,6 +95,21 @@ test('[Q67] copies of a zygote that run at the same time have nothing in common 
   equal(drawn.every((one) => one.length === 2 * 4096), true, drawn.map((one) => one.length).join());
   const pieces = drawn.flatMap((one) => [...new Set(Array.from({ length: one.length / 2 - 16 }, (_, at) => one.slice(2 * at, 2 * at + 32)))]);
   equal(new Set(pieces).size, pieces.length, 'what QEMU gives is their own too');
+});
+
+test('[Q70] what copies write where their template was never touched is theirs alone: the template does not grow', { timeout: 240_000 }, async () => {
+  const engine = openEngine();
+  await engine.ensureTemplate(specOf());
+  const folder = join(templatesFolder(instance), await onlyKey());
+  const { pid } = JSON.parse(await readFile(join(folder, 'holder.json'), 'utf8')) as { pid: number };
+  const names = await Promise.all((await readdir(`/proc/${pid}/fd`)).map(async (fd) => [`/proc/${pid}/fd/${fd}`, await readlink(`/proc/${pid}/fd/${fd}`)] as const));
+  const memory = names.find(([, target]) => target.startsWith('/memfd:memory'))?.[0] ?? '';
+  const heldMiB = async () => (await stat(memory)).blocks / 2048;
+  const [before, machine] = [await heldMiB(), await start(engine)];
+  equal(await isCopy(machine), true);
+  equal(await run(machine, 'mkdir /tmp/many; mount -t tmpfs -o size=64m none /tmp/many; head -c 60000000 /dev/zero | tr "\\0" x > /tmp/many/x; head -c 9 /tmp/many/x'), 'xxxxxxxxx');
+  const grown = await heldMiB() - before;
+  ok(grown < 12, `${before} MiB, and ${grown} more`);
 });
 
 test('[Q67] a zygote that stands ready takes no processor time', { timeout: 240_000 }, async () => {
