@@ -89,7 +89,7 @@ test('[Q16] a running VMM is confined: uid, capabilities, seccomp, namespaces, r
   deepEqual((await readdir(`/proc/${pid}/root/dev`)).sort(), ['null', 'urandom', 'zero']);
   deepEqual(await readdir(`/proc/${pid}/root/etc`), ['ld.so.cache']);
   const open = await Promise.all((await readdir(`/proc/${pid}/fd`)).map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => 'socket:')));
-  const allowed = /^(socket:|pipe:|anon_inode:\[(eventfd|signalfd|eventpoll|timerfd)\]|\/null$|.*\/dev\/net\/tun$)/;
+  const allowed = /^(socket:|pipe:|anon_inode:\[(eventfd|signalfd|eventpoll|timerfd|userfaultfd)\]|\/null$|.*\/dev\/net\/tun$)/;
   deepEqual([...new Set(open.filter((target) => !allowed.test(target)))], [disk.path]);
   equal(open.filter((target) => target.endsWith('/dev/net/tun')).length, 1);
   equal((await readFile(`/sys/class/net/${network.nameOf(spec.id)}/carrier`, 'utf8')).trim(), '1', 'the tap has its VMM');
