@@ -1,7 +1,9 @@
 /** The client: where it looks, how it starts the daemon, how it explains failures. */
 import { deepEqual, equal, match, rejects } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -110,6 +112,31 @@ test('[L10] an operation is followed across a restart of the daemon', async (t) 
   await rejects(following, { code: 'fake.notFound' });
   equal((await starts()).length, 2);
   client.close();
+});
+
+test('[L2] a connection that the daemon has closed since is no failure, for what changes something neither', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'strata-client-'));
+  const path = join(folder, 'api.sock');
+  const heard: string[] = [];
+  const server = createServer((socket) => socket.on('error', () => undefined).on('data', (bytes) => {
+    heard.push(String(bytes).split(' ')[0] ?? '');
+    socket.write('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}');
+    setTimeout(() => socket.destroy(), 1); // as one that was idle for too long
+  }));
+  server.listen(path);
+  await once(server, 'listening');
+  const client = openClient(path);
+  t.after(async () => {
+    client.close();
+    server.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  for (let at = 0; at < 300; at += 1) {
+    const began = performance.now();
+    await (at % 2 === 0 ? client.call('listApps') : client.call('pauseMachine', { params: { machine: 'box' }, body: {} }));
+    while (performance.now() < began + 1 + (at % 30) / 10); // until the server has closed and nobody here has heard of it
+  }
+  deepEqual(heard, Array.from({ length: 300 }, (_, at) => (at % 2 === 0 ? 'GET' : 'POST')), 'and each was asked once');
 });
 
 test('[L2] errors keep code, status and advice; nobody there is an error of its own', async (t) => {

@@ -35,11 +35,12 @@ export interface Client {
 }
 
 const silenceLimitMs = 60_000;
+const mostConnections = 16;
 /** Where no name for TLS is said, Node looks whether the host is an address, by an expression that takes 20 ms to compile. */
 const noName: object = { servername: '' };
 
 export function openClient(socketPath: string): Client {
-  const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  const agent = new Agent({ keepAlive: true, maxSockets: mostConnections });
   const transport: Transport = { socketPath, agent };
   return {
     call: async (id, options = {}) => {
@@ -59,9 +60,19 @@ interface Transport { readonly socketPath: string; readonly agent: HttpAgent }
 
 /** Sends the request and returns the answer's head; a status of 400 or more is thrown. */
 async function send(transport: Transport, id: OperationId, options: CallOptions<OperationId>): Promise<IncomingMessage> {
+  let response = await ask(transport, id, options);
+  // The daemon closes what was idle for some seconds, maybe at this very moment; each connection that was kept may be such a one.
+  for (let kept = mostConnections; response === 'closed' && kept > 0; kept -= 1) response = await ask(transport, id, options);
+  if (response === 'closed') throw daemonUnreachable(transport.socketPath, undefined);
+  if ((response.statusCode ?? 0) >= 400 && !(id === 'getReadiness' && response.statusCode === 503)) throw await readProblem(response);
+  return response;
+}
+
+/** 'closed': the connection, kept from an earlier call, was closed before the daemon had read this, or this may be asked twice. */
+function ask(transport: Transport, id: OperationId, options: CallOptions<OperationId>): Promise<IncomingMessage | 'closed'> {
   const endpoint = endpoints[id];
   const body = options.body === undefined ? undefined : JSON.stringify(options.body);
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     const outgoing = request({
       ...noName, socketPath: transport.socketPath, agent: transport.agent, method: endpoint.method,
       path: pathOf(id, options.params) + queryText(options.query),
@@ -75,12 +86,16 @@ async function send(transport: Transport, id: OperationId, options: CallOptions<
       timeout: 'stream' in endpoint ? 0 : options.timeoutMs ?? silenceLimitMs + (options.waitSeconds ?? 0) * 1000,
     }, resolve);
     outgoing.on('timeout', () => outgoing.destroy(new ClientProblem({ code: 'client.timeout', detail: `the daemon did not answer ${endpoint.method} ${endpoint.path} in time` })));
-    outgoing.on('error', (error) => reject(translate(error, transport.socketPath)));
+    outgoing.on('error', (error: NodeJS.ErrnoException) => {
+      if (outgoing.reusedSocket && (wasUnread(error) || (error.code === 'ECONNRESET' && isReading(id)))) resolve('closed');
+      else reject(translate(error, transport.socketPath));
+    });
     outgoing.end(body);
   });
-  if ((response.statusCode ?? 0) >= 400 && !(id === 'getReadiness' && response.statusCode === 503)) throw await readProblem(response);
-  return response;
 }
+
+/** The daemon's end was closed already, or while our request lay there unread (unix(7): both are told apart from an end that comes after it was read). */
+const wasUnread = ({ code, syscall }: NodeJS.ErrnoException): boolean => code === 'EPIPE' || (code === 'ECONNRESET' && syscall === 'read');
 
 function translate(error: NodeJS.ErrnoException, socketPath: string): Error {
   if (error instanceof ClientProblem || error.name === 'AbortError') return error;
