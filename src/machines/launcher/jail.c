@@ -74,15 +74,22 @@ static void make_link(const char *value)
   if (symlink(target, path) != 0) fail("link %s", path);
 }
 
-/* Memory of the VMM's own, of a bounded size. It may run code from it: UML maps its guest's memory so. */
+/*
+ * Memory of the VMM's own, of a bounded size. It may run code from it: UML maps its guest's memory so. In huge pages where the
+ * host has them for files: a guest's boot is a third page faults otherwise.
+ */
 static void make_memory(const char *value, uid_t owner)
 {
   static char bytes[32], options[128];
   const char *path = split_at_tab(value, bytes, sizeof bytes);
-  snprintf(options, sizeof options, "size=%s,nr_inodes=64,mode=700,uid=%u,gid=%u", bytes, (unsigned)owner, (unsigned)owner);
+  int usual = snprintf(options, sizeof options, "size=%s,nr_inodes=64,mode=700,uid=%u,gid=%u", bytes, (unsigned)owner, (unsigned)owner);
+  snprintf(options + usual, sizeof options - (size_t)usual, ",huge=always");
   const char *target = inside(path);
   if (mkdir(target, 0700) != 0 && errno != EEXIST) fail("mkdir %s", target);
+  if (mount("memory", target, "tmpfs", MS_NOSUID | MS_NODEV, options) == 0) return;
+  options[usual] = '\0'; // of a kernel without them
   if (mount("memory", target, "tmpfs", MS_NOSUID | MS_NODEV, options) != 0) fail("mount %s", path);
+  errno = 0;
 }
 
 /* Where disks are mounted, now and later (disk-tree.c); the VMM cannot write there. */

@@ -2,6 +2,7 @@
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
@@ -60,6 +61,12 @@ test('[J20] a VMM whose heap is kept sees what keeps it, and nothing more', asyn
   const { vmm } = await it.start(forever, { keptHeap: true });
   deepEqual(await environmentOf(vmm.pid), ['LC_ALL=C', 'LD_PRELOAD=/heap.so', 'PATH=/usr/bin']);
   deepEqual(await readFile(`/proc/${vmm.pid}/root/heap.so`), await readFile(heapLibraryOf(it.launcher)));
+});
+
+test('[J20] memory that is a file\'s lies in huge pages, where the host has them, and is bounded', async () => {
+  const { vmm } = await it.start(forever, { memory: { path: '/memory', bytes: 8 * 1024 * 1024 } });
+  const mount = (await readFile(`/proc/${vmm.pid}/mounts`, 'utf8')).split('\n').find((line) => line.startsWith('memory ')) ?? '';
+  match(mount, existsSync('/sys/kernel/mm/transparent_hugepage/shmem_enabled') ? /^memory \/memory tmpfs \S*size=8192k\S*huge=always/ : /^memory \/memory tmpfs \S*size=8192k/);
 });
 
 test('[J22] nobody waits in a VMM for a connection that another of its threads has taken', async () => {

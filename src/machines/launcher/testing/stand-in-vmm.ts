@@ -10,7 +10,7 @@ export interface LaunchTest {
   readonly folder: string;
   readonly launcher: string;
   /** Starts `sh -c script` as the VMM; descriptor 3 is the console. */
-  start(script: string, more?: { readonly descriptors?: readonly VmmDescriptor[]; readonly uid?: number } & Pick<LaunchDescription, 'idle' | 'hugeHeap' | 'keptHeap' | 'ownDescriptors' | 'consoleBefore'>): Promise<KeeperRecord>;
+  start(script: string, more?: { readonly descriptors?: readonly VmmDescriptor[]; readonly uid?: number } & Pick<LaunchDescription, 'idle' | 'hugeHeap' | 'keptHeap' | 'memory' | 'ownDescriptors' | 'consoleBefore'>): Promise<KeeperRecord>;
   /** Waits for the end and returns what the keeper wrote down. */
   ended(record: KeeperRecord): Promise<ExitRecord | undefined>;
   close(): Promise<void>;
