@@ -2,7 +2,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createServer, type Socket } from 'node:net';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,7 +31,7 @@ interface Lab extends TestApi {
 
 const client = (async () => {
   const folder = await mkdtemp(join(tmpdir(), 'strata-resident-client-'));
-  process.once('exit', () => { void rm(folder, { recursive: true, force: true }); });
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true })); // nothing asynchronous happens any more
   await ensureClient(join(folder, 'client'));
   return join(folder, 'client');
 })();
