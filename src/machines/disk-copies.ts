@@ -12,6 +12,7 @@ import type { Backends } from './backends/open-backends.ts';
 import type { EngineChoice } from './choose-engine.ts';
 import { endForCopies } from './end-for-copies.ts';
 import type { Engine } from './engine.ts';
+import type { LayerMerges } from './layer-merges.ts';
 import { ownDisk, removeOwnDisks } from './machine-disks.ts';
 import type { EngineName, MachineDisk, MachineSpec } from './machine.ts';
 import type { MachineRecorder } from './machine-recorder.ts';
@@ -50,6 +51,7 @@ export interface DiskCopiesDeps {
   readonly recorder: MachineRecorder;
   readonly sessions: MachineSessions;
   readonly turns: MachineTurns;
+  readonly merges: LayerMerges;
   readonly backends: Backends | undefined;
   readonly clock: Clock;
   choose(spec: MachineSpec): Promise<EngineChoice>;
@@ -62,7 +64,7 @@ type Found = Omit<HeldDisk, 'operations' | 'places'> & {
   readonly served: Backends | undefined;
 };
 
-export function diskCopies({ instance, engines, recorder, sessions, turns, backends, clock, choose }: DiskCopiesDeps): DiskCopies {
+export function diskCopies({ instance, engines, recorder, sessions, turns, merges, backends, clock, choose }: DiskCopiesDeps): DiskCopies {
   const { runs, end } = endForCopies({ recorder, sessions });
   /** Whose VMMs open disks with layers themselves. */
   const layering = (name: MachineSpec['engine']): Engine | undefined => [...engines.values()].find((one) => one.copies?.placesOf !== undefined && (name === 'auto' || one.name === name));
@@ -118,7 +120,10 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, backe
       await end(machineId, found.spec);
       await holding(found, () => restoreOfDisk({ ...found, operations: undefined }, snapshotId), true);
     }),
-    remove: (machineId, serial, snapshotId) => turns(machineId, async () => { await dropOfDisk((await layered(machineId, serial)).places, snapshotId); }),
+    async remove(machineId, serial, snapshotId) {
+      await turns(machineId, async () => { await dropOfDisk((await layered(machineId, serial)).places, snapshotId); });
+      merges.begin(machineId);
+    },
     mergeable: (machineId, serial) => turns(machineId, async () => {
       const found = await find(machineId, serial);
       const { places } = found;
@@ -130,8 +135,14 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, backe
       if (!(await mayBeOpen(found))) return;
       const held = async (operations: DiskOperations | undefined): Promise<HeldDisk> => ({ ...found, operations });
       // The long part is in nobody's way: what it does to the layers changes nothing that can be read.
-      const before = await holding(found, held);
-      if (await pullLayers(before, work)) await turns(machineId, () => holding(found, async (operations) => recordChain(await held(operations))));
+      const pulled = async (): Promise<boolean> => {
+        const before = await turns(machineId, () => holding(found, held));
+        try { return await pullLayers(before, work); } catch (thrown) {
+          if (!(thrown instanceof StrataError) || thrown.code !== 'disk.jobEnded' || !(await mayBeOpen(found))) throw thrown;
+          return pulled(); // its machine was copied meanwhile
+        }
+      };
+      if (await pulled()) await turns(machineId, () => holding(found, async (operations) => recordChain(await held(operations))));
     },
     async clone(machineId, serial, snapshotId, to) {
       const found = await layered(machineId, serial);

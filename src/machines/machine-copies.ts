@@ -6,6 +6,7 @@ import { StrataError } from '#base';
 import type { EngineChoice } from './choose-engine.ts';
 import { endForCopies } from './end-for-copies.ts';
 import type { Engine } from './engine.ts';
+import type { LayerMerges } from './layer-merges.ts';
 import type { EngineName, MachineDisk, MachineSpec } from './machine.ts';
 import type { MachineRecorder } from './machine-recorder.ts';
 import type { MachineSessions } from './machine-sessions.ts';
@@ -33,12 +34,13 @@ export interface MachineCopiesDeps {
   readonly recorder: MachineRecorder;
   readonly sessions: MachineSessions;
   readonly turns: MachineTurns;
+  readonly merges: LayerMerges;
   choose(spec: MachineSpec): Promise<EngineChoice>;
 }
 
 interface Found { readonly spec: MachineSpec; readonly engine: Engine; readonly copies: EngineCopies }
 
-export function machineCopies({ engines, recorder, sessions, turns, choose }: MachineCopiesDeps): MachineCopies {
+export function machineCopies({ engines, recorder, sessions, turns, merges, choose }: MachineCopiesDeps): MachineCopies {
   const { runs, end } = endForCopies({ recorder, sessions });
   async function find(machineId: string): Promise<Found> {
     const { spec, run } = await recorder.read(machineId);
@@ -53,13 +55,20 @@ export function machineCopies({ engines, recorder, sessions, turns, choose }: Ma
   async function refuseSuspended({ spec, engine }: Found): Promise<void> {
     if (await engine.suspended?.(spec) !== undefined) throw new StrataError(`machine ${spec.name} is suspended: part of what is on its disks is in its memory`, { code: 'machine.suspended', kind: 'refused', advice: `let it go on with \`strata machine resume ${spec.name}\` first` });
   }
+  /** Where its disks have too many layers, since it was copied faster than they could be merged. */
+  async function withFewerLayers(machineId: string, take: () => Promise<void>): Promise<void> {
+    try { await take(); } catch (thrown) {
+      if (!(thrown instanceof StrataError) || thrown.code !== 'machine.tooManyLayers' || !(await merges.now(machineId))) throw thrown;
+      await take();
+    }
+  }
 
   return {
     async list(machineId) {
       const { copies } = await find(machineId);
       return (await copies.list(machineId)).filter((one) => !one.passing);
     },
-    take: (machineId, wish) => turns(machineId, async () => {
+    take: (machineId, wish) => withFewerLayers(machineId, () => turns(machineId, async () => {
       const found = await find(machineId);
       if (!(await runs(machineId, found.spec))) {
         await refuseSuspended(found);
@@ -69,7 +78,7 @@ export function machineCopies({ engines, recorder, sessions, turns, choose }: Ma
       const snapshot = session?.machine.snapshot?.bind(session.machine);
       if (session === undefined || snapshot === undefined) throw new StrataError(`the engine ${found.engine.name} cannot copy a machine that runs`, { code: 'machine.engineCannot', kind: 'refused', advice: 'stop it first' });
       return session.copy(() => snapshot(wish));
-    }),
+    })),
     async misfit(machineId, snapshotId) {
       const { spec, copies } = await find(machineId);
       return copies.misfit(spec, snapshotId);
@@ -84,7 +93,10 @@ export function machineCopies({ engines, recorder, sessions, turns, choose }: Ma
       const wanted = snapshot.memory ? 'running' : entry?.value.wanted === 'suspended' ? 'stopped' : entry?.value.wanted;
       if (entry !== undefined && wanted !== undefined && entry.value.wanted !== wanted) await recorder.specs.put(machineId, { ...entry.value, wanted, generation: entry.value.generation + 1 }, { ifRevision: entry.revision });
     }),
-    remove: (machineId, snapshotId) => turns(machineId, async () => { await (await find(machineId)).copies.remove(machineId, snapshotId); }),
+    async remove(machineId, snapshotId) {
+      await turns(machineId, async () => { await (await find(machineId)).copies.remove(machineId, snapshotId); });
+      merges.begin(machineId);
+    },
     clone: (fromId, snapshotId, spec, wish) => turns(fromId, async () => (await find(fromId)).copies.clone(fromId, snapshotId, spec, wish)),
     discard: (fromId, cloneId) => turns(cloneId, async () => {
       if (await recorder.specs.get(cloneId) === undefined) await (await find(fromId)).engine.erase(cloneId);

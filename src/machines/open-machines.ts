@@ -18,6 +18,7 @@ import { removeOwnDisks } from './machine-disks.ts';
 import { machineRecorder } from './machine-recorder.ts';
 import { isPaused, notRunning, type MachineSession } from './machine-session.ts';
 import { diskCopies, type DiskCopies } from './disk-copies.ts';
+import { layerMerges } from './layer-merges.ts';
 import { machineCopies, type MachineCopies } from './machine-copies.ts';
 import { machineSessions } from './machine-sessions.ts';
 import { machineTurns } from './machine-turns.ts';
@@ -146,8 +147,9 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
   }
 
   const turns = machineTurns();
-  const copies = machineCopies({ engines, recorder, sessions, turns, choose });
-  const disks = diskCopies({ instance: deps.instance, engines, recorder, sessions, turns, backends, clock, choose });
+  const merges = layerMerges({ instance: deps.instance, engines, recorder, sessions, turns, backends, clock, log });
+  const copies = machineCopies({ engines, recorder, sessions, turns, merges, choose });
+  const disks = diskCopies({ instance: deps.instance, engines, recorder, sessions, turns, merges, backends, clock, choose });
   const controller = machinesController({ engines, network: deps.network, backends, removeDisks: (id) => removeOwnDisks(deps.instance, id), copies, recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose });
   const machines: Machines = {
     async agent(machineId, options = {}) {
@@ -205,6 +207,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     async stop() {
       end.abort();
       await measuring;
+      await merges.stop();
       backends?.stop();
       await sessions.close();
     },

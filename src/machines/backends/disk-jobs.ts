@@ -11,7 +11,8 @@ const endLimitMs = 20_000;
 
 export interface Jobs { readonly monitor: Monitor; readonly clock: Clock }
 
-const jobOf = async (monitor: Monitor, id: string) => jobsSchema.parse(await monitor.execute('query-jobs')).find((job) => job.id === id);
+export const jobsOf = async (monitor: Monitor) => jobsSchema.parse(await monitor.execute('query-jobs'));
+const jobOf = async (monitor: Monitor, id: string) => (await jobsOf(monitor)).find((job) => job.id === id);
 
 export interface JobWait {
   /** In the words of a person: 'the disk data could not be copied'. */
@@ -28,7 +29,8 @@ export async function awaitJob({ monitor, clock }: Jobs, id: string, { failed, s
   for (;;) {
     signal?.throwIfAborted();
     const job = await jobOf(monitor, id);
-    if (job === undefined || job.error !== undefined) throw new StrataError(`${failed}: ${job?.error ?? 'it was ended'}`, { code: 'disk.jobFailed', kind: 'unavailable', advice: 'see whether the host\'s disk is full' });
+    if (job === undefined || job.error === 'Operation canceled') throw new StrataError(`${failed}: it was ended, since its machine was copied or suspended`, { code: 'disk.jobEnded', kind: 'unavailable', advice: 'try again' });
+    if (job.error !== undefined) throw new StrataError(`${failed}: ${job.error}`, { code: 'disk.jobFailed', kind: 'unavailable', advice: 'see whether the host\'s disk is full' });
     if (job.status === 'concluded') return;
     if (job['total-progress'] > 0) progress?.(Math.min(1, job['current-progress'] / job['total-progress']));
     // Once only: a job that is ending already would be broken off by a second word, or refuse it.

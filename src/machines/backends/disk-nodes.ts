@@ -1,9 +1,9 @@
 /** The nodes of one disk in its carrier (QEMU or qemu-storage-daemon), as the carrier says: nothing is remembered of them. */
 import { z } from 'zod';
 import { StrataError } from '#base';
-import { fileNodeName, topNode } from '../qemu/drives.ts';
+import { fileNodeName, serialId, topNode } from '../qemu/drives.ts';
 import type { Monitor } from '../qemu/qmp/open-monitor.ts';
-import { chainOf } from '../qemu/suspended/list-disks.ts';
+import { blocksSchema, chainOf } from '../qemu/suspended/list-disks.ts';
 
 export interface DiskNode {
   readonly name: string;
@@ -15,12 +15,15 @@ export interface DiskNode {
 
 const nodesSchema = z.array(z.looseObject({ 'node-name': z.string().max(200).optional(), drv: z.string().max(50), file: z.string().max(65_536), image: z.looseObject({ 'virtual-size': z.int() }) })).max(4000);
 
-/** From what the guest writes to, be it the disk or what a snapshot put on top of it, down. @throws StrataError `disk.notFound` */
+/** From what the guest writes to, be it the disk or what a snapshot put on top of it, down; what was made and not put there yet is left out. @throws StrataError `disk.notFound` */
 export async function nodesOfDisk(monitor: Monitor, serial: string): Promise<readonly [DiskNode, ...DiskNode[]]> {
-  const all = nodesSchema.parse(await monitor.execute('query-named-block-nodes', { flat: true }));
+  const [all, blocks] = await Promise.all([
+    monitor.execute('query-named-block-nodes', { flat: true }).then((answer) => nodesSchema.parse(answer)),
+    monitor.execute('query-block').then((answer) => blocksSchema.parse(answer)), // qemu-storage-daemon has no devices
+  ]);
   const named = new Map(all.map((one) => [one['node-name'] ?? '', one]));
   const names = [...named.keys()];
-  const [top, ...below] = chainOf(serial, names, topNode(serial, names)).flatMap((name): DiskNode[] => {
+  const [top, ...below] = chainOf(serial, names, blocks.find((one) => one.qdev === serialId(serial))?.inserted?.['node-name'] ?? topNode(serial, names)).flatMap((name): DiskNode[] => {
     const node = named.get(name);
     return node === undefined ? [] : [{ name, format: node.drv === 'qcow2' ? 'qcow2' : 'raw', filename: named.get(fileNodeName(name))?.file ?? '', bytes: node.image['virtual-size'] }];
   });

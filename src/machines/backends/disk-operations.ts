@@ -10,7 +10,9 @@ import { fileNode, layerNode, nodeName } from '../qemu/drives.ts';
 import { removeNode } from '../qemu/plugged-disks.ts';
 import type { Monitor } from '../qemu/qmp/open-monitor.ts';
 import { awaitJob, endJob } from './disk-jobs.ts';
+import { clearMerge, dropNode, mergeBeside, type Begin, type MergedLayers } from './disk-merges.ts';
 import { nodesOfDisk, type DiskNode } from './disk-nodes.ts';
+import { jobKinds, jobsAside, type JobsAside } from './jobs-aside.ts';
 
 /** Who has the disk open. */
 export interface DiskCarrier {
@@ -45,23 +47,32 @@ export interface DiskOperations {
   putOnTop(serial: string, path: string): Promise<void>;
   /** All that lies between the top and the `keep` lowest files goes into the top, while the guest writes on. Twice is as once. @throws StrataError `disk.jobFailed` */
   pull(serial: string, keep: number, work?: DiskWork): Promise<void>;
+  /**
+   * What these layers hold, the uppermost first, into one new file beside the disk, an empty qcow2 of the size of the uppermost. Nobody
+   * waits for it: snapshots are taken meanwhile, and a copy or a pull breaks it off. @throws StrataError `disk.jobFailed`, `disk.layersChanged`
+   */
+  merge(serial: string, layers: readonly string[], path: string, work?: DiskWork): Promise<MergedLayers>;
 }
 
 /** No serial has an underscore. */
-const copyOf = (serial: string): string => `copy_${serial}`;
-const pullOf = (serial: string): string => `pull_${serial}`;
+const copyOf = (serial: string): string => `${jobKinds.copy}_${serial}`;
+const pullOf = (serial: string): string => `${jobKinds.pull}_${serial}`;
 
-export function diskOperations(carrier: DiskCarrier): DiskOperations {
+export function diskOperations(carrier: DiskCarrier): DiskOperations & JobsAside {
   const { monitor } = carrier;
   const busy = new Set<string>();
+  /** Of disks that are merged; each returns when that is over. */
+  const merging = new Map<string, () => Promise<void>>();
+  const { begin, ...aside } = jobsAside(carrier, (serial) => merging.has(serial));
 
   const nodes = (serial: string) => nodesOfDisk(monitor, serial);
 
   /** One change at a time, after what an earlier daemon began is out of the way. */
   async function alone<T>(serial: string, work: () => Promise<T>): Promise<T> {
-    if (busy.has(serial)) throw new StrataError(`the disk ${serial} is being copied or changed already`, { code: 'disk.busy', kind: 'conflict', advice: 'wait for its end; `strata operation ls` shows it' });
+    if (busy.has(serial)) throw isBusy(serial);
     busy.add(serial);
     try {
+      await merging.get(serial)?.();
       await clearAway(carrier, serial);
       return await work();
     } finally {
@@ -69,7 +80,35 @@ export function diskOperations(carrier: DiskCarrier): DiskOperations {
     }
   }
 
+  /** A merge gives way to all else. */
+  async function givingWay<T>(serial: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (busy.has(serial) || merging.has(serial)) throw isBusy(serial);
+    const [end, over] = [new AbortController(), Promise.withResolvers<void>()];
+    merging.set(serial, () => { end.abort(); return over.promise; });
+    try { return await work(end.signal); } finally {
+      merging.delete(serial);
+      over.resolve();
+    }
+  }
+
   return {
+    ...aside,
+    async endMerges(only) {
+      for (const serial of only === undefined ? [...merging.keys()] : [only]) await merging.get(serial)?.();
+      await aside.endMerges(only);
+    },
+    merge: (serial, layers, path, work = {}) => givingWay(serial, async (end) => {
+      const signal = AbortSignal.any([end, ...(work.signal === undefined ? [] : [work.signal])]);
+      try {
+        await clearMerge(carrier, serial);
+        const merged = await mergeBeside(carrier, serial, layers, path, { ...work, signal }, begin);
+        return { ...merged, putInPlace: () => givingWay(serial, () => begin(merged.putInPlace)) };
+      } catch (thrown) {
+        await clearMerge(carrier, serial);
+        await carrier.takeBack(basename(path));
+        throw thrown;
+      }
+    }),
     sizeBytes: async (serial) => (await nodes(serial))[0].bytes,
     async files(serial) {
       const files: DiskFile[] = [];
@@ -89,7 +128,7 @@ export function diskOperations(carrier: DiskCarrier): DiskOperations {
           await rm(unfinished, { force: true });
           const file = await open(unfinished, 'wx', 0o600);
           try { await file.truncate((await nodes(serial))[0].bytes); } finally { await file.close(); }
-          await runCopy(carrier, serial, unfinished, work);
+          await runCopy(carrier, serial, unfinished, work, begin);
           await link(unfinished, path); // never over a file that is there
         } finally {
           await rm(unfinished, { force: true });
@@ -109,48 +148,44 @@ export function diskOperations(carrier: DiskCarrier): DiskOperations {
         throw thrown;
       }
     }),
-    pull: (serial, keep, work = {}) => alone(serial, () => pull(carrier, serial, keep, work)),
+    pull: (serial, keep, work = {}) => alone(serial, () => pull(carrier, serial, keep, work, begin)),
   };
 }
+
+const isBusy = (serial: string): StrataError => new StrataError(`the disk ${serial} is being copied or changed already`, { code: 'disk.busy', kind: 'conflict', advice: 'wait for its end; `strata operation ls` shows it' });
 
 export const fileExists = (path: string): StrataError => new StrataError(`there is a file ${path} already`, { code: 'disk.fileExists', kind: 'conflict', advice: 'choose another name' });
 
 /** Number of the newest overlay. */
 const highest = (nodes: readonly DiskNode[]): number => Math.max(0, ...nodes.map(({ name }) => Number(/^o(\d+)-/.exec(name)?.[1] ?? 0)));
 
-async function runCopy(carrier: DiskCarrier, serial: string, path: string, { signal, progress }: DiskWork): Promise<void> {
+async function runCopy(carrier: DiskCarrier, serial: string, path: string, { signal, progress }: DiskWork, begin: Begin): Promise<void> {
   const { monitor } = carrier;
   const target = fileNode({ serial: copyOf(serial), path, format: 'raw', readOnly: false }, await carrier.handIn(copyOf(serial), path));
   await monitor.execute('blockdev-add', { ...target, 'detect-zeroes': 'unmap' });
-  const [{ name }] = await nodesOfDisk(monitor, serial);
   // A mirror and no backup: that would write zeroes where the disk is empty, and take room for them. Each write of the guest
   // waits for its copy, so that it comes to an end however much the guest writes.
-  await monitor.execute('blockdev-mirror', { 'job-id': copyOf(serial), device: name, target: nodeName(copyOf(serial)), sync: 'full', 'copy-mode': 'write-blocking', 'auto-dismiss': false });
+  await begin(async () => monitor.execute('blockdev-mirror', {
+    'job-id': copyOf(serial), device: (await nodesOfDisk(monitor, serial))[0].name, target: nodeName(copyOf(serial)), sync: 'full', 'copy-mode': 'write-blocking', 'auto-dismiss': false,
+  }));
   // To cancel a mirror that is ready is to keep the copy as it is now.
   await awaitJob(carrier, copyOf(serial), { failed: `the disk ${serial} could not be copied`, signal, progress, ready: () => monitor.execute('block-job-cancel', { device: copyOf(serial) }) });
 }
 
 /** The file of the top must not name what lies below it: its opener says that. */
-async function pull(carrier: DiskCarrier, serial: string, keep: number, { signal, progress }: DiskWork): Promise<void> {
-  const { monitor } = carrier;
-  const [top, ...below] = await nodesOfDisk(monitor, serial);
-  const gone = below.slice(0, Math.max(0, below.length - keep));
-  const base = below[gone.length];
-  if (gone.length === 0 || base === undefined) return;
-  await monitor.execute('block-stream', { 'job-id': pullOf(serial), device: top.name, 'base-node': base.name, 'backing-file': '', 'auto-dismiss': false });
+async function pull(carrier: DiskCarrier, serial: string, keep: number, { signal, progress }: DiskWork, begin: Begin): Promise<void> {
+  const gone = await begin(async () => {
+    const [top, ...below] = await nodesOfDisk(carrier.monitor, serial);
+    const over = below.slice(0, Math.max(0, below.length - keep));
+    const base = below[over.length];
+    if (over.length === 0 || base === undefined) return [];
+    await carrier.monitor.execute('block-stream', { 'job-id': pullOf(serial), device: top.name, 'base-node': base.name, 'backing-file': '', 'auto-dismiss': false });
+    return over;
+  });
+  if (gone.length === 0) return;
   await awaitJob(carrier, pullOf(serial), { failed: `the layers of the disk ${serial} could not be merged`, signal, progress });
   await endJob(carrier, pullOf(serial));
-  for (const { name, filename } of gone) {
-    if (!name.startsWith('b')) await monitor.execute('blockdev-del', { 'node-name': name }); // others go with what they lay under
-    await letGo(carrier, filename);
-  }
-}
-
-/** Of a file that no node has open any more. */
-async function letGo(carrier: DiskCarrier, filename: string): Promise<void> {
-  const set = /^\/dev\/fdset\/(\d+)$/.exec(filename)?.[1];
-  if (set === undefined) await carrier.takeBack(basename(filename));
-  else await carrier.monitor.execute('remove-fd', { 'fdset-id': Number(set) }).catch(() => undefined); // QEMU removes a set with its last use
+  for (const node of gone) await dropNode(carrier, node);
 }
 
 /** A copy or a pull that runs or has ended, and the target of a copy. */

@@ -122,14 +122,17 @@ export async function pullLayers(it: HeldDisk, work: DiskWork): Promise<boolean>
   return keep !== undefined;
 }
 
-/** After a pull, or one that was cut off: what says where the disk lies, and the files that nobody needs. */
-export async function recordChain(it: HeldDisk): Promise<void> {
+/** A scratch disk is new at every boot: nothing says where it lies. */
+export const outlives = ({ spec, disk }: Pick<HeldDisk, 'spec' | 'disk'>): boolean => spec.disks.some((one) => one.serial === disk.serial);
+
+/** After a pull or a merge, or one that was cut off: what says where the disk lies, and the files that nobody needs. @param replaced layers that the disk had */
+export async function recordChain(it: HeldDisk, replaced: readonly string[] = []): Promise<void> {
   const { disk, places } = it;
   const said = disksNow({ disks: [disk] }, await readMovedDisks(places)).flatMap(chainOfDisk);
   const chain = await chainNow(it);
-  await record(it, chain);
+  if (outlives(it)) await record(it, chain);
   failpoint('machines.backends.pulled');
-  for (const { path } of said) if (dirname(path) === layersFolder(places) && path !== disk.path && !chain.some((one) => one.path === path)) await rm(path, { force: true });
+  for (const path of new Set([...said.map((one) => one.path), ...replaced])) if (dirname(path) === layersFolder(places) && path !== disk.path && !chain.some((one) => one.path === path)) await rm(path, { force: true });
 }
 
 const neverMade = (spec: MachineSpec, { serial }: MachineDisk): StrataError => new StrataError(`the disk ${serial} of machine ${spec.name} was not made yet`, { code: 'disk.notFound', kind: 'notFound', advice: `\`strata machine start ${spec.name}\` makes it` });

@@ -36,11 +36,21 @@ export function topNode(serial: string, names: readonly string[]): string {
   return overlays.length === 0 ? nodeName(serial) : `o${Math.max(...overlays)}-${serial}`;
 }
 
+/** Nodes that came with what lies above them, and go with it. */
+export const isBelow = (node: string): boolean => /^b\d+-/.test(node);
+
+/** Of one file in the place of several: it stands where the uppermost of those did, `o5m1-x` for `o5-x`. Pure. */
+export function mergedNode(uppermost: string): string {
+  const dash = uppermost.indexOf('-');
+  const [, place = '', times = '0'] = /^(.*?)(?:m(\d+))?$/.exec(uppermost.slice(0, dash)) ?? [];
+  return `${place}m${Number(times) + 1}${uppermost.slice(dash)}`;
+}
+
 /** `n-x` has the file node `f-x`, `b2-x` has `fb2-x`. */
 export const fileNodeName = (node: string): string => (node.startsWith('n-') ? `f${node.slice(1)}` : `f${node}`);
 
-/** One file of a disk, with what lies below it. */
-export function layerNode(format: MachineDisk['format'], readOnly: boolean, name: string, filename: string, backing: Node | null): Node {
+/** One file of a disk, with what lies below it, or the name of the node that does. */
+export function layerNode(format: MachineDisk['format'], readOnly: boolean, name: string, filename: string, backing: Node | string | null): Node {
   const discard = readOnly ? 'ignore' : 'unmap';
   return {
     driver: format, 'node-name': name, 'read-only': readOnly, discard,
@@ -48,6 +58,9 @@ export function layerNode(format: MachineDisk['format'], readOnly: boolean, name
     ...(format === 'qcow2' ? { backing } : {}),
   };
 }
+
+/** For `blockdev-reopen` of a layer as `layerNode` opened it: the same but for what lies below it. */
+export const overlayOn = (node: string, below: string): Node => ({ driver: 'qcow2', 'node-name': node, 'read-only': false, discard: 'unmap', file: fileNodeName(node), backing: below });
 
 /** For `-device` and `device_add`. A SCSI disk is plugged in 2 ms and tells its serial in VPD page 0x80, where the guest looks. */
 export function deviceArguments(disk: MachineDisk): Readonly<Record<string, unknown>> {

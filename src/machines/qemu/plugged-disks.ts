@@ -7,7 +7,7 @@ import { StrataError, waitUntil } from '#base';
 import { passDisk } from '../launcher/index.ts';
 import { onlyFromTheStart } from '../backends/only-from-the-start.ts';
 import type { MachineDisk } from '../machine.ts';
-import { deviceArguments, driveNode, fileNodeName, serialId, serialOf, topNode } from './drives.ts';
+import { deviceArguments, driveNode, fileNodeName, isBelow, serialId, serialOf, topNode } from './drives.ts';
 import type { Monitor } from './qmp/open-monitor.ts';
 import { chainOf } from './suspended/list-disks.ts';
 
@@ -127,7 +127,7 @@ export async function removeNode(monitor: Monitor, serial: string): Promise<void
   for (const name of top) {
     const file = z.looseObject({ file: z.string().max(4096) }).safeParse(nodes.find((node) => node['node-name'] === fileNodeName(name)));
     // What lay below it from the start goes with it.
-    if (!name.startsWith('b')) await deleteNode(monitor, name);
+    if (!isBelow(name)) await deleteNode(monitor, name);
     const set = file.success ? /^\/dev\/fdset\/(\d+)$/.exec(file.data.file)?.[1] : undefined;
     if (set !== undefined) await monitor.execute('remove-fd', { 'fdset-id': Number(set) }).catch(() => undefined); // QEMU removes a set with its last use
   }

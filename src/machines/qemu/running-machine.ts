@@ -22,15 +22,19 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
   const places = machinePlaces(context.instance, spec.id);
   const exit = watchExit(context, places, record);
   const disks = openPluggedDisks({ launcher: context.launcher, passing: places.passing, monitor });
+  const operations = diskOperations({ monitor, clock: context.clock, handIn: disks.handIn, takeBack: disks.takeBack, pathOf: (filename) => pathOfSet(monitor, record.vmm.pid, filename) });
   return {
     id: spec.id, process: record.vmm, startedBy, accelerator, isolation: accelerator === 'kvm' ? 'hardware' : 'emulated',
     openAgentLine: () => sockets.openAgentLine(),
     openConsole: () => sockets.openConsole(),
     consoleLog: () => readConsoleRing(places.runFolder),
     attachDisk: (disk) => disks.attach(disk),
-    detachDisk: (serial) => disks.detach(serial),
+    detachDisk: async (serial) => {
+      await operations.endMerges(serial);
+      await disks.detach(serial);
+    },
     disks: () => disks.list(),
-    diskOperations: diskOperations({ monitor, clock: context.clock, handIn: disks.handIn, takeBack: disks.takeBack, pathOf: (filename) => pathOfSet(monitor, record.vmm.pid, filename) }),
+    diskOperations: operations,
     pause: async () => { await monitor.execute('stop'); },
     resume: async () => {
       // Of a suspension that was cut off: what runs on makes it old. But where QEMU is gone it is all there is.
@@ -38,8 +42,11 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
       await dropSuspended(places);
       await monitor.execute('cont');
     },
-    suspend: () => suspendMachine({ context, spec, places, vmm: record, start, monitor, serials: () => disks.list() }),
-    snapshot: (wish) => takeRunning({ context, spec, places, vmm: record, start, monitor, serials: () => disks.list() }, wish),
+    suspend: async () => {
+      await operations.endMerges();
+      await operations.aside(() => suspendMachine({ context, spec, places, vmm: record, start, monitor, serials: () => disks.list() }));
+    },
+    snapshot: (wish) => takeRunning({ context, spec, places, vmm: record, start, monitor, jobs: operations, serials: () => disks.list() }, wish),
     isPaused: async () => standsStill(await monitor.execute('query-status')),
     pressPowerButton: async () => { await monitor.execute('system_powerdown'); },
     kill: async () => {

@@ -85,6 +85,20 @@ function operationsOn(open: (serial: string) => OpenDisk): DiskOperations {
       await stat(path);
       disk.files = [{ path, format: 'qcow2' }, ...disk.files];
     },
+    async merge(serial, layers, path) {
+      await stat(path);
+      return {
+        async putInPlace() {
+          const disk = open(serial);
+          const at = disk.files.findIndex((one) => one.path === layers[0]);
+          if (at < 1 || !layers.every((one, index) => disk.files[at + index]?.path === one)) return false;
+          // They are empty, as the new file is.
+          disk.files = [...disk.files.slice(0, at), { path, format: 'qcow2' }, ...disk.files.slice(at + layers.length)];
+          return true;
+        },
+        async drop() { /* nobody has it open */ },
+      };
+    },
     async pull(serial, keep) {
       const disk = open(serial);
       const [top, ...below] = disk.files;

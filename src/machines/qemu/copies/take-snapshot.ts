@@ -6,6 +6,7 @@ import { mkdir, open, readdir, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { failpoint, hostBootId, StrataError } from '#base';
 import { copyMemory, type GuestMemory, type KeeperRecord, type MemoryCopy } from '../../launcher/index.ts';
+import type { JobsAside } from '../../backends/jobs-aside.ts';
 import type { MachineSpec } from '../../machine.ts';
 import type { SnapshotWish } from '../../snapshots.ts';
 import type { MachinePlaces } from '../machine-places.ts';
@@ -14,7 +15,7 @@ import type { Monitor } from '../qmp/open-monitor.ts';
 import type { StartRecord } from '../start-record.ts';
 import { listDisks, type RunningDisk } from '../suspended/list-disks.ts';
 import { layoutOf } from '../suspended/suspend-machine.ts';
-import { freezeStopped, prepareFreeze, type FrozenDisk } from './freeze-disks.ts';
+import { freezeStopped, prepareFreeze, type Freezing, type FrozenDisk } from './freeze-disks.ts';
 import { linkLayer, type Layer, type LayerPlaces } from './layers.ts';
 import { devicesFile, dropSnapshot, memoryFile, readSnapshot, snapshotFolder, writeSnapshot, type SnapshotRecord } from './snapshot-record.ts';
 
@@ -25,6 +26,7 @@ export interface Taking {
   readonly vmm: KeeperRecord;
   readonly start: StartRecord;
   readonly monitor: Monitor;
+  readonly jobs: JobsAside;
   readonly serials: () => Promise<readonly string[]>;
 }
 
@@ -47,7 +49,7 @@ export async function takeRunning(it: Taking, wish: SnapshotWish): Promise<void>
 }
 
 async function takeInto(folder: string, it: Taking, wish: SnapshotWish): Promise<void> {
-  const { context, spec, places, monitor, vmm, start } = it;
+  const { context, spec, places, monitor, jobs, vmm, start } = it;
   await beginFolder(folder);
   const launcher = await context.launcher();
   const [disks, suffix, memory] = await Promise.all([
@@ -62,21 +64,7 @@ async function takeInto(folder: string, it: Taking, wish: SnapshotWish): Promise
   const prepared = prepareFreeze({ places, spec, monitor, launcher }, disks, suffix, memory === undefined ? undefined : devicesFile(folder));
   try {
     const [freezing] = await Promise.all([prepared, copy?.begun]);
-    const { devicesSet } = freezing;
-    const stood = z.looseObject({ running: z.boolean() }).parse(await monitor.execute('query-status')).running === false;
-    const began = context.clock.monotonic();
-    try {
-      await monitor.execute('stop');
-      standsStill.resolve();
-      [frozen] = await Promise.all([
-        freezing.freeze(), copy?.copied,
-        memory === undefined ? undefined : monitor.execute('xen-save-devices-state', { filename: `/dev/fdset/${devicesSet}`, live: true }, { timeoutMs: devicesLimitMs }),
-      ]);
-    } finally {
-      if (!stood) await monitor.execute('cont');
-      context.log.info({ machineId: spec.id, snapshotId: wish.id, stoodStillMs: Math.round(context.clock.monotonic() - began) }, 'a machine was copied');
-      if (memory !== undefined) await monitor.execute('remove-fd', { 'fdset-id': devicesSet }).catch(() => undefined); // QEMU removes a set with its last use
-    }
+    frozen = await jobs.aside(() => freezeAll(it, wish, { freezing, copied: copy?.copied, standsStill: standsStill.resolve }));
   } catch (thrown) {
     standsStill.reject(thrown);
     await copy?.over;
@@ -93,6 +81,26 @@ async function takeInto(folder: string, it: Taking, wish: SnapshotWish): Promise
       layout: layoutOf(start), mac: spec.network?.mac ?? null, stateBytes, hostBootId: wish.passing ? hostBootId() : null,
     },
   });
+}
+
+/** While nothing is written but by the guest, which stands still. */
+async function freezeAll({ context, spec, monitor }: Taking, wish: SnapshotWish, { freezing, copied, standsStill }: { readonly freezing: Freezing; readonly copied: Promise<void> | undefined; readonly standsStill: () => void }): Promise<readonly FrozenDisk[]> {
+  const { devicesSet } = freezing;
+  const stood = z.looseObject({ running: z.boolean() }).parse(await monitor.execute('query-status')).running === false;
+  const began = context.clock.monotonic();
+  try {
+    await monitor.execute('stop');
+    standsStill();
+    const [frozen] = await Promise.all([
+      freezing.freeze(), copied,
+      wish.memory ? monitor.execute('xen-save-devices-state', { filename: `/dev/fdset/${devicesSet}`, live: true }, { timeoutMs: devicesLimitMs }) : undefined,
+    ]);
+    return frozen;
+  } finally {
+    if (!stood) await monitor.execute('cont');
+    context.log.info({ machineId: spec.id, snapshotId: wish.id, stoodStillMs: Math.round(context.clock.monotonic() - began) }, 'a machine was copied');
+    if (wish.memory) await monitor.execute('remove-fd', { 'fdset-id': devicesSet }).catch(() => undefined); // QEMU removes a set with its last use
+  }
 }
 
 export async function takeStopped(context: Pick<QemuContext, 'clock'>, spec: MachineSpec, places: MachinePlaces, wish: SnapshotWish): Promise<void> {

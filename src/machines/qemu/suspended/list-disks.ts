@@ -8,7 +8,8 @@ import type { Monitor } from '../qmp/open-monitor.ts';
 
 const nodesSchema = z.array(z.looseObject({ 'node-name': z.string().max(200).optional(), drv: z.string().max(50), ro: z.boolean(), file: z.string().max(65_536) })).max(4000);
 const setsSchema = z.array(z.looseObject({ 'fdset-id': z.int(), fds: z.array(z.looseObject({ fd: z.int() })).max(100) })).max(2000);
-const blocksSchema = z.array(z.looseObject({ qdev: z.string().max(200).optional(), inserted: z.looseObject({ 'node-name': z.string().max(200).optional() }).optional() })).max(2000);
+/** What devices have. */
+export const blocksSchema = z.array(z.looseObject({ qdev: z.string().max(200).optional(), inserted: z.looseObject({ 'node-name': z.string().max(200).optional() }).optional() })).max(2000);
 
 export interface RunningDisk {
   readonly disk: MachineDisk;
@@ -53,14 +54,17 @@ export async function pathOfSet(monitor: Monitor, pid: number, filename: string)
   return readlink(`/proc/${pid}/fd/${fd}`);
 }
 
-/** From the uppermost node down: overlays `o<n>-`, the newest first, the disk as it was started `n-`, what lay below it then `b<n>-`. Pure. */
+/**
+ * From the uppermost node down: overlays `o<n>-`, the newest first, the disk as it was started `n-`, what lay below it then
+ * `b<n>-`. What was merged (`o5m1-`) stands above what it replaces: it holds the same, where a daemon died before that was gone. Pure.
+ */
 export function chainOf(serial: string, names: readonly string[], top: string | undefined): readonly string[] {
-  const place = (name: string): number | undefined => {
-    const found = /^(?:(n)|o(\d+)|b(\d+))-(.+)$/.exec(name);
-    if (found?.[4] !== serial) return undefined;
-    return found[1] === undefined ? Number(found[3] ?? -Number(found[2])) : 0;
+  const place = (name: string): { readonly at: number; readonly merged: number } | undefined => {
+    const found = /^(?:(n)|o(\d+)|b(\d+))(?:m(\d+))?-(.+)$/.exec(name);
+    if (found?.[5] !== serial) return undefined;
+    return { at: found[1] === undefined ? Number(found[3] ?? -Number(found[2])) : 0, merged: Number(found[4] ?? 0) };
   };
-  const all = names.flatMap((name) => { const at = place(name); return at === undefined ? [] : [{ name, at }]; }).toSorted((a, b) => a.at - b.at);
+  const all = names.flatMap((name) => { const found = place(name); return found === undefined ? [] : [{ name, ...found }]; }).toSorted((a, b) => a.at - b.at || b.merged - a.merged);
   const first = all.findIndex((one) => one.name === top);
   return first < 0 ? [] : all.slice(first).map((one) => one.name);
 }
