@@ -28,8 +28,7 @@ interface Place { readonly over: DiskNode; readonly gone: readonly DiskNode[]; r
 /** Where these files lie one above the other, with something above and something below them. */
 async function placeOf(carrier: DiskCarrier, serial: string, layers: readonly string[]): Promise<Place | undefined> {
   const nodes = await nodesOfDisk(carrier.monitor, serial);
-  const paths: (string | null)[] = [];
-  for (const { filename } of nodes) paths.push(await carrier.pathOf(filename));
+  const paths = await carrier.pathsOf(nodes.map((one) => one.filename));
   const at = paths.indexOf(layers[0] ?? null);
   const [over, gone, below] = [nodes[at - 1], nodes.slice(at, at + layers.length), nodes[at + layers.length]];
   if (over === undefined || below === undefined || layers.length < 2 || !layers.every((path, index) => paths[at + index] === path)) return undefined;
@@ -42,13 +41,16 @@ export async function mergeBeside(carrier: DiskCarrier, serial: string, layers: 
   const place = await placeOf(carrier, serial, layers);
   if (place === undefined) throw new StrataError(`the disk ${serial} lies on other layers by now`, { code: 'disk.layersChanged', kind: 'conflict' });
   const node = nodeName(mergeOf(serial));
-  const filename = await carrier.handIn(basename(path), path);
+  const making = await carrier.handIn(basename(path), path);
   // Nothing of it is flushed while it is made: a machine that is stopped for a moment would wait for that.
-  await monitor.execute('blockdev-add', { ...layerNode('qcow2', false, node, filename, (place.gone[0] as DiskNode).name), cache: { 'no-flush': true } });
+  await monitor.execute('blockdev-add', { ...layerNode('qcow2', false, node, making, (place.gone[0] as DiskNode).name), cache: { 'no-flush': true } });
   await begin(() => monitor.execute('block-stream', { 'job-id': mergeOf(serial), device: node, 'base-node': place.below.name, 'backing-file': '', 'auto-dismiss': false }));
   await awaitJob(carrier, mergeOf(serial), { failed: `the layers of the disk ${serial} could not be merged`, signal, progress });
   await endJob(carrier, mergeOf(serial));
   await monitor.execute('blockdev-del', { 'node-name': node });
+  // Opened anew, for reading: whoever may write a file keeps its lock, and no other machine could lie on it.
+  await carrier.takeBack(basename(path));
+  const filename = await carrier.handIn(basename(path), path, true);
   return {
     putInPlace: async () => {
       const now = await placeOf(carrier, serial, layers);
@@ -62,15 +64,15 @@ export async function mergeBeside(carrier: DiskCarrier, serial: string, layers: 
 async function putInPlace(carrier: DiskCarrier, filename: string, { over, gone, below }: Place): Promise<void> {
   const { monitor } = carrier;
   const node = mergedNode((gone[0] as DiskNode).name);
-  await monitor.execute('blockdev-add', layerNode('qcow2', false, node, filename, below.name));
+  await monitor.execute('blockdev-add', layerNode('qcow2', true, node, filename, below.name));
   try {
-    await monitor.execute('blockdev-reopen', { options: [overlayOn(over.name, node)] });
+    await monitor.execute('blockdev-reopen', { options: [overlayOn(over.name, over.readOnly, node)] });
   } catch (thrown) {
     await monitor.execute('blockdev-del', { 'node-name': node });
     throw thrown;
   }
   failpoint('machines.backends.layersReplaced');
-  for (const one of gone) await dropNode(carrier, one);
+  await Promise.all(gone.map((one) => dropNode(carrier, one))); // told in this order, the uppermost first
 }
 
 /** A node that nothing stands on any more, and its file. */

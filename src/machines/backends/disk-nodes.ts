@@ -11,9 +11,10 @@ export interface DiskNode {
   /** By which the carrier opened it. */
   readonly filename: string;
   readonly bytes: number;
+  readonly readOnly: boolean;
 }
 
-const nodesSchema = z.array(z.looseObject({ 'node-name': z.string().max(200).optional(), drv: z.string().max(50), file: z.string().max(65_536), image: z.looseObject({ 'virtual-size': z.int() }) })).max(4000);
+const nodesSchema = z.array(z.looseObject({ 'node-name': z.string().max(200).optional(), drv: z.string().max(50), ro: z.boolean(), file: z.string().max(65_536), image: z.looseObject({ 'virtual-size': z.int() }) })).max(4000);
 
 /** From what the guest writes to, be it the disk or what a snapshot put on top of it, down; what was made and not put there yet is left out. @throws StrataError `disk.notFound` */
 export async function nodesOfDisk(monitor: Monitor, serial: string): Promise<readonly [DiskNode, ...DiskNode[]]> {
@@ -25,7 +26,7 @@ export async function nodesOfDisk(monitor: Monitor, serial: string): Promise<rea
   const names = [...named.keys()];
   const [top, ...below] = chainOf(serial, names, blocks.find((one) => one.qdev === serialId(serial))?.inserted?.['node-name'] ?? topNode(serial, names)).flatMap((name): DiskNode[] => {
     const node = named.get(name);
-    return node === undefined ? [] : [{ name, format: node.drv === 'qcow2' ? 'qcow2' : 'raw', filename: named.get(fileNodeName(name))?.file ?? '', bytes: node.image['virtual-size'] }];
+    return node === undefined ? [] : [{ name, format: node.drv === 'qcow2' ? 'qcow2' : 'raw', filename: named.get(fileNodeName(name))?.file ?? '', bytes: node.image['virtual-size'], readOnly: node.ro }];
   });
   if (top === undefined) throw new StrataError(`there is no disk ${serial}`, { code: 'disk.notFound', kind: 'notFound' });
   return [top, ...below];

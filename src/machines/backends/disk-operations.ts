@@ -17,12 +17,12 @@ import { jobKinds, jobsAside, type JobsAside } from './jobs-aside.ts';
 /** Who has the disk open. */
 export interface DiskCarrier {
   readonly monitor: Monitor;
-  /** Makes a file writable for it; the answer is the name by which it opens it. */
-  handIn(name: string, path: string): Promise<string>;
+  /** Makes a file readable for it, and without `readOnly` writable; the answer is the name by which it opens it. */
+  handIn(name: string, path: string, readOnly?: boolean): Promise<string>;
   /** Idempotent; also where an earlier daemon handed it in. */
   takeBack(name: string): Promise<void>;
-  /** The file on the host that it opened by that name; null: the one that the machine's wish names. */
-  pathOf(filename: string): Promise<string | null>;
+  /** The files on the host that it opened by these names; null: the one that the machine's wish names. */
+  pathsOf(filenames: readonly string[]): Promise<readonly (string | null)[]>;
   readonly clock: Clock;
 }
 
@@ -111,9 +111,9 @@ export function diskOperations(carrier: DiskCarrier): DiskOperations & JobsAside
     }),
     sizeBytes: async (serial) => (await nodes(serial))[0].bytes,
     async files(serial) {
-      const files: DiskFile[] = [];
-      for (const { filename, format } of await nodes(serial)) files.push({ path: await carrier.pathOf(filename), format });
-      return files;
+      const found = await nodes(serial);
+      const paths = await carrier.pathsOf(found.map((one) => one.filename));
+      return found.map(({ format }, at) => ({ path: paths[at] ?? null, format }));
     },
     async grow(serial, bytes) {
       const [{ name, bytes: now }] = await nodes(serial);

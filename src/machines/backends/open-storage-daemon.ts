@@ -79,8 +79,8 @@ async function undo(context: VmmContext, places: BackendPlaces, serial: string, 
 function runningBackend(context: VmmContext, id: string, places: BackendPlaces, record: KeeperRecord): RunningBackend {
   const exit = watchExit(context, places, record);
   const monitor = openMonitor(places.monitor);
-  const handIn = async (name: string, path: string): Promise<string> => {
-    await plugDisk(await context.launcher(), record, { path, readOnly: false }, jailFile(name));
+  const handIn = async (name: string, path: string, readOnly = false): Promise<string> => {
+    await plugDisk(await context.launcher(), record, { path, readOnly }, jailFile(name));
     return jailFile(name);
   };
   const layers = layersFolder(keptOf(context.instance, id));
@@ -89,7 +89,7 @@ function runningBackend(context: VmmContext, id: string, places: BackendPlaces, 
     disks: diskOperations({
       monitor, clock: context.clock, handIn,
       takeBack: async (name) => unplugDisk(await context.launcher(), record, jailFile(name)),
-      pathOf: async (filename) => (basename(filename) === serialOfBackend(id) ? null : join(layers, basename(filename))),
+      pathsOf: async (filenames) => filenames.map((filename) => (basename(filename) === serialOfBackend(id) ? null : join(layers, basename(filename)))),
     }),
     release() {
       exit.stop();

@@ -59,8 +59,8 @@ export function layerNode(format: MachineDisk['format'], readOnly: boolean, name
   };
 }
 
-/** For `blockdev-reopen` of a layer as `layerNode` opened it: the same but for what lies below it. */
-export const overlayOn = (node: string, below: string): Node => ({ driver: 'qcow2', 'node-name': node, 'read-only': false, discard: 'unmap', file: fileNodeName(node), backing: below });
+/** For `blockdev-reopen` of a layer: the same but for what lies below it. QEMU made one that is no longer written a read-only one. */
+export const overlayOn = (node: string, readOnly: boolean, below: string): Node => ({ driver: 'qcow2', 'node-name': node, 'read-only': readOnly, discard: readOnly ? 'ignore' : 'unmap', file: fileNodeName(node), backing: below });
 
 /** For `-device` and `device_add`. A SCSI disk is plugged in 2 ms and tells its serial in VPD page 0x80, where the guest looks. */
 export function deviceArguments(disk: MachineDisk): Readonly<Record<string, unknown>> {

@@ -15,8 +15,8 @@ export interface PluggedDisks {
   attach(disk: MachineDisk): Promise<void>;
   detach(serial: string): Promise<void>;
   list(): Promise<readonly string[]>;
-  /** A file beside the disks, writable, by a name of its own; taken back where no node has it. */
-  handIn(name: string, path: string): Promise<string>;
+  /** A file beside the disks, by a name of its own; taken back where no node has it. */
+  handIn(name: string, path: string, readOnly?: boolean): Promise<string>;
   takeBack(name: string): Promise<void>;
 }
 
@@ -45,9 +45,9 @@ export function openPluggedDisks(parts: Parts): PluggedDisks {
   const handedIn = new Map<string, number>();
   return {
     list,
-    handIn: (name, path) => inTurn(async () => {
+    handIn: (name, path, readOnly = false) => inTurn(async () => {
       const set = await freeSet(monitor);
-      await passDisk(await parts.launcher(), parts.passing, set, { path, readOnly: false });
+      await passDisk(await parts.launcher(), parts.passing, set, { path, readOnly });
       handedIn.set(name, set);
       return `/dev/fdset/${set}`;
     }),

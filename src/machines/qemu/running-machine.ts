@@ -13,7 +13,7 @@ import type { QemuContext } from './qemu-context.ts';
 import { openPluggedDisks } from './plugged-disks.ts';
 import type { Monitor } from './qmp/open-monitor.ts';
 import { endMigration, suspendMachine } from './suspended/suspend-machine.ts';
-import { pathOfSet } from './suspended/list-disks.ts';
+import { pathsOfSets } from './suspended/list-disks.ts';
 import { dropSuspended } from './suspended/suspended-record.ts';
 import type { StartRecord } from './start-record.ts';
 
@@ -22,7 +22,7 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
   const places = machinePlaces(context.instance, spec.id);
   const exit = watchExit(context, places, record);
   const disks = openPluggedDisks({ launcher: context.launcher, passing: places.passing, monitor });
-  const operations = diskOperations({ monitor, clock: context.clock, handIn: disks.handIn, takeBack: disks.takeBack, pathOf: (filename) => pathOfSet(monitor, record.vmm.pid, filename) });
+  const operations = diskOperations({ monitor, clock: context.clock, handIn: disks.handIn, takeBack: disks.takeBack, pathsOf: (filenames) => pathsOfSets(monitor, record.vmm.pid, filenames) });
   return {
     id: spec.id, process: record.vmm, startedBy, accelerator, isolation: accelerator === 'kvm' ? 'hardware' : 'emulated',
     openAgentLine: () => sockets.openAgentLine(),

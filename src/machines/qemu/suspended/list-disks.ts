@@ -46,12 +46,15 @@ export async function listDisks(monitor: Monitor, pid: number, serials: readonly
   return disks.toSorted((a, b) => a.scsiId - b.scsiId);
 }
 
-/** The file behind a name by which QEMU opened it. @throws StrataError `machine.diskLost` */
-export async function pathOfSet(monitor: Monitor, pid: number, filename: string): Promise<string> {
-  const set = /^\/dev\/fdset\/(\d+)$/.exec(filename)?.[1];
-  const fd = setsSchema.parse(await monitor.execute('query-fdsets')).find((one) => one['fdset-id'] === Number(set))?.fds[0]?.fd;
-  if (fd === undefined) throw lost(filename);
-  return readlink(`/proc/${pid}/fd/${fd}`);
+/** The files behind names by which QEMU opened them. @throws StrataError `machine.diskLost` */
+export async function pathsOfSets(monitor: Monitor, pid: number, filenames: readonly string[]): Promise<readonly string[]> {
+  const sets = setsSchema.parse(await monitor.execute('query-fdsets'));
+  return Promise.all(filenames.map((filename) => {
+    const set = /^\/dev\/fdset\/(\d+)$/.exec(filename)?.[1];
+    const fd = sets.find((one) => one['fdset-id'] === Number(set))?.fds[0]?.fd;
+    if (fd === undefined) throw lost(filename);
+    return readlink(`/proc/${pid}/fd/${fd}`);
+  }));
 }
 
 /**
