@@ -109,10 +109,10 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, merge
       const all = await snapshotsOfDisk(await layered(machineId, serial));
       return all.filter((one) => !one.passing).map((one) => ({ id: one.id, name: one.name, machineId, createdAt: one.createdAt, memory: one.memory !== null, passing: false, disks: one.disks.filter((of) => of.layers.length > 0 && of.serial !== 'scratch').map((of) => of.serial) }));
     },
-    take: (machineId, serial, wish) => turns(machineId, async () => {
+    take: (machineId, serial, wish) => merges.copying(machineId, () => turns(machineId, async () => {
       const found = await layered(machineId, serial);
       await holding(found, (operations) => takeOfDisk({ ...found, operations }, wish, clock));
-    }),
+    })),
     restore: (machineId, serial, snapshotId) => turns(machineId, async () => {
       const found = await layered(machineId, serial);
       await layersOfSnapshot(found.places, found.disk, snapshotId); // before anything is ended

@@ -2,7 +2,7 @@
  * Merges layers of running machines in the background, after they were copied. Upkeep, and no operation: nobody asked for it, nothing
  * waits for it, and it gives way to all that is asked; where it fails the next copy begins it again.
  */
-import { asStrataError, type Clock, type Instance, type Log } from '#base';
+import { asStrataError, StrataError, type Clock, type Instance, type Log } from '#base';
 import { backendId, keptOfDisk } from './backends/backend-places.ts';
 import type { HeldDisk } from './backends/disk-snapshots.ts';
 import { mergeLayers } from './backends/merge-layers.ts';
@@ -16,8 +16,8 @@ import { machineTurns, type MachineTurns } from './machine-turns.ts';
 export interface LayerMerges {
   /** In a moment, where there are many by then. */
   begin(machineId: string): void;
-  /** For one that has too many layers to be copied; what would take long is left. @returns whether it has fewer now */
-  now(machineId: string): Promise<boolean>;
+  /** Copies it; where it was copied faster than its layers could be merged, they are merged first, unless that would take long. */
+  copying(machineId: string, copy: () => Promise<void>): Promise<void>;
   /** Breaks off what goes on. */
   stop(): Promise<void>;
 }
@@ -90,7 +90,12 @@ export function layerMerges({ instance, engines, recorder, sessions, turns, back
         return quietly(machineId);
       }, () => undefined);
     },
-    now: (machineId) => quietly(machineId, mostBytesNow),
+    async copying(machineId, copy) {
+      try { await copy(); } catch (thrown) {
+        if (!(thrown instanceof StrataError) || thrown.code !== 'machine.tooManyLayers' || !(await quietly(machineId, mostBytesNow))) throw thrown;
+        await copy();
+      }
+    },
     async stop() {
       end.abort();
       await Promise.all(going);

@@ -55,20 +55,12 @@ export function machineCopies({ engines, recorder, sessions, turns, merges, choo
   async function refuseSuspended({ spec, engine }: Found): Promise<void> {
     if (await engine.suspended?.(spec) !== undefined) throw new StrataError(`machine ${spec.name} is suspended: part of what is on its disks is in its memory`, { code: 'machine.suspended', kind: 'refused', advice: `let it go on with \`strata machine resume ${spec.name}\` first` });
   }
-  /** Where its disks have too many layers, since it was copied faster than they could be merged. */
-  async function withFewerLayers(machineId: string, take: () => Promise<void>): Promise<void> {
-    try { await take(); } catch (thrown) {
-      if (!(thrown instanceof StrataError) || thrown.code !== 'machine.tooManyLayers' || !(await merges.now(machineId))) throw thrown;
-      await take();
-    }
-  }
-
   return {
     async list(machineId) {
       const { copies } = await find(machineId);
       return (await copies.list(machineId)).filter((one) => !one.passing);
     },
-    take: (machineId, wish) => withFewerLayers(machineId, () => turns(machineId, async () => {
+    take: (machineId, wish) => merges.copying(machineId, () => turns(machineId, async () => {
       const found = await find(machineId);
       if (!(await runs(machineId, found.spec))) {
         await refuseSuspended(found);

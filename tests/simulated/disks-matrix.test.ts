@@ -9,7 +9,7 @@ import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { waitUntil } from '#base';
 import { disksNow, layersFolder, readMovedDisks } from '../../src/machines/qemu/copies/disks-record.ts';
-import { chainOfDisk, type Layer } from '../../src/machines/qemu/copies/layers.ts';
+import { chainOfDisk, mostLayers, type Layer } from '../../src/machines/qemu/copies/layers.ts';
 import { machinePlaces } from '../../src/machines/qemu/machine-places.ts';
 import { fileEffectsArePlaces, isIn } from './world/file-places.ts';
 import { layeredEngine, type LayeredEngine } from './world/layered-engine.ts';
@@ -286,3 +286,22 @@ for (const verb of verbs) {
     await nextStartRemovesLeavings();
   });
 }
+
+test('[M39] a disk is cloned more often than it may have layers, while its machine runs, and has few of them after that', { timeout: 120_000 }, async () => {
+  await runningBox();
+  const twins = Array.from({ length: mostLayers + 12 }, (_, at) => `twin-${at}`);
+  for (const name of twins) {
+    await succeeds(disks().clone('box', 'data', { name, full: false, start: false }));
+    if (name === 'twin-30') await succeeds(disks().takeSnapshot('box', 'data', 'kept'));
+  }
+  await waitUntil(async () => engine.filesOf(boxId, 'data').length < 20, { what: 'its layers are merged', ...limits });
+  await opensTheSame();
+  for (const name of ['box', 'twin-0', 'twin-40', ...twins.slice(-1)]) await holdsFirst(name);
+  deepEqual(await namesOfDisk(), ['kept']);
+  for (const name of twins) await removed(name);
+  await nothingHalfMade();
+  await nextStartRemovesLeavings();
+  await stop();
+  await succeeds(disks().restoreSnapshot('box', 'data', 'kept'));
+  await holdsFirst('box');
+});

@@ -11,7 +11,7 @@ import { keptFiles } from '../../backends/plan-pull.ts';
 import type { MachineDisk } from '../../machine.ts';
 import { testMachine } from '../../testing/test-daemon.ts';
 import { machinePlaces } from '../machine-places.ts';
-import { topNode } from '../drives.ts';
+import { isBelow, mergedNode, topNode } from '../drives.ts';
 import { chainOf } from '../suspended/list-disks.ts';
 import { diskOnTop, disksNow, layersFolder, readMovedDisks, withDisksNow, writeMovedDisks } from './disks-record.ts';
 import { flatten, refuseLeading } from './flatten-disk.ts';
@@ -62,6 +62,12 @@ test('[Q60] nodes of one disk are put in order from the top, and what is not in 
     const all = [...Array.from({ length: below }, (_, at) => `b${at + 1}-x`), 'n-x', ...Array.from({ length: overlays }, (_, at) => `o${at + 1}-x`)];
     deepEqual(chainOf('x', [...all.toSorted(), noise], all.at(-1)), all.toReversed().toSorted((a, b) => rank(a) - rank(b)));
   }));
+});
+test('[Q70] what was merged stands where the uppermost did that it replaces, above what is left of those, however often', () => {
+  deepEqual(['n-a-b', 'o5-a', 'b12-m3-x', 'o5m1-a', 'nm9-x'].map(mergedNode), ['nm1-a-b', 'o5m1-a', 'b12m1-m3-x', 'o5m2-a', 'nm10-x']);
+  deepEqual(chainOf('a', ['n-a', 'o1-a', 'o5-a', 'o6-a', 'o5m1-a', 'b1-a', 'b1m1-a', 'o5m2-a', 'fo5m1-a', 'n-merge_a', 'o5m1-a-b'], 'o6-a'), ['o6-a', 'o5m2-a', 'o5m1-a', 'o5-a', 'o1-a', 'n-a', 'b1m1-a', 'b1-a']);
+  deepEqual(chainOf('a', ['o2-a', 'nm1-a', 'o1-a', 'b3-a'], 'o2-a'), ['o2-a', 'o1-a', 'nm1-a', 'b3-a']);
+  deepEqual(['n-a', 'b1-a', 'b1m1-a', 'o3-a', 'nm1-a'].filter(isBelow), ['b1-a']);
 });
 const rank = (name: string): number => (name.startsWith('n') ? 0 : Number.parseInt(name.slice(1), 10) * (name.startsWith('o') ? -1 : 1));
 
