@@ -21,16 +21,18 @@ export interface JobWait {
   readonly progress?: ((fraction: number) => void) | undefined;
   /** Told once, of a job that goes on until it is told to end. */
   readonly ready?: () => Promise<unknown>;
+  /** It is gone when it has ended, however it ended. */
+  readonly forgetsItself?: boolean;
 }
 
 /** Returns when it has done its work; it is still to be dismissed. @throws StrataError `disk.jobFailed` */
-export async function awaitJob({ monitor, clock }: Jobs, id: string, { failed, signal, progress, ready }: JobWait): Promise<void> {
+export async function awaitJob({ monitor, clock }: Jobs, id: string, { failed, signal, progress, ready, forgetsItself }: JobWait): Promise<void> {
   let told = false;
   for (;;) {
     signal?.throwIfAborted();
     const job = await jobOf(monitor, id);
-    if (job === undefined || job.error === 'Operation canceled') throw new StrataError(`${failed}: it was ended, since its machine was copied or suspended`, { code: 'disk.jobEnded', kind: 'unavailable', advice: 'try again' });
-    if (job.error !== undefined) throw new StrataError(`${failed}: ${job.error}`, { code: 'disk.jobFailed', kind: 'unavailable', advice: 'see whether the host\'s disk is full' });
+    if (job === undefined && forgetsItself === true) return;
+    if (job === undefined || job.error !== undefined) throw new StrataError(`${failed}: ${job?.error ?? 'it was ended'}`, { code: 'disk.jobFailed', kind: 'unavailable', advice: 'see whether the host\'s disk is full' });
     if (job.status === 'concluded') return;
     if (job['total-progress'] > 0) progress?.(Math.min(1, job['current-progress'] / job['total-progress']));
     // Once only: a job that is ending already would be broken off by a second word, or refuse it.

@@ -5,10 +5,11 @@
 import { basename } from 'node:path';
 import { failpoint, StrataError } from '#base';
 import { isBelow, layerNode, mergedNode, nodeName, overlayOn } from '../qemu/drives.ts';
-import { awaitJob, endJob } from './disk-jobs.ts';
+import { endJob } from './disk-jobs.ts';
 import { nodesOfDisk, type DiskNode } from './disk-nodes.ts';
-import { jobKinds } from './jobs-aside.ts';
+import { jobKinds, type Begins } from './jobs-aside.ts';
 import type { DiskCarrier, DiskWork } from './disk-operations.ts';
+import { awaitStream, beginStream, type Stream } from './stream-layers.ts';
 
 /** A file that holds what some layers hold, and is not in their place yet. */
 export interface MergedLayers {
@@ -17,9 +18,6 @@ export interface MergedLayers {
   /** Where it is of no use. The file is the caller's to remove. */
   drop(): Promise<void>;
 }
-
-/** Does what begins a job while nothing else is begun, and no snapshot is taken. */
-export type Begin = <T>(work: () => Promise<T>) => Promise<T>;
 
 export const mergeOf = (serial: string): string => `${jobKinds.merge}_${serial}`;
 
@@ -36,18 +34,20 @@ async function placeOf(carrier: DiskCarrier, serial: string, layers: readonly st
 }
 
 /** @param path a new, empty qcow2 of the size of the uppermost. @throws StrataError `disk.jobFailed`, `disk.layersChanged` */
-export async function mergeBeside(carrier: DiskCarrier, serial: string, layers: readonly string[], path: string, { signal, progress }: DiskWork, begin: Begin): Promise<MergedLayers> {
+export async function mergeBeside(carrier: DiskCarrier, serial: string, layers: readonly string[], path: string, work: DiskWork, { begin, gaveWay }: Begins): Promise<MergedLayers> {
   const { monitor } = carrier;
   const place = await placeOf(carrier, serial, layers);
   if (place === undefined) throw new StrataError(`the disk ${serial} lies on other layers by now`, { code: 'disk.layersChanged', kind: 'conflict' });
   const node = nodeName(mergeOf(serial));
+  const stream: Stream = { id: mergeOf(serial), into: node, base: place.below.name, failed: `the layers of the disk ${serial} could not be merged` };
   const making = await carrier.handIn(basename(path), path);
   // Nothing of it is flushed while it is made: a machine that is stopped for a moment would wait for that.
-  await monitor.execute('blockdev-add', { ...layerNode('qcow2', false, node, making, (place.gone[0] as DiskNode).name), cache: { 'no-flush': true } });
-  await begin(() => monitor.execute('block-stream', { 'job-id': mergeOf(serial), device: node, 'base-node': place.below.name, 'backing-file': '', 'auto-dismiss': false }));
-  await awaitJob(carrier, mergeOf(serial), { failed: `the layers of the disk ${serial} could not be merged`, signal, progress });
-  await endJob(carrier, mergeOf(serial));
-  await monitor.execute('blockdev-del', { 'node-name': node });
+  await begin(async () => {
+    await monitor.execute('blockdev-add', { ...layerNode('qcow2', false, node, making, (place.gone[0] as DiskNode).name), cache: { 'no-flush': true } });
+    await beginStream(carrier, stream);
+  });
+  await awaitStream(carrier, stream, work, gaveWay);
+  await begin(() => monitor.execute('blockdev-del', { 'node-name': node }));
   // Opened anew, for reading: whoever may write a file keeps its lock, and no other machine could lie on it.
   await carrier.takeBack(basename(path));
   const filename = await carrier.handIn(basename(path), path, true);

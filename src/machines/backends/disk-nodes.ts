@@ -31,3 +31,15 @@ export async function nodesOfDisk(monitor: Monitor, serial: string): Promise<rea
   if (top === undefined) throw new StrataError(`there is no disk ${serial}`, { code: 'disk.notFound', kind: 'notFound' });
   return [top, ...below];
 }
+
+const graphSchema = z.looseObject({
+  nodes: z.array(z.looseObject({ id: z.int(), name: z.string().max(200) })).max(10_000),
+  edges: z.array(z.looseObject({ parent: z.int(), child: z.int(), name: z.string().max(200) })).max(20_000),
+});
+
+/** Whether one node lies right below the other. Nothing else that QEMU says of all nodes tells that, without being long. */
+export async function liesOn(monitor: Monitor, node: string, below: string): Promise<boolean> {
+  const { nodes, edges } = graphSchema.parse(await monitor.execute('x-debug-query-block-graph'));
+  const idOf = (name: string) => nodes.find((one) => one.name === name)?.id;
+  return edges.some((one) => one.name === 'backing' && one.parent === idOf(node) && one.child === idOf(below));
+}

@@ -10,9 +10,10 @@ import { fileNode, layerNode, nodeName } from '../qemu/drives.ts';
 import { removeNode } from '../qemu/plugged-disks.ts';
 import type { Monitor } from '../qemu/qmp/open-monitor.ts';
 import { awaitJob, endJob } from './disk-jobs.ts';
-import { clearMerge, dropNode, mergeBeside, type Begin, type MergedLayers } from './disk-merges.ts';
+import { clearMerge, dropNode, mergeBeside, type MergedLayers } from './disk-merges.ts';
 import { nodesOfDisk, type DiskNode } from './disk-nodes.ts';
-import { jobKinds, jobsAside, type JobsAside } from './jobs-aside.ts';
+import { jobKinds, jobsAside, type Begins, type JobsAside } from './jobs-aside.ts';
+import { awaitStream, beginStream, type Stream } from './stream-layers.ts';
 
 /** Who has the disk open. */
 export interface DiskCarrier {
@@ -63,7 +64,7 @@ export function diskOperations(carrier: DiskCarrier): DiskOperations & JobsAside
   const busy = new Set<string>();
   /** Of disks that are merged; each returns when that is over. */
   const merging = new Map<string, () => Promise<void>>();
-  const { begin, ...aside } = jobsAside(carrier, (serial) => merging.has(serial));
+  const { begin, gaveWay, ...aside } = jobsAside(carrier, (serial) => merging.has(serial));
 
   const nodes = (serial: string) => nodesOfDisk(monitor, serial);
 
@@ -100,11 +101,11 @@ export function diskOperations(carrier: DiskCarrier): DiskOperations & JobsAside
     merge: (serial, layers, path, work = {}) => givingWay(serial, async (end) => {
       const signal = AbortSignal.any([end, ...(work.signal === undefined ? [] : [work.signal])]);
       try {
-        await clearMerge(carrier, serial);
-        const merged = await mergeBeside(carrier, serial, layers, path, { ...work, signal }, begin);
+        await begin(() => clearMerge(carrier, serial));
+        const merged = await mergeBeside(carrier, serial, layers, path, { ...work, signal }, { begin, gaveWay });
         return { ...merged, putInPlace: () => givingWay(serial, () => begin(merged.putInPlace)) };
       } catch (thrown) {
-        await clearMerge(carrier, serial);
+        await begin(() => clearMerge(carrier, serial));
         await carrier.takeBack(basename(path));
         throw thrown;
       }
@@ -148,7 +149,7 @@ export function diskOperations(carrier: DiskCarrier): DiskOperations & JobsAside
         throw thrown;
       }
     }),
-    pull: (serial, keep, work = {}) => alone(serial, () => pull(carrier, serial, keep, work, begin)),
+    pull: (serial, keep, work = {}) => alone(serial, () => pull(carrier, serial, keep, work, { begin, gaveWay })),
   };
 }
 
@@ -159,7 +160,7 @@ export const fileExists = (path: string): StrataError => new StrataError(`there 
 /** Number of the newest overlay. */
 const highest = (nodes: readonly DiskNode[]): number => Math.max(0, ...nodes.map(({ name }) => Number(/^o(\d+)-/.exec(name)?.[1] ?? 0)));
 
-async function runCopy(carrier: DiskCarrier, serial: string, path: string, { signal, progress }: DiskWork, begin: Begin): Promise<void> {
+async function runCopy(carrier: DiskCarrier, serial: string, path: string, { signal, progress }: DiskWork, begin: Begins['begin']): Promise<void> {
   const { monitor } = carrier;
   const target = fileNode({ serial: copyOf(serial), path, format: 'raw', readOnly: false }, await carrier.handIn(copyOf(serial), path));
   await monitor.execute('blockdev-add', { ...target, 'detect-zeroes': 'unmap' });
@@ -172,20 +173,20 @@ async function runCopy(carrier: DiskCarrier, serial: string, path: string, { sig
   await awaitJob(carrier, copyOf(serial), { failed: `the disk ${serial} could not be copied`, signal, progress, ready: () => monitor.execute('block-job-cancel', { device: copyOf(serial) }) });
 }
 
-/** The file of the top must not name what lies below it: its opener says that. */
-async function pull(carrier: DiskCarrier, serial: string, keep: number, { signal, progress }: DiskWork, begin: Begin): Promise<void> {
-  const gone = await begin(async () => {
+async function pull(carrier: DiskCarrier, serial: string, keep: number, work: DiskWork, { begin, gaveWay }: Begins): Promise<void> {
+  const begun = await begin(async () => {
     const [top, ...below] = await nodesOfDisk(carrier.monitor, serial);
-    const over = below.slice(0, Math.max(0, below.length - keep));
-    const base = below[over.length];
-    if (over.length === 0 || base === undefined) return [];
-    await carrier.monitor.execute('block-stream', { 'job-id': pullOf(serial), device: top.name, 'base-node': base.name, 'backing-file': '', 'auto-dismiss': false });
-    return over;
+    const gone = below.slice(0, Math.max(0, below.length - keep));
+    const base = below[gone.length];
+    if (gone.length === 0 || base === undefined) return undefined;
+    gaveWay(pullOf(serial)); // an earlier one
+    const stream: Stream = { id: pullOf(serial), into: top.name, base: base.name, failed: `the layers of the disk ${serial} could not be merged` };
+    await beginStream(carrier, stream);
+    return { gone, stream };
   });
-  if (gone.length === 0) return;
-  await awaitJob(carrier, pullOf(serial), { failed: `the layers of the disk ${serial} could not be merged`, signal, progress });
-  await endJob(carrier, pullOf(serial));
-  for (const node of gone) await dropNode(carrier, node);
+  if (begun === undefined) return;
+  await awaitStream(carrier, begun.stream, work, gaveWay);
+  for (const node of begun.gone) await dropNode(carrier, node);
 }
 
 /** A copy or a pull that runs or has ended, and the target of a copy. */

@@ -15,15 +15,22 @@ export interface JobsAside {
   endMerges(serial?: string): Promise<void>;
 }
 
+export interface Begins {
+  /** Does what begins a job, or ends one, while nothing else does, and no work that jobs stand aside for. */
+  begin<T>(work: () => Promise<T>): Promise<T>;
+  /** Whether a job was ended for such work; said once. */
+  gaveWay(id: string): boolean;
+}
+
 /** So long a merge may take to stand still; after that it is ended. */
 const stillLimitMs = 500;
 const lookEveryMs = 2;
 
 /** @param isOurs whether this daemon goes on with the merge of a disk */
-export function jobsAside(carrier: Jobs, isOurs: (serial: string) => boolean): JobsAside & { readonly begin: <T>(work: () => Promise<T>) => Promise<T> } {
+export function jobsAside(carrier: Jobs, isOurs: (serial: string) => boolean): JobsAside & Begins {
   const { monitor, clock } = carrier;
   let tail: Promise<unknown> = Promise.resolve();
-  /** Nothing else is begun meanwhile. */
+  const ended = new Set<string>();
   const begin = <T>(work: () => Promise<T>): Promise<T> => {
     const mine = tail.then(work, work);
     tail = mine.catch(() => undefined);
@@ -36,21 +43,25 @@ export function jobsAside(carrier: Jobs, isOurs: (serial: string) => boolean): J
 
   async function quieten(): Promise<void> {
     const until = clock.monotonic() + stillLimitMs;
+    const told = new Set<string>(); // one that only waits for a moment says that it is paused, too
     for (;;) {
-      const going = (await jobs()).filter((one) => one.status !== 'paused' || !isOurs(one.serial));
+      const going = (await jobs()).filter((one) => one.status !== 'paused' || !told.has(one.id));
       const copied = going.find((one) => one.kind === 'copy');
       if (copied !== undefined) throw new StrataError(`the disk ${copied.serial} is being copied`, { code: 'disk.busy', kind: 'conflict', advice: 'wait for its end; `strata operation ls` shows it' });
       if (going.length === 0) return;
       for (const { id, kind, serial } of going) {
-        if (kind === 'merge' && isOurs(serial) && clock.monotonic() < until) await monitor.execute('job-pause', { id }).catch(() => undefined); // it ends already, or is told so
-        else await endJob(carrier, id);
+        if (kind !== 'merge' || !isOurs(serial) || clock.monotonic() >= until) {
+          ended.add(id);
+          await endJob(carrier, id);
+        }
+        else if (!told.has(id)) await monitor.execute('job-pause', { id }).then(() => { told.add(id); }, () => undefined); // it ends already
       }
       await clock.wait(lookEveryMs);
     }
   }
 
   return {
-    begin,
+    begin, gaveWay: (id) => ended.delete(id),
     aside: (work) => begin(async () => {
       try {
         await quieten();

@@ -51,7 +51,8 @@ export async function mergeLayers(it: HeldDisk, merging: Merging): Promise<boole
 }
 
 async function planOf(it: HeldDisk, chain: readonly Layer[]): Promise<MergePlan> {
-  const snapshots = (await listSnapshots(it.places)).filter((one) => !one.passing);
+  // Without memory nothing of a scratch disk comes back.
+  const snapshots = (await listSnapshots(it.places)).filter((one) => !one.passing && (one.memory !== null || outlives(it)));
   const kept = new Set(snapshots.flatMap((one) => one.disks.filter((of) => of.serial === it.disk.serial).flatMap((of) => of.layers.map((layer) => layer.file))));
   return planMerge(await Promise.all(chain.map(async ({ path }) => {
     const { blocks, ino } = await stat(path);

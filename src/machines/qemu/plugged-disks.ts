@@ -18,6 +18,8 @@ export interface PluggedDisks {
   /** A file beside the disks, by a name of its own; taken back where no node has it. */
   handIn(name: string, path: string, readOnly?: boolean): Promise<string>;
   takeBack(name: string): Promise<void>;
+  /** Several at once, into the sets from this number on: two that chose the same would have each other's files. */
+  handInto(pass: (firstSet: number) => Promise<void>): Promise<number>;
 }
 
 interface Parts { readonly launcher: () => Promise<string>; readonly passing: string; readonly monitor: Monitor }
@@ -50,6 +52,11 @@ export function openPluggedDisks(parts: Parts): PluggedDisks {
       await passDisk(await parts.launcher(), parts.passing, set, { path, readOnly });
       handedIn.set(name, set);
       return `/dev/fdset/${set}`;
+    }),
+    handInto: (pass) => inTurn(async () => {
+      const first = await freeSet(monitor);
+      await pass(first);
+      return first;
     }),
     // With its node goes the set; what an earlier daemon handed in and no node has costs a descriptor and nothing else.
     takeBack: async (name) => {
@@ -92,7 +99,7 @@ async function plug({ monitor, launcher, passing }: Parts, disk: MachineDisk): P
   }
 }
 
-export async function freeSet(monitor: Monitor): Promise<number> {
+async function freeSet(monitor: Monitor): Promise<number> {
   const sets = fdsetsSchema.parse(await monitor.execute('query-fdsets')).map((one) => one['fdset-id']);
   return Math.max(firstSet - 1, ...sets) + 1;
 }

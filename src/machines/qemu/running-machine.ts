@@ -46,7 +46,7 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
       await operations.endMerges();
       await operations.aside(() => suspendMachine({ context, spec, places, vmm: record, start, monitor, serials: () => disks.list() }));
     },
-    snapshot: (wish) => takeRunning({ context, spec, places, vmm: record, start, monitor, jobs: operations, serials: () => disks.list() }, wish),
+    snapshot: (wish) => takeRunning({ context, spec, places, vmm: record, start, monitor, jobs: operations, handInto: disks.handInto, serials: () => disks.list() }, wish),
     isPaused: async () => standsStill(await monitor.execute('query-status')),
     pressPowerButton: async () => { await monitor.execute('system_powerdown'); },
     kill: async () => {

@@ -9,7 +9,7 @@ import { passDisks, type PassedDisk } from '../../launcher/index.ts';
 import type { MachineSpec } from '../../machine.ts';
 import { layerNode, setPath } from '../drives.ts';
 import type { MachinePlaces } from '../machine-places.ts';
-import { freeSet } from '../plugged-disks.ts';
+import type { PluggedDisks } from '../plugged-disks.ts';
 import type { Monitor } from '../qmp/open-monitor.ts';
 import type { RunningDisk } from '../suspended/list-disks.ts';
 import { diskOnTop, disksNow, layersFolder, readMovedDisks, writeMovedDisks, type MovedDisks } from './disks-record.ts';
@@ -34,7 +34,7 @@ export interface Freezing {
  * Makes what goes on top; nothing is frozen yet. All that QEMU is to write into is handed in by one program.
  * @param devices the new file for the state of its devices, where that is wished
  */
-export async function prepareFreeze(parts: { readonly places: MachinePlaces; readonly spec: MachineSpec; readonly monitor: Monitor; readonly launcher: string }, disks: readonly RunningDisk[], suffix: string, devices?: string): Promise<Freezing> {
+export async function prepareFreeze(parts: { readonly places: MachinePlaces; readonly spec: MachineSpec; readonly monitor: Monitor; readonly launcher: string; readonly handInto: PluggedDisks['handInto'] }, disks: readonly RunningDisk[], suffix: string, devices?: string): Promise<Freezing> {
   const { places, spec, monitor, launcher } = parts;
   const overlays: Overlay[] = [];
   await mkdir(layersFolder(places), { recursive: true, mode: 0o700 });
@@ -42,11 +42,13 @@ export async function prepareFreeze(parts: { readonly places: MachinePlaces; rea
   const written = disks.filter((one) => !one.disk.readOnly).map(({ disk: { serial }, disk, nodes }) => ({
     serial, layers: checkedChain(spec, serial, chainOfDisk(disk)), path: newTop(places, serial, suffix), under: nodes[0] as string, node: `o${highest(nodes) + 1}-${serial}`,
   }));
-  const [firstSet] = await Promise.all([freeSet(monitor), ...written.map(async ({ serial, layers, path }) => makeOverlay(path, await diskBytes(layers[0] as Layer), { lasting: serial !== 'scratch' }))]);
-  const passed: PassedDisk[] = written.map(({ path }, at) => ({ set: firstSet + at, path, readOnly: false }));
+  await Promise.all(written.map(async ({ serial, layers, path }) => makeOverlay(path, await diskBytes(layers[0] as Layer), { lasting: serial !== 'scratch' })));
+  const firstSet = await parts.handInto((first) => {
+    const passed: PassedDisk[] = written.map(({ path }, at) => ({ set: first + at, path, readOnly: false }));
+    if (devices !== undefined) passed.push({ set: first + written.length, path: devices, readOnly: false, isNew: true });
+    return passDisks(launcher, places.passing, passed);
+  });
   const devicesSet = devices === undefined ? 0 : firstSet + written.length;
-  if (devices !== undefined) passed.push({ set: devicesSet, path: devices, readOnly: false, isNew: true });
-  await passDisks(launcher, places.passing, passed);
   try {
     for (const [at, overlay] of written.entries()) {
       await monitor.execute('blockdev-del', { 'node-name': overlay.node }).catch(() => undefined); // of an attempt that was cut off

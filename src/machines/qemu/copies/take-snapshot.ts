@@ -10,6 +10,7 @@ import type { JobsAside } from '../../backends/jobs-aside.ts';
 import type { MachineSpec } from '../../machine.ts';
 import type { SnapshotWish } from '../../snapshots.ts';
 import type { MachinePlaces } from '../machine-places.ts';
+import type { PluggedDisks } from '../plugged-disks.ts';
 import type { QemuContext } from '../qemu-context.ts';
 import type { Monitor } from '../qmp/open-monitor.ts';
 import type { StartRecord } from '../start-record.ts';
@@ -27,6 +28,7 @@ export interface Taking {
   readonly start: StartRecord;
   readonly monitor: Monitor;
   readonly jobs: JobsAside;
+  readonly handInto: PluggedDisks['handInto'];
   readonly serials: () => Promise<readonly string[]>;
 }
 
@@ -61,7 +63,7 @@ async function takeInto(folder: string, it: Taking, wish: SnapshotWish): Promise
   let frozen: readonly FrozenDisk[];
   const copy: MemoryCopy | undefined = memory === undefined ? undefined : copyMemory(launcher, vmm, memory, memoryFile(folder), standsStill.promise);
   // All that can be done while it runs.
-  const prepared = prepareFreeze({ places, spec, monitor, launcher }, disks, suffix, memory === undefined ? undefined : devicesFile(folder));
+  const prepared = prepareFreeze({ places, spec, monitor, launcher, handInto: it.handInto }, disks, suffix, memory === undefined ? undefined : devicesFile(folder));
   try {
     const [freezing] = await Promise.all([prepared, copy?.begun]);
     frozen = await jobs.aside(() => freezeAll(it, wish, { freezing, copied: copy?.copied, standsStill: standsStill.resolve }));
