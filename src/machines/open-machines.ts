@@ -17,9 +17,7 @@ import { machinePolicy, type MachinePolicy } from './machine-policy.ts';
 import { removeOwnDisks } from './machine-disks.ts';
 import { machineRecorder } from './machine-recorder.ts';
 import { isPaused, notRunning, type MachineSession } from './machine-session.ts';
-import { diskCopies, type DiskCopies } from './disk-copies.ts';
-import { layerMerges } from './layer-merges.ts';
-import { machineCopies, type MachineCopies } from './machine-copies.ts';
+import { openMachineCopies, type OpenedCopies } from './open-machine-copies.ts';
 import { machineSessions } from './machine-sessions.ts';
 import { machineTurns } from './machine-turns.ts';
 import type { Machines } from './machines.ts';
@@ -71,9 +69,8 @@ export interface OpenedMachines {
   pooled(): readonly PooledShapeView[];
   /** What is kept of a suspended machine: `why` it cannot go on, empty where it can; undefined where nothing is. */
   suspended(machineId: string): Promise<{ readonly why: string } | undefined>;
-  readonly copies: MachineCopies;
-  /** Of one disk, whatever serves it. */
-  readonly disks: DiskCopies;
+  readonly copies: OpenedCopies['copies'];
+  readonly disks: OpenedCopies['disks'];
   /** What no engine that is asked for could ever run, whatever it is proved to do today. @throws `machine.noEngine` */
   checkEngines(ask: EngineAsk): Promise<void>;
   /** Ends the VMM at once, for `--force`; the controller does what the wish then says. Fine where none runs. */
@@ -147,9 +144,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
   }
 
   const turns = machineTurns();
-  const merges = layerMerges({ instance: deps.instance, engines, recorder, sessions, turns, backends, clock, log });
-  const copies = machineCopies({ engines, recorder, sessions, turns, merges, choose });
-  const disks = diskCopies({ instance: deps.instance, engines, recorder, sessions, turns, merges, backends, clock, choose });
+  const { copies, disks, stop: stopMerging } = openMachineCopies({ instance: deps.instance, engines, recorder, sessions, turns, backends, clock, log, choose });
   const controller = machinesController({ engines, network: deps.network, backends, removeDisks: (id) => removeOwnDisks(deps.instance, id), copies, recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose });
   const machines: Machines = {
     async agent(machineId, options = {}) {
@@ -207,7 +202,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
     async stop() {
       end.abort();
       await measuring;
-      await merges.stop();
+      await stopMerging();
       backends?.stop();
       await sessions.close();
     },

@@ -1,3 +1,4 @@
+/** Which layers are merged, over a machine's many copies. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

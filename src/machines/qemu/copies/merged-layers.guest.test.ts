@@ -3,7 +3,7 @@ import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
 import { mkdtemp, open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { childEnvironment, runProcess, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
+import { childEnvironment, runProcess, silentLog, systemClock, systemDice, type Instance } from '#base';
 import { chainNow, type HeldDisk } from '../../backends/disk-snapshots.ts';
 import { mergeLayers } from '../../backends/merge-layers.ts';
 import type { RunningMachine } from '../../engine.ts';
