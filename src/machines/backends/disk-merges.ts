@@ -5,10 +5,10 @@
 import { basename } from 'node:path';
 import { failpoint, StrataError } from '#base';
 import { isBelow, layerNode, mergedNode, nodeName, overlayOn } from '../qemu/drives.ts';
+import type { DiskCarrier, DiskWork } from './disk-carrier.ts';
 import { endJob } from './disk-jobs.ts';
 import { nodesOfDisk, type DiskNode } from './disk-nodes.ts';
 import { jobKinds, type Begins } from './jobs-aside.ts';
-import type { DiskCarrier, DiskWork } from './disk-operations.ts';
 import { awaitStream, beginStream, type Stream } from './stream-layers.ts';
 
 /** A file that holds what some layers hold, and is not in their place yet. */

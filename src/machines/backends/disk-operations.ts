@@ -5,32 +5,18 @@
 import { existsSync } from 'node:fs';
 import { link, open, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { StrataError, type Clock } from '#base';
+import { StrataError } from '#base';
 import { fileNode, layerNode, nodeName } from '../qemu/drives.ts';
 import { removeNode } from '../qemu/plugged-disks.ts';
-import type { Monitor } from '../qemu/qmp/open-monitor.ts';
 import { awaitJob, endJob } from './disk-jobs.ts';
+import type { DiskCarrier, DiskWork } from './disk-carrier.ts';
 import { clearMerge, dropNode, mergeBeside, type MergedLayers } from './disk-merges.ts';
 import { nodesOfDisk, type DiskNode } from './disk-nodes.ts';
 import { jobKinds, jobsAside, type Begins, type JobsAside } from './jobs-aside.ts';
 import { awaitStream, beginStream, type Stream } from './stream-layers.ts';
 
-/** Who has the disk open. */
-export interface DiskCarrier {
-  readonly monitor: Monitor;
-  /** Makes a file readable for it, and without `readOnly` writable; the answer is the name by which it opens it. */
-  handIn(name: string, path: string, readOnly?: boolean): Promise<string>;
-  /** Idempotent; also where an earlier daemon handed it in. */
-  takeBack(name: string): Promise<void>;
-  /** The files on the host that it opened by these names; null: the one that the machine's wish names. */
-  pathsOf(filenames: readonly string[]): Promise<readonly (string | null)[]>;
-  readonly clock: Clock;
-}
-
 /** One of the files that hold a disk together; null: the one that the machine's wish names. */
 export interface DiskFile { readonly path: string | null; readonly format: 'raw' | 'qcow2' }
-
-export interface DiskWork { readonly signal?: AbortSignal | undefined; readonly progress?: ((fraction: number) => void) | undefined }
 
 /** Of one disk, one at a time: another is refused with `disk.busy`. */
 export interface DiskOperations {

@@ -15,7 +15,8 @@ import { restoreSnapshot } from '../qemu/copies/put-snapshot.ts';
 import { dropSnapshot, listSnapshots, readSnapshot, snapshotFolder, writeSnapshot, type SnapshotRecord } from '../qemu/copies/snapshot-record.ts';
 import { beginFolder, freshSuffix, recordLayers } from '../qemu/copies/take-snapshot.ts';
 import type { SnapshotWish } from '../snapshots.ts';
-import type { DiskOperations, DiskWork } from './disk-operations.ts';
+import type { DiskWork } from './disk-carrier.ts';
+import type { DiskOperations } from './disk-operations.ts';
 import { keptFiles } from './plan-pull.ts';
 
 /** A disk of a machine's wish, where its layers lie, and who has it open; undefined where nobody has. */

@@ -9,8 +9,8 @@ import { layersFolder } from '../qemu/copies/disks-record.ts';
 import { diskBytes, makeOverlay } from '../qemu/copies/make-overlay.ts';
 import type { Layer } from '../qemu/copies/layers.ts';
 import { listSnapshots } from '../qemu/copies/snapshot-record.ts';
+import type { DiskWork } from './disk-carrier.ts';
 import type { MergedLayers } from './disk-merges.ts';
-import type { DiskWork } from './disk-operations.ts';
 import { chainNow, outlives, recordChain, type HeldDisk } from './disk-snapshots.ts';
 import { planMerge, type MergePlan } from './plan-merge.ts';
 

@@ -1,8 +1,8 @@
 /** What lies between two nodes of a carrier goes into the upper one, by a job (`block-stream`). */
 import { StrataError } from '#base';
+import type { DiskCarrier, DiskWork } from './disk-carrier.ts';
 import { awaitJob } from './disk-jobs.ts';
 import { liesOn } from './disk-nodes.ts';
-import type { DiskCarrier, DiskWork } from './disk-operations.ts';
 
 export interface Stream {
   readonly id: string;
