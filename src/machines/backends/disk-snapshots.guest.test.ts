@@ -10,6 +10,7 @@ import { testMachine } from '../testing/test-daemon.ts';
 import { runInGuest } from '../testing/run-in-guest.ts';
 import { backendId, keptOfDisk } from './backend-places.ts';
 import { chainNow, dropOfDisk, layersOfSnapshot, layNew, pullLayers, recordChain, restoreOfDisk, snapshotsOfDisk, takeOfDisk } from './disk-snapshots.ts';
+import { mergeLayers } from './merge-layers.ts';
 import { withFront } from './testing/start-front.ts';
 
 const mebibyte = 1024 * 1024;
@@ -28,7 +29,7 @@ async function fileIn(disk: string, name: string): Promise<string> {
 }
 
 for (const kind of fronts) {
-  test(`[BE11][BE12][BE13] a disk is kept, cloned, put back and merged while its guest writes (${kind.name})`, { timeout: 420_000 }, async () => {
+  test(`[BE11][BE12][BE13][BE14] a disk is kept, cloned, put back and merged while its guest writes (${kind.name})`, { timeout: 420_000 }, async () => {
     await withFront(kind, subnet, async (front) => {
       const wish = (id: string) => ({ id, name: id, memory: false, passing: false });
       const said = async (script: string): Promise<string> => {
@@ -111,6 +112,18 @@ for (const kind of fronts) {
       equal((await chainNow(front.held())).length, 2, 'what snapshot one has stays');
       equal(await pullLayers(front.held(), {}), false);
       await takeOfDisk(front.held(), wish('four'), systemClock);
+
+      // What passing copies leave is merged beside the disk, above what a snapshot has.
+      for (const id of ['p1', 'p2', 'p3', 'p4', 'p5', 'p6', 'p7', 'p8']) {
+        await write(id);
+        await takeOfDisk(front.held(), { ...wish(id), passing: true }, systemClock);
+        await dropOfDisk(front.held().places, id);
+      }
+      const files = (await chainNow(front.held())).length;
+      await writing('/mnt/kept', '1 2', async () => { equal(await mergeLayers(front.held(), { inTurn: (work) => work() }), true); });
+      ok((await chainNow(front.held())).length <= files - 4);
+      equal(await said('echo 3 > /proc/sys/vm/drop_caches; cat /mnt/word'), 'p8');
+      await front.later();
       await write('fifth');
       await said('cmp /tmp/kept /mnt/kept || busybox cmp /mnt/load1 /mnt/kept; umount /mnt');
 
