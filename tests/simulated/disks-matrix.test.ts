@@ -2,7 +2,7 @@
  * What disks and stopped machines are copied by, cut off at every place it comes to, each file that is made, moved or removed
  * among them: snapshots, restores, clones, copies and growth. Machines are in memory, their disks and layers are files.
  */
-import { deepEqual, equal, ok } from 'node:assert/strict';
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -304,4 +304,20 @@ test('[M39] a disk is cloned more often than it may have layers, while its machi
   await stop();
   await succeeds(disks().restoreSnapshot('box', 'data', 'kept'));
   await holdsFirst('box');
+});
+
+test('[M39] one that is copied faster than its layers are merged in the background is merged first, and refused where snapshots keep them', { timeout: 60_000 }, async () => {
+  const take = (id: string, passing: boolean) => ofDisks().take(boxId, 'data', { id, name: id, memory: false, passing });
+  const ids = Array.from({ length: mostLayers + 12 }, (_, at) => `fast-${at}`);
+  await runningBox();
+  for (const id of ids) await take(id, true);
+  ok(engine.filesOf(boxId, 'data').length < mostLayers);
+  await holdsFirst('box');
+  for (const id of ids) await ofDisks().remove(boxId, 'data', id);
+  await runningBox();
+  for (const id of ids.slice(0, mostLayers - 1)) await take(id, false);
+  await rejects(take('one-more', false), { code: 'machine.tooManyLayers' });
+  equal((await namesOfDisk()).length, mostLayers - 1);
+  for (const id of ids) await ofDisks().remove(boxId, 'data', id);
+  await nothingHalfMade();
 });
