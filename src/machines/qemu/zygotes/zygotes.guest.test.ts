@@ -97,7 +97,7 @@ test('[Q67] copies of a zygote that run at the same time have nothing in common 
   equal(new Set(pieces).size, pieces.length, 'what QEMU gives is their own too');
 });
 
-test('[Q70] what copies write where their template was never touched is theirs alone: the template does not grow', { timeout: 240_000 }, async () => {
+test('[Q72] what copies write where their template was never touched is theirs alone: the template does not grow', { timeout: 240_000 }, async () => {
   const engine = openEngine();
   await engine.ensureTemplate(specOf());
   const folder = join(templatesFolder(instance), await onlyKey());
