@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { waitUntil } from '#base';
+import { fakeMachine } from '../src/api/fake-backend.ts';
 import { openTestApi, type TestApi } from '../src/api/test-api.ts';
 
 const launcher = fileURLToPath(new URL('../strata', import.meta.url));
@@ -179,6 +180,10 @@ test('[L2] machines: waits for the phase, says why it failed, 1 for what is not 
   const started = await run(['machine', 'start', 'box']);
   equal(started.code, 0);
   match(started.err, /^box: running \(\d+\.\d s\)\n$/);
+  Object.assign(backend.machines, { get: async () => { const phase = backend.changes.includes('resume box') ? 'running' as const : 'suspended' as const; return { ...fakeMachine('box', phase), startedBy: phase === 'suspended' ? null : { way: 'cold', why: 'its suspended state was dropped: it was damaged' } }; } });
+  const resumed = await run(['machine', 'resume', 'box']);
+  equal(resumed.code, 0);
+  match(resumed.err, /^box: running \(.*\)\nbox: warning: it booted anew instead of going on: what was in its memory is lost\. Why: its suspended state was dropped: it was damaged\n$/);
   deepEqual(await run(['machine', 'start', 'nosuch']), { code: 1, out: '', err: 'strata: there is no machine nosuch\n  list what there is\n' });
   equal((await run(['machine', 'stop', 'box', '--timeout', '1'])).code, 124);
   equal((await run(['machine', 'create', 'new', '-m', '512M', '-d'])).out, 'new\n');
@@ -193,7 +198,7 @@ test('[L2] machines: waits for the phase, says why it failed, 1 for what is not 
   match((await run(['machine', 'create', 'disks', '--disk', 'data'])).err, /--disk wants a name and a size/);
   match((await run(['machine', 'create', 'disks', '--disk', 'data,size=1G,backend=nfs'])).err, /--disk does not know 'backend=nfs'/);
   equal((await run(['machine', 'logs', 'box'])).out, 'booting\nbooted\n');
-  deepEqual(backend.changes, ['start box', 'stop box', 'create new', 'restart box-data', 'grow box data 4294967296', 'disk.copy box data', 'create disks']);
+  deepEqual(backend.changes, ['start box', 'resume box', 'stop box', 'create new', 'restart box-data', 'grow box data 4294967296', 'disk.copy box data', 'create disks']);
 });
 
 test('[L2] a console that has printed nothing is told with what is known of its machine', async (t) => {

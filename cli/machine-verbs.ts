@@ -34,7 +34,7 @@ export const machineVerbs = (outputOptions: readonly Option[], execOptions: read
     name: 'machine suspend', args: '<machine...>', completion: 'machine', summary: 'write machines\' memory to disk and give the host its own back', options: wait, operations: ['suspendMachine'],
     load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('suspendMachine') })),
   },
-  { name: 'machine resume', args: '<machine...>', completion: 'machine', summary: 'let paused or suspended machines go on', options: wait, operations: ['resumeMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('resumeMachine') })) },
+  { name: 'machine resume', args: '<machine...>', completion: 'machine', summary: 'let paused or suspended machines go on', options: wait, operations: ['resumeMachine', 'getMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('resumeMachine') })) },
   {
     name: 'machine snapshot create', args: '<machine> [name]', completion: 'machine', summary: 'keep what a machine has on its disks, and with --memory all of it',
     options: [{ flags: '--memory', summary: 'with what it has in memory: a restore goes on from there' }, ...operationOptions],

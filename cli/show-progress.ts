@@ -70,7 +70,7 @@ function liveProgress(err: NodeJS.WriteStream, colour: boolean): Progress {
     if (latest === undefined) return;
     const operation = latest;
     const rows = visibleSteps(operation, (err.rows ?? 24) - 3).map((step) => liveLine(step, noteOf(step, operation), frames[turn % frames.length] as string, colour, err.columns ?? 80));
-    const text = [headline(latest), ...latest.warnings.map((warning) => `  ! ${clip(inert(warning), (err.columns ?? 80) - 4)}`), ...rows];
+    const text = [headline(latest), ...latest.warnings.map((warning) => `  ! ${clip(inert(warning), roomForWarning(err))}`), ...rows];
     // Back to the first line of the last painting, and away with everything below.
     err.write(`\r${painted > 0 ? `\u001b[${painted}A` : ''}\u001b[J${text.join('\n')}\n`);
     painted = text.length;
@@ -84,6 +84,8 @@ function liveProgress(err: NodeJS.WriteStream, colour: boolean): Progress {
     end: () => {
       clearInterval(timer);
       paint();
+      // A list of one line each has no room for the words that matter most.
+      for (const warning of latest?.warnings ?? []) if (isClipped(warning, err)) err.write(`warning: ${inert(warning)}\n`);
       restore();
       process.off('exit', restore);
     },
@@ -112,6 +114,9 @@ function liveLine(step: Step, noted: string, spinner: string, colour: boolean, c
   const text = clip(`${inert(step.summary)}${note}`, columns - took.length - 7);
   return `  ${colour ? `\u001b[${shade}m${mark}\u001b[0m` : mark} ${text.padEnd(Math.max(0, columns - took.length - 7))} ${took}`;
 }
+
+const roomForWarning = (err: NodeJS.WriteStream): number => (err.columns ?? 80) - 4;
+const isClipped = (warning: string, err: NodeJS.WriteStream): boolean => inert(warning).length > roomForWarning(err);
 
 const clip = (text: string, width: number): string => {
   const line = text.replace(/\n/g, ' ');

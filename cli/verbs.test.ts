@@ -106,6 +106,17 @@ test('[L15] why the only step failed is told once, at the end; of several each t
   }
 });
 
+test('[L15] a warning of an operation is told in full, also where its line on the screen is short', () => {
+  const warning = `box booted anew: ${'what was in its memory is lost, '.repeat(4)}to the last word`;
+  for (const isTTY of [true, false]) {
+    let text = '';
+    const progress = openProgress({ isTTY, columns: 80, rows: 24, write: (part: string) => { text += part; return true; } } as unknown as NodeJS.WriteStream, { quiet: false, colour: false });
+    progress.show({ kind: 'machine.restore', subject: 'box', status: 'succeeded', steps: [], warnings: [warning], error: null } as unknown as Operation);
+    progress.end();
+    equal(text.split(`warning: ${warning}\n`).length, 2, String(isTTY));
+  }
+});
+
 test('[L3] times, sizes and colours read as people write them', () => {
   equal(age('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:01:30Z')), '90s');
   equal(age('2026-01-01T00:00:00Z', Date.parse('2026-01-01T05:00:00Z')), '5h');

@@ -2,6 +2,8 @@
 import type { Client } from '#client';
 import type { Machine } from '#client';
 import { awaitMachine, type MachineWait } from '../await-machine.ts';
+import type { Context } from '../context.ts';
+import { inert } from '../explain.ts';
 import { exitCodes, type Invocation, type Options } from '../verb.ts';
 
 export type MachineChange = 'startMachine' | 'stopMachine' | 'restartMachine' | 'pauseMachine' | 'suspendMachine' | 'resumeMachine' | 'removeMachine';
@@ -12,14 +14,22 @@ export function changeMachines(change: MachineChange): (invocation: Invocation) 
   return async ({ context, args, options }) => {
     const client = await context.client();
     for (const name of args) {
-      const before = change === 'restartMachine' ? await client.call('getMachine', { params: { machine: name } }) : undefined;
+      const before = change === 'restartMachine' || change === 'resumeMachine' ? await client.call('getMachine', { params: { machine: name } }) : undefined;
       const machine = await request(client, change, name, options);
       if (options.flag('detach')) continue;
-      const code = await awaitMachine(client, context, machine, { wanted: wanted[change], timeoutSeconds: options.count('timeout'), ...(before === undefined ? {} : { otherThan: before.startedAt }) });
+      const code = await awaitMachine(client, context, machine, { wanted: wanted[change], timeoutSeconds: options.count('timeout'), ...(change === 'restartMachine' && before !== undefined ? { otherThan: before.startedAt } : {}) });
       if (code !== exitCodes.ok) return code;
+      if (change === 'resumeMachine' && before?.phase === 'suspended') await tellBoot(client, context, machine);
     }
     return exitCodes.ok;
   };
+}
+
+/** Its wish has come true, but not what was hoped for with it. */
+async function tellBoot(client: Client, context: Context, { id, name }: Machine): Promise<void> {
+  const { startedBy } = await client.call('getMachine', { params: { machine: id } });
+  if (startedBy === null || startedBy.way === 'suspended') return;
+  context.say(inert(`${name}: warning: it booted anew instead of going on: what was in its memory is lost. Why: ${startedBy.why || 'it ended as soon as it had gone on'}`));
 }
 
 function request(client: Client, change: MachineChange, name: string, options: Options): Promise<Machine> {

@@ -29,5 +29,6 @@ function textOf(operation: Operation, headed: boolean): string {
     ],
   }, { headed });
   const error = operation.error === null ? [] : problemLines(operation.error).map(inert);
-  return `${inert(head)}\n${operation.steps.length === 0 ? '' : steps}${lines(error)}`;
+  const warnings = operation.warnings.map((one) => inert(`warning: ${one}`));
+  return `${inert(head)}\n${operation.steps.length === 0 ? '' : steps}${lines(warnings)}${lines(error)}`;
 }

@@ -63,6 +63,18 @@ test('[M35] a paused machine stays paused; without memory it is as stopped or ru
   equal((await statusOf(daemon, spec.id, (status) => status?.phase === 'running' && (status.startedAt ?? 0) > 0)).startedBy?.way, 'cold');
 });
 
+test('[M36] a snapshot whose memory cannot be used is refused before its machine is ended', async () => {
+  const spec = await running();
+  await daemon.copies.take(spec.id, wish('k1'));
+  await say(spec.id, 'second');
+  const { process } = await statusOf(daemon, spec.id, 'running');
+  const { shown } = host.world.snapshots.get(spec.id)?.get('k1') ?? {};
+  ok(shown !== undefined);
+  host.world.snapshots.get(spec.id)?.set('k1', { shown, memory: undefined });
+  await rejects(daemon.copies.restore(spec.id, 'k1'), { code: 'machine.snapshotUnusable', message: /no memory$/, advice: /is as it was/ });
+  deepEqual([(await statusOf(daemon, spec.id, 'running')).process, await told(spec.id)], [process, 'second']);
+});
+
 test('[M36] what cannot be copied says why: none, suspended, unreachable, not running', async () => {
   await rejects(daemon.copies.take('mzzzzzzzzzz', wish('k1')), { code: 'machine.notFound' });
   const spec = await running();

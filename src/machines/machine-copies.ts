@@ -20,7 +20,7 @@ export interface MachineCopies {
   take(machineId: string, wish: SnapshotWish): Promise<void>;
   /** Why no machine like this one can go on from its snapshot's memory; undefined where one can. */
   misfit(machineId: string, snapshotId: string): Promise<string | undefined>;
-  /** Ends the machine where it runs. With memory it is wished running after that, and goes on from the snapshot. */
+  /** Ends the machine where it runs, unless it is refused. With memory it is wished running after that, and goes on from the snapshot. */
   restore(machineId: string, snapshotId: string): Promise<void>;
   remove(machineId: string, snapshotId: string): Promise<void>;
   /** Makes what the new machine begins with; its disks, as its wish is to name them. Its wish is the caller's to write. */
@@ -79,6 +79,9 @@ export function machineCopies({ engines, recorder, sessions, turns, merges, choo
       const { spec, copies } = await find(machineId);
       const snapshot = (await copies.list(machineId)).find((one) => one.id === snapshotId);
       if (snapshot === undefined) throw new StrataError(`machine ${spec.name} has no snapshot ${snapshotId}`, { code: 'machine.snapshotNotFound', kind: 'notFound', advice: `see \`strata machine snapshot ls ${spec.name}\`` });
+      // Refused before anything is ended: what runs would be lost for nothing.
+      const why = snapshot.memory ? await copies.misfit(spec, snapshotId) : undefined;
+      if (why !== undefined) throw new StrataError(`the memory of snapshot ${snapshot.name} cannot be used: ${why}`, { code: 'machine.snapshotUnusable', kind: 'refused', advice: `machine ${spec.name} is as it was; what the snapshot has of disks can still be cloned` });
       await end(machineId, spec);
       await copies.restore(spec, snapshotId);
       const entry = await recorder.specs.get(machineId);

@@ -19,6 +19,7 @@ export const machineRunSchema = z.strictObject({
   answeredAt: z.int().nullable(),
   endedAt: z.int().nullable(),
   end: z.enum(['wished', 'restart', 'failure', 'hostReboot']).nullable(),
+  memoryLost: z.string().nullable().default(null).describe('why a start that went on from memory came to nothing: this one, or one before it; null once the guest has answered'),
 });
 export type MachineRun = z.infer<typeof machineRunSchema>;
 

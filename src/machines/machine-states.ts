@@ -8,7 +8,7 @@
  *               failed      unknown          any of them ─► failed or stopped when the VMM's end is proved
  */
 import type { GuestHello } from '#guest-protocol';
-import type { RunningMachine, VmmExit } from './engine.ts';
+import type { RunningMachine, StartedBy, VmmExit } from './engine.ts';
 import type { EngineName, MachinePhase, MachineSpec, MachineStatus } from './machine.ts';
 import type { MachinePolicy } from './machine-policy.ts';
 import type { MachineRun } from './machine-run.ts';
@@ -30,7 +30,7 @@ export function starting(before: MachineRecords, spec: MachineSpec, { engine, wh
   const restarts = (last?.restarts ?? 0) + (again ? 1 : 0);
   return {
     status: { ...blankStatus(spec.id), phase: 'starting', engine, engineWhy: why, startedAt: now, exit: before.status?.exit ?? null, restarts, generation: spec.generation },
-    run: { id: spec.id, spec, engine, live: true, restartToken: spec.restartToken ?? null, restarts, failures: last?.failures ?? 0, startedAt: now, answeredAt: null, endedAt: null, end: null },
+    run: { id: spec.id, spec, engine, live: true, restartToken: spec.restartToken ?? null, restarts, failures: last?.failures ?? 0, startedAt: now, answeredAt: null, endedAt: null, end: null, memoryLost: last?.memoryLost ?? null },
   };
 }
 
@@ -43,8 +43,22 @@ export function found(before: MachineRecords, machine: Pick<RunningMachine, 'pro
   const phase: MachinePhase = status.phase === 'starting' && noAgent ? 'running' : ['starting', 'running', 'paused', 'stopping', 'unknown'].includes(status.phase) ? status.phase : 'starting';
   // Found alive after its start seemed to have failed: it goes on as if it had not.
   const run = before.run === undefined ? undefined : { ...before.run, endedAt: null, end: null };
-  const startedBy = machine.startedBy ?? { way: 'cold' as const, why: '' };
+  const startedBy = withLoss(machine.startedBy ?? { way: 'cold', why: '' }, before.run);
   return { run, status: { ...status, phase, process: { bootId, pid, startTicks }, accelerator: machine.accelerator, isolation: machine.isolation, startedBy: isSame(status.process, machine.process) ? status.startedBy ?? startedBy : startedBy } };
+}
+
+/** Memory is used up by the first start that goes on from it: what comes after one that failed boots, and knows of nothing but the record. */
+function withLoss(startedBy: StartedBy, run: MachineRun | undefined): StartedBy {
+  const lost = run?.memoryLost ?? null;
+  return lost === null || startedBy.why !== '' || goesOnFromMemory(startedBy) ? startedBy : { ...startedBy, why: `it had gone on from memory, and that start came to nothing: ${lost}`.slice(0, 1000) };
+}
+
+const goesOnFromMemory = ({ way }: StartedBy): boolean => way === 'snapshot' || way === 'suspended';
+
+/** Of a run that ends with this reason. */
+function memoryLost({ status, run }: MachineRecords, why: string): string | null {
+  if (run === undefined || run.answeredAt !== null) return null;
+  return status?.startedBy != null && goesOnFromMemory(status.startedBy) ? why : run.memoryLost;
 }
 
 const isSame = (one: MachineStatus['process'], { pid, startTicks }: RunningMachine['process']): boolean => one !== null && one.pid === pid && one.startTicks === startTicks;
@@ -66,7 +80,7 @@ export function answered(before: MachineRecords, hello: GuestHello, now: number)
       ...status, phase, why: phase === 'running' ? '' : status.why, guest: { bootId: hello.bootId, kernel: hello.kernel, architecture: hello.architecture },
       bootMs: first ? Math.max(0, now - run.startedAt) : status.bootMs,
     },
-    run: first ? { ...run, answeredAt: now } : run,
+    run: first ? { ...run, answeredAt: now, memoryLost: null } : run,
   };
 }
 
@@ -128,9 +142,10 @@ export function ended(before: MachineRecords, end: EndOfRun): MachineRecords {
   const wellRun = run.answeredAt !== null && at - run.answeredAt >= end.policy.wellAfterMs;
   const failures = how !== 'failure' ? 0 : wellRun ? 1 : run.failures + 1;
   const clean = how !== 'failure' || (end.exit?.code === 0 && end.exit.signal === null);
+  const why = reasonOf(how, end);
   return {
-    status: { ...status, phase: clean ? 'stopped' : 'failed', why: reasonOf(how, end), exit: end.exit === null ? null : { code: end.exit.code, signal: end.exit.signal, at, stderr: end.exit.stderr.slice(-4096) } },
-    run: { ...run, live: false, endedAt: at, end: how, failures },
+    status: { ...status, phase: clean ? 'stopped' : 'failed', why, exit: end.exit === null ? null : { code: end.exit.code, signal: end.exit.signal, at, stderr: end.exit.stderr.slice(-4096) } },
+    run: { ...run, live: false, endedAt: at, end: how, failures, memoryLost: how === 'failure' || how === 'hostReboot' ? memoryLost(before, why) : null },
   };
 }
 
@@ -155,7 +170,12 @@ function reasonOf(how: NonNullable<MachineRun['end']>, { exit }: EndOfRun): stri
 export function failedToStart(before: MachineRecords, why: string, now: number): MachineRecords {
   const { status, run } = before;
   if (status === undefined || run === undefined) return before;
-  return { status: { ...status, phase: 'failed', why: why.slice(0, 1000) }, run: { ...run, endedAt: now, end: 'failure', failures: run.failures + 1 } };
+  return { status: { ...status, phase: 'failed', why: why.slice(0, 1000) }, run: { ...run, endedAt: now, end: 'failure', failures: run.failures + 1, memoryLost: memoryLost(before, why) } };
+}
+
+/** It had come about, and what was to follow failed. One whose failure was told, or that never began, stays as it is. */
+export function startUndone(before: MachineRecords, why: string, now: number): MachineRecords {
+  return before.run?.live === true && before.run.endedAt === null ? failedToStart(before, why, now) : before;
 }
 
 /** Nothing runs and nothing is to be done, or can be: the status says so. */

@@ -66,8 +66,12 @@ export function machinePerformers(deps: MachinePerformerDeps, id: string, seen: 
         }
       },
       // The engine has made its interface, or handed it over with a machine of the pool.
-      async undo() {
+      async undo(_operation, failure) {
+        // Written first, or its end would be told as ours; it is killed whether or not that can be written.
+        const told = recorder.change(id, (before) => states.startUndone(before, failure.message, clock.now()))
+          .catch((thrown: unknown) => deps.log.warn({ machineId: id, error: asStrataError(thrown, 'undoing').message }, 'why a start is undone could not be recorded'));
         await kill();
+        await told;
         if (spec?.network !== null) await deps.network.removeTap(id);
       },
     },

@@ -1,10 +1,10 @@
 /** The planner as a table, and as properties over random histories against a world that is only rules. */
-import { deepEqual, equal, ok, throws } from 'node:assert/strict';
+import { deepEqual, equal, match, ok, throws } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { checkMachinePlan } from './check-machine-plan.ts';
 import { chooseEngine, type EngineChoice } from './choose-engine.ts';
-import type { EngineCapabilities } from './engine.ts';
+import type { EngineCapabilities, StartedBy } from './engine.ts';
 import type { MachineSpec } from './machine.ts';
 import { machinePolicy as policy } from './machine-policy.ts';
 import { startPause } from './machine-run.ts';
@@ -38,6 +38,27 @@ test('[M17] the status says how its machine came to run, and why so, as long as 
   const cloned = states.found(states.starting(none, spec, { engine: 'qemu', why: '' }, 1000), { process, accelerator: 'tcg', isolation: 'emulated', startedBy });
   deepEqual(states.answered(cloned, hello, 3000).status?.startedBy, startedBy);
   equal(states.ended(cloned, { exit, spec, hostRebooted: false, now: 5000, policy }).status?.startedBy, null);
+});
+
+test('[M31] what became of the memory that a start used up is told by the starts after it, until a guest has answered', () => {
+  const begin = (before: states.MachineRecords) => states.starting(before, spec, { engine: 'qemu', why: '' }, 1000);
+  const foundAs = (before: states.MachineRecords, startedBy: StartedBy) => states.found(begin(before), { process, accelerator: 'tcg', isolation: 'emulated', startedBy });
+  const told = (records: states.MachineRecords) => states.found(begin(records), { process: { ...process, pid: process.pid + 1 }, accelerator: 'tcg', isolation: 'emulated', startedBy: { way: 'cold', why: '' } }).status?.startedBy?.why;
+  const end = { exit, spec, hostRebooted: false, now: 5000, policy };
+  for (const way of ['snapshot', 'suspended'] as const) {
+    const wentOn = foundAs(none, { way, why: '' });
+    equal(wentOn.status?.startedBy?.why, '');
+    const undone = states.ended(states.startUndone(wentOn, 'a step failed', 2000), end);
+    const lost = 'it had gone on from memory, and that start came to nothing: a step failed';
+    equal(told(undone), lost);
+    equal(told(states.ended(foundAs(undone, { way: 'cold', why: '' }), end)), lost, 'also after a boot that failed');
+    equal(foundAs(undone, { way: 'cold', why: 'its own reason' }).status?.startedBy?.why, 'its own reason');
+    equal(foundAs(undone, { way, why: '' }).status?.startedBy?.why, '', 'other memory was put there');
+    match(told(states.ended(wentOn, end)) ?? '', /came to nothing: its VMM was ended by /);
+    equal(told(states.ended(states.answered(wentOn, hello, 3000), end)), '', 'it had gone on');
+    equal(told(states.ended(states.answered(foundAs(undone, { way: 'cold', why: '' }), hello, 3000), end)), '', 'told long enough');
+    deepEqual(states.startUndone(undone, 'again', 2000), undone);
+  }
 });
 
 const table: readonly (readonly [string, MachineSeen, readonly string[]])[] = [

@@ -57,7 +57,7 @@ async function undoFrom<O extends Operation>(options: PerformPlanOptions<O>, fro
     const performer = options.performers[operation.kind];
     if (performer?.undo === undefined) continue;
     try {
-      await performer.undo(operation);
+      await performer.undo(operation, failure);
       await tell(index, 'undone');
     } catch (thrown) {
       const error = asStrataError(thrown, `undoing: ${operation.summary}`);

@@ -1,6 +1,6 @@
 /** The bodies of operations that copy machines, also as they are run again after the daemon died in the middle: every id is chosen before. */
 import { asStrataError, waitUntil } from '#base';
-import type { MachineSpec } from '#machines';
+import type { MachineSpec, MachineStatus } from '#machines';
 import { macOfAddress } from '#pool';
 import type { OperationBody, OperationRun } from '#reconcile';
 import type { Layers } from './layers.ts';
@@ -32,10 +32,14 @@ export function snapshotBody({ machines }: Layers, { machineId, snapshotId, name
 }
 
 export function restoreBody(layers: Layers, { machineId, snapshotId }: RestoreInput): OperationBody {
+  const { copies } = layers.machines;
   return async (run) => {
-    await run.step('bring disks and memory back', () => layers.machines.copies.restore(machineId, snapshotId));
-    const wanted = (await layers.machines.specs.get(machineId))?.value.wanted;
-    if (wanted === 'running') await run.step('let it go on', () => answers(layers, machineId, run.signal));
+    const { memory = false, name = '' } = (await copies.list(machineId)).find((one) => one.id === snapshotId) ?? {};
+    await run.step('bring disks and memory back', () => copies.restore(machineId, snapshotId));
+    const spec = (await layers.machines.specs.get(machineId))?.value;
+    if (spec?.wanted !== 'running') return;
+    const status = await run.step('let it go on', () => answers(layers, machineId, run.signal));
+    if (memory) tellBoot(run, spec.name, status, `snapshot ${name}`);
   };
 }
 
@@ -55,7 +59,10 @@ export function cloneBody(layers: Layers, input: CloneInput): OperationBody {
     });
     await remove();
     run.progress(0.7);
-    if (input.start) await run.step(full || !memory ? 'start it' : 'let it go on', () => answers(layers, cloneId, run.signal));
+    if (input.start) {
+      const status = await run.step(full || !memory ? 'start it' : 'let it go on', () => answers(layers, cloneId, run.signal));
+      if (memory) tellBoot(run, name, status, 'the fork');
+    }
     return { machine: cloneId, name };
   };
 }
@@ -96,11 +103,24 @@ export async function undone(undo: () => Promise<void>, run: OperationRun, work:
 
 const isInterrupted = (signal: AbortSignal): boolean => signal.aborted && (signal.reason as { readonly code?: unknown }).code !== 'operation.cancelled';
 
-export async function answers({ machines, clock }: Layers, machineId: string, signal: AbortSignal): Promise<void> {
-  await waitUntil(async () => {
+/** Whoever asked for its memory is told where it has none of it; what is first is kept where the reason is long. */
+function tellBoot(run: OperationRun, name: string, { startedBy }: MachineStatus, from: string): void {
+  if (startedBy?.way === 'snapshot') return;
+  run.warn(`${name} booted anew instead of going on: what was in its memory is lost, its disks are those of ${from}. Why: ${startedBy?.why || 'it ended as soon as it had gone on'}`);
+}
+
+/** As what it runs when it answers. */
+export async function answers({ machines, clock }: Layers, machineId: string, signal: AbortSignal): Promise<MachineStatus> {
+  const running = async (): Promise<MachineStatus | undefined> => {
     const status = (await machines.statuses.get(machineId))?.value;
-    if (status?.phase !== 'running') return false;
-    await machines.machines.agent(machineId, { timeoutMs: answerLimitMs });
-    return true;
+    return status?.phase === 'running' ? status : undefined;
+  };
+  return waitUntil(async () => {
+    if (await running() === undefined) return undefined;
+    try { await machines.machines.agent(machineId, { timeoutMs: answerLimitMs }); } catch (thrown) {
+      if (asStrataError(thrown, 'its agent').code === 'machine.notRunning') return undefined; // it ended, and may be started again
+      throw thrown;
+    }
+    return running();
   }, { what: 'the machine answers', limitMs: answerLimitMs, everyMs: 10, clock, signal });
 }
