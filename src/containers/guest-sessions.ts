@@ -18,6 +18,8 @@ interface Session {
   readonly connection: AgentConnection;
   readonly guestBootId: string;
   readonly states: Map<string, GuestContainerState>;
+  /** Containers that it was given since: it may tell of these, and of what its list has, and cannot fill our memory with others. */
+  readonly given: Set<string>;
 }
 
 export interface GuestSessions {
@@ -45,9 +47,9 @@ export function openGuestSessions(deps: { readonly machines: Machines; readonly 
 
   async function open(machineId: string, guestBootId: string): Promise<Session> {
     const connection = await deps.machines.agent(machineId, { timeoutMs: 20_000 });
-    const session: Session = { connection, guestBootId, states: new Map() };
+    const session: Session = { connection, guestBootId, states: new Map(), given: new Set() };
     const stopListening = connection.onEvent((event) => {
-      if (event.event !== 'container') return;
+      if (event.event !== 'container' || !isGiven(session, event.state.id)) return;
       session.states.set(event.state.id, event.state);
       deps.listener.changed(machineId, guestBootId, event.state);
     });
@@ -84,6 +86,8 @@ export function openGuestSessions(deps: { readonly machines: Machines; readonly 
   };
 }
 
+const isGiven = ({ states, given }: Session, id: string): boolean => given.has(id) || states.has(id);
+
 /** Asks the agent for all containers. Answers are taken up as they are heard: behind one, an event may have told of more already. */
 async function refresh({ connection, states }: Session): Promise<void> {
   await connection.call('containerList', {}, {
@@ -95,7 +99,9 @@ async function refresh({ connection, states }: Session): Promise<void> {
 }
 
 /** Within one turn of the agent the end of a short run may be told before the answer to its start is. */
-function learn({ states }: Session, answer: GuestContainerState): void {
+function learn(session: Session, answer: GuestContainerState): void {
+  if (!isGiven(session, answer.id)) return;
+  const { states } = session;
   const known = states.get(answer.id);
   const ended = known?.phase === 'exited' || known?.phase === 'waiting';
   if (ended && (answer.phase === 'running' || answer.phase === 'stopping') && answer.digest === known.digest && answer.startedAtMs === known.startedAtMs) return;
@@ -108,7 +114,10 @@ function view(session: Session): GuestSession {
     guestBootId: session.guestBootId,
     state: (id) => session.states.get(id),
     states: () => [...session.states.values()],
-    change: (method, params, options) => session.connection.call(method, params, { ...options, heard: (state: GuestContainerState) => learn(session, state) }),
-    forget: (id) => { session.states.delete(id); },
+    change: (method, params, options) => {
+      session.given.add('spec' in params ? params.spec.id : params.id);
+      return session.connection.call(method, params, { ...options, heard: (state: GuestContainerState) => learn(session, state) });
+    },
+    forget: (id) => { session.states.delete(id); session.given.delete(id); },
   };
 }

@@ -191,6 +191,23 @@ test('[K9] a guest that speaks of a container of another machine, or of none, ch
   equal(await containers.statuses.get('cinventedxx'), undefined);
 });
 
+test('[K9] what a guest says of containers it was not given is not even kept, be it an event or an answer', async () => {
+  const given = stateOf('c1');
+  const invented = Array.from({ length: 100 }, (_one, index) => stateOf(`cinvented${index}`));
+  equal(await breathOf([...invented, given], given), given);
+  const other = stateOf('cinvented');
+  equal(await breathOf([given, other], other, given.id), undefined);
+});
+
+test('[K9] of what a guest tells faster than it can be written only the last is', async () => {
+  const one = await wish('one', ['serve']);
+  await statusOf(one.id, running, 'running');
+  const { revision } = await containers.statuses.snapshot();
+  for (let restarts = 1; restarts <= 200; restarts += 1) world.vmms.get(machineId)?.guest?.say({ event: 'container', state: { ...stateOf(one.id), digest: one.guest.digest, restarts } });
+  await statusOf(one.id, (status) => status.restarts === 200, 'heard');
+  ok((await containers.statuses.snapshot()).revision - revision < 100, 'most were never written');
+});
+
 const stateOf = (id: string) => ({ id, digest: 'ab'.repeat(32), phase: 'running' as const, pid: 5, startedAtMs: 1, finishedAtMs: 0, exitCode: -1, oomKilled: false, restarts: 0, health: 'none' as const, lastProbe: null, error: '' });
 
 test('[K10] the daemon\'s death touches no container', async () => {
@@ -256,7 +273,7 @@ test('[K13] a job that ends at once after its wished start or its restart has ru
 });
 
 /** A session with an agent that answers a start with `answer`, and says the other states before and behind it, all in one breath. */
-async function breathOf(states: readonly GuestContainerState[], answer: GuestContainerState): Promise<GuestContainerState | undefined> {
+async function breathOf(states: readonly GuestContainerState[], answer: GuestContainerState, asked = answer.id): Promise<GuestContainerState | undefined> {
   const listeners = new Set<(event: AgentEvent) => void>();
   const agent = {
     call: async (method: string, _params: unknown, { heard }: CallOptions<unknown>) => {
@@ -270,7 +287,8 @@ async function breathOf(states: readonly GuestContainerState[], answer: GuestCon
     closed: new Promise(() => undefined),
   } as unknown as AgentConnection;
   const session = await openGuestSessions({ machines: { agent: async () => agent } as unknown as Machines, log: silentLog, listener: { changed: () => undefined, lost: () => undefined } }).ensure('m', 'b');
-  await session.change('containerStart', { spec: {} as GuestContainerSpec }, { timeoutMs: 1000 });
+  await session.change('containerStart', { spec: { id: asked } as GuestContainerSpec }, { timeoutMs: 1000 });
+  ok(session.states().length <= 1, 'what it was not given is not kept');
   return session.state(answer.id);
 }
 

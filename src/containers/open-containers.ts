@@ -62,6 +62,18 @@ export function openContainers(deps: ContainersDeps): Containers {
     if (state !== undefined && spec?.machineId === machineId) await recorder.record(spec, guestBootId, state);
   }
 
+  /** What is to be recorded next, by container. */
+  const told = new Map<string, () => Promise<void>>();
+  /** Of what a guest tells faster than it can be written only the last is kept. */
+  async function recordLast(machineId: string, guestBootId: string, state: GuestContainerState): Promise<void> {
+    const key = `${machineId}/${state.id}`;
+    const isRecording = told.has(key);
+    told.set(key, () => believe(machineId, guestBootId, state).catch(failed(machineId, 'recording the state of a container')));
+    if (isRecording) return;
+    for (let next = told.get(key), done; next !== done; next = told.get(key)) { done = next; await next?.(); }
+    told.delete(key);
+  }
+
   /** The line was lost while the machine may well run on: open it again and believe only what the agent then says. */
   function reconnect(machineId: string): void {
     if (closed) return;
@@ -81,7 +93,7 @@ export function openContainers(deps: ContainersDeps): Containers {
   const sessions = openGuestSessions({
     machines: deps.machines, log: deps.log,
     listener: {
-      changed: (machineId, guestBootId, state) => { void believe(machineId, guestBootId, state).catch(failed(machineId, 'recording the state of a container')); },
+      changed: (machineId, guestBootId, state) => { void recordLast(machineId, guestBootId, state); },
       lost: reconnect,
     },
   });

@@ -1,11 +1,14 @@
 /*
- * What a captured guest can do with the line of its agent:
+ * What a captured guest can do with its ways out of the machine. A flood ends after so many megabytes or seconds, whatever comes
+ * first, and prints how many bytes went; silence prints for how many seconds it was silent.
  *
- *   hostile flood <file> <megabytes>    takes the agent's descriptor (pidfd_getfd; root may) and writes the file's bytes over and over
- *   hostile silence                     stops the agent (ptrace; root may), so that it hears nothing and says nothing
+ *   hostile line <file> <megabytes> <seconds>      takes the agent's descriptor (pidfd_getfd; root may) and writes the file's bytes over and over
+ *   hostile alone <file> <megabytes> <seconds>     the same with the agent stopped, so that nothing of it comes in between
+ *   hostile console <file> <megabytes> <seconds>   to /dev/console
+ *   hostile device <file> <megabytes> <seconds>    to the console's device, past the kernel (iopl; x86_64 only)
+ *   hostile silence <seconds>                      stops the agent (ptrace; root may), so that it hears nothing and says nothing
  *
- * They end by themselves after ten seconds, and twenty. Prints how many bytes went, or how many seconds it was silent. No C library: it goes into the guest by
- * the words of a command.
+ * No C library: it goes into the guest by the words of a command.
  */
 #include <asm/unistd.h>
 
@@ -30,7 +33,7 @@ static long call(long number, long a, long b, long c, long d)
 #endif
 
 enum { seize = 0x4206, interrupt = 0x4207, agent_pid = 1 }; /* of ptrace(2) */
-enum { at_working_folder = -100, flood_seconds = 10, silent_seconds = 20, piece_bytes = 65536 };
+enum { at_working_folder = -100, write_only = 1, piece_bytes = 4 * 1024 * 1024, com1 = 0x3f8, no_way_out = 2, not_permitted = 3 };
 struct time { long seconds, nanoseconds; };
 static char piece[piece_bytes];
 
@@ -47,57 +50,108 @@ static void rest(void)
   call(__NR_nanosleep, (long)&little, 0, 0, 0);
 }
 
-static int is_port(long fd)
+static int begins_with(const char *text, long length, const char *wanted)
+{
+  long at = 0;
+  while (wanted[at] != 0 && at < length && text[at] == wanted[at]) at += 1;
+  return wanted[at] == 0;
+}
+
+static int is_line(long fd)
 {
   char name[] = "/proc/self/fd/00", target[16];
   name[14] = (char)('0' + fd / 10);
   name[15] = (char)('0' + fd % 10);
   if (fd < 10) { name[14] = name[15]; name[15] = 0; }
   long length = call(__NR_readlinkat, at_working_folder, (long)name, (long)target, sizeof target);
-  static const char wanted[] = "/dev/vport";
-  for (int at = 0; at < (int)sizeof wanted - 1; at += 1) if (at >= length || target[at] != wanted[at]) return 0;
-  return 1;
+  return begins_with(target, length, "/dev/vport") || begins_with(target, length, "/dev/ttyS");
 }
 
-static long take_port(void)
+static long take_line(void)
 {
-  long agent = call(__NR_pidfd_open, 1, 0, 0, 0);
+  long agent = call(__NR_pidfd_open, agent_pid, 0, 0, 0);
   for (long fd = 3; fd < 64; fd += 1) {
     long mine = call(__NR_pidfd_getfd, agent, fd, 0, 0);
     if (mine < 0) continue;
-    if (mine < 100 && is_port(mine)) return mine;
+    if (mine < 100 && is_line(mine)) return mine;
     call(__NR_close, mine, 0, 0, 0);
   }
   return -1;
 }
 
-static void print(long number)
+/* With our end it goes on. */
+static void stop_agent(void)
+{
+  if (call(__NR_ptrace, seize, agent_pid, 0, 0) != 0 || call(__NR_ptrace, interrupt, agent_pid, 0, 0) != 0) call(__NR_exit_group, not_permitted, 0, 0, 0);
+}
+
+static void open_device(void)
+{
+#if defined(__x86_64__)
+  if (call(__NR_iopl, 3, 0, 0, 0) == 0) return;
+#endif
+  call(__NR_exit_group, not_permitted, 0, 0, 0);
+}
+
+/* It takes whatever comes, at once, and loses what its other end has no room for. */
+static long write_device(const char *bytes, long count)
+{
+#if defined(__x86_64__)
+  long most = count < 4096 ? count : 4096, left = most;
+  __asm__ volatile("rep outsb" : "+S"(bytes), "+c"(left) : "d"(com1) : "memory");
+  return most;
+#else
+  return bytes == 0 ? count : 0;
+#endif
+}
+
+static long number(const char *text)
+{
+  long value = 0;
+  for (; *text != 0; text += 1) value = value * 10 + (*text - '0');
+  return value;
+}
+
+static void print(long value)
 {
   char text[24];
   int at = sizeof text;
   text[--at] = '\n';
-  do text[--at] = (char)('0' + number % 10); while ((number /= 10) > 0);
+  do text[--at] = (char)('0' + value % 10); while ((value /= 10) > 0);
   call(__NR_write, 1, (long)(text + at), (long)sizeof text - at, 0);
+}
+
+/* The file over and over, each time whole: what was cut off is gone on with. */
+static long flood(long out, const char *file, long most, long end)
+{
+  long total = 0, size = 0, at = 0, in = call(__NR_openat, at_working_folder, (long)file, 0, 0);
+  for (long count; size < piece_bytes && (count = call(__NR_read, in, (long)(piece + size), piece_bytes - size, 0)) > 0;) size += count;
+  while (size > 0 && now() < end && total < most) {
+    long count = out < 0 ? write_device(piece + at, size - at) : call(__NR_write, out, (long)(piece + at), size - at, 0);
+    if (count <= 0) { rest(); continue; }
+    total += count;
+    at = (at + count) % size;
+  }
+  return total;
 }
 
 void begin(long *stack)
 {
   char **arguments = (char **)(stack + 1);
-  long end = now() + (arguments[1][0] == 's' ? silent_seconds : flood_seconds), total = 0;
-  if (arguments[1][0] == 's') {
-    if (call(__NR_ptrace, seize, agent_pid, 0, 0) != 0 || call(__NR_ptrace, interrupt, agent_pid, 0, 0) != 0) call(__NR_exit_group, 3, 0, 0, 0);
-    while (now() < end) rest();
-    total = silent_seconds; /* with our end it goes on */
-  } else {
-    long port = take_port();
-    if (port < 0) call(__NR_exit_group, 2, 0, 0, 0);
-    long file = call(__NR_openat, at_working_folder, (long)arguments[2], 0, 0), size = call(__NR_read, file, (long)piece, piece_bytes, 0), most = 0;
-    for (char *digit = arguments[3]; *digit != 0; digit += 1) most = most * 10 + (*digit - '0');
-    while (size > 0 && now() < end && total < most * 1048576) {
-      long count = call(__NR_write, port, (long)piece, size, 0);
-      if (count > 0) total += count; else rest();
-    }
+  const char *what = arguments[1];
+  long began = now();
+  if (what[0] == 's') {
+    long seconds = number(arguments[2]);
+    stop_agent();
+    while (now() < began + seconds) rest();
+    print(seconds);
+    call(__NR_exit_group, 0, 0, 0, 0);
   }
-  print(total);
+  long out = -1;
+  if (what[0] == 'd') open_device();
+  else out = what[0] == 'c' ? call(__NR_openat, at_working_folder, (long)"/dev/console", write_only, 0) : take_line();
+  if (out < 0 && what[0] != 'd') call(__NR_exit_group, no_way_out, 0, 0, 0);
+  if (what[0] == 'a') stop_agent();
+  print(flood(out, arguments[2], number(arguments[3]) * 1048576, began + number(arguments[4])));
   call(__NR_exit_group, 0, 0, 0, 0);
 }

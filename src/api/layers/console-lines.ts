@@ -1,7 +1,7 @@
 /** What a machine's serial console printed, line by line, and what it goes on to print. */
-import { createInterface } from 'node:readline';
 import type { ConsoleLine } from '#contract';
 import type { Machines } from '#machines';
+import { readLines } from './read-lines.ts';
 
 /** A console without a line break still comes out in pieces of this size. */
 const maxLine = 16 * 1024;
@@ -16,7 +16,7 @@ export async function consoleLines(machines: Machines, id: string, query: { read
     try {
       for (const text of query.tail === undefined ? kept : kept.slice(Math.max(0, kept.length - query.tail))) yield { text: text.slice(0, maxLine) };
       if (live === undefined) return;
-      for await (const text of createInterface({ input: live, crlfDelay: Infinity })) yield { text: text.slice(0, maxLine) };
+      for await (const text of readLines(live, maxLine)) yield { text };
     } finally {
       live?.destroy();
     }

@@ -2,12 +2,12 @@
  * Log lines of several containers as one stream. What is kept is sorted by time; while following, lines
  * come as they are written. A slow reader stops the guests' streams, not the daemon.
  */
-import { createInterface } from 'node:readline';
 import type { LogLine } from '#contract';
 import type { Containers, ContainerSpec } from '#containers';
 import type { LogQuery } from '../backend.ts';
+import { readLines } from './read-lines.ts';
 
-/** Lines longer than this were cut by the agent already; the check guards against a hostile guest. */
+/** Lines longer than this were cut by the agent already; of a hostile guest's nothing is shown. */
 const maxLine = 64 * 1024;
 
 export async function mergeLogs(containers: Containers, specs: readonly ContainerSpec[], query: LogQuery, signal: AbortSignal): Promise<AsyncIterable<LogLine>> {
@@ -22,14 +22,13 @@ export async function mergeLogs(containers: Containers, specs: readonly Containe
 }
 
 async function* linesOf(spec: ContainerSpec, output: NodeJS.ReadableStream): AsyncGenerator<LogLine> {
-  for await (const text of createInterface({ input: output, crlfDelay: Infinity })) {
+  for await (const text of readLines(output, maxLine)) {
     const line = parseLine(spec, text);
     if (line !== undefined) yield line;
   }
 }
 
 function parseLine(spec: ContainerSpec, text: string): LogLine | undefined {
-  if (text.length > maxLine) return undefined;
   let value: unknown;
   try { value = JSON.parse(text); } catch { return undefined; } // hostile or cut: there is nothing to show
   if (typeof value !== 'object' || value === null) return undefined;
