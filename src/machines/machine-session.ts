@@ -136,6 +136,8 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
       return listener.recovered();
     }
     const what = stuck === undefined ? 'agent' as const : 'vmm' as const;
+    // It may only be out of step, by a frame that was never finished and takes all that is said since for its own: a reset ends that.
+    if (what === 'agent' && trouble?.what === 'agent' && clock.monotonic() - trouble.since >= policy.silentLimitMs / 3) connection?.close();
     if (trouble?.why === why) return;
     // A VMM found stuck under a guest known to be silent has its own, shorter, time from now on.
     trouble = { what, why, since: trouble !== null && trouble.what === what ? trouble.since : clock.monotonic() };
@@ -147,7 +149,8 @@ export function openMachineSession(deps: MachineSessionDeps): MachineSession {
     if (connection !== undefined) {
       return connection.call('ping', {}, { timeoutMs: policy.answerLimitMs }).then(() => undefined, (thrown: unknown) => (thrown instanceof StrataError && thrown.code === 'agent.timeout' ? 'its guest\'s agent does not answer' : undefined));
     }
-    if (identified === null || clock.monotonic() - awaitedSince < policy.answerLimitMs) return undefined;
+    // A line that was lost gets time to be opened again, but not where it was silent already.
+    if (identified === null || (trouble?.what !== 'agent' && clock.monotonic() - awaitedSince < policy.answerLimitMs)) return undefined;
     return 'the line to its guest\'s agent cannot be opened';
   }
 

@@ -3,7 +3,7 @@
  * first, and prints how many bytes went; silence prints for how many seconds it was silent.
  *
  *   hostile line <file> <megabytes> <seconds>      takes the agent's descriptor (pidfd_getfd; root may) and writes the file's bytes over and over
- *   hostile alone <file> <megabytes> <seconds>     the same with the agent stopped, so that nothing of it comes in between
+ *   hostile alone <file> <megabytes> <seconds>     the same with the agent stopped, so that nothing of it comes in between; ends with the file's end
  *   hostile console <file> <megabytes> <seconds>   to /dev/console
  *   hostile device <file> <megabytes> <seconds>    to the console's device, past the kernel (iopl; x86_64 only)
  *   hostile silence <seconds>                      stops the agent (ptrace; root may), so that it hears nothing and says nothing
@@ -93,11 +93,14 @@ static void open_device(void)
   call(__NR_exit_group, not_permitted, 0, 0, 0);
 }
 
-/* It takes whatever comes, at once, and loses what its other end has no room for. */
+/* As many bytes as its buffer has room for when it says that it is empty; more would be lost. */
 static long write_device(const char *bytes, long count)
 {
 #if defined(__x86_64__)
-  long most = count < 4096 ? count : 4096, left = most;
+  unsigned char status;
+  __asm__ volatile("inb %1, %0" : "=a"(status) : "d"((unsigned short)(com1 + 5)));
+  if ((status & 0x20) == 0) return 0;
+  long most = count < 16 ? count : 16, left = most;
   __asm__ volatile("rep outsb" : "+S"(bytes), "+c"(left) : "d"(com1) : "memory");
   return most;
 #else
@@ -121,14 +124,14 @@ static void print(long value)
   call(__NR_write, 1, (long)(text + at), (long)sizeof text - at, 0);
 }
 
-/* The file over and over, each time whole: what was cut off is gone on with. */
-static long flood(long out, const char *file, long most, long end)
+/* The file over and over, each time whole: what was cut off is gone on with. A negative descriptor is the console's device. */
+static long flood(long out, const char *file, long most, long end, int whole)
 {
   long total = 0, size = 0, at = 0, in = call(__NR_openat, at_working_folder, (long)file, 0, 0);
   for (long count; size < piece_bytes && (count = call(__NR_read, in, (long)(piece + size), piece_bytes - size, 0)) > 0;) size += count;
-  while (size > 0 && now() < end && total < most) {
+  while (size > 0 && ((now() < end && total < most) || (whole && at != 0))) {
     long count = out < 0 ? write_device(piece + at, size - at) : call(__NR_write, out, (long)(piece + at), size - at, 0);
-    if (count <= 0) { rest(); continue; }
+    if (count <= 0) { if (out >= 0) rest(); continue; }
     total += count;
     at = (at + count) % size;
   }
@@ -152,6 +155,6 @@ void begin(long *stack)
   else out = what[0] == 'c' ? call(__NR_openat, at_working_folder, (long)"/dev/console", write_only, 0) : take_line();
   if (out < 0 && what[0] != 'd') call(__NR_exit_group, no_way_out, 0, 0, 0);
   if (what[0] == 'a') stop_agent();
-  print(flood(out, arguments[2], number(arguments[3]) * 1048576, began + number(arguments[4])));
+  print(flood(out, arguments[2], number(arguments[3]) * 1048576, began + number(arguments[4]), what[0] == 'a'));
   call(__NR_exit_group, 0, 0, 0, 0);
 }

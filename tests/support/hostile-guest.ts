@@ -59,7 +59,7 @@ export async function askOthers(strata: TestInstance, neighbour: string, until: 
     return waits.toSorted((one, other) => one - other);
   };
   const [api, commands] = await Promise.all([
-    asking(() => strata.client().call('listMachines'), 20), asking(() => strata.ok(['machine', 'exec', neighbour, '--', 'true'], { limitMs: 60_000 }), 200),
+    asking(() => strata.client().call('listMachines'), 50), asking(() => strata.ok(['machine', 'exec', neighbour, '--', 'true'], { limitMs: 60_000 }), 2000),
   ]);
   await end;
   return { api, neighbour: commands };
