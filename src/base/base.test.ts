@@ -1,6 +1,6 @@
 /** Files, waiting, crash points, ids and errors. */
 import { deepEqual, equal, ok, rejects, throws } from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -9,7 +9,8 @@ import fc from 'fast-check';
 import { asStrataError, StrataError } from './errors.ts';
 import { armFailpoints, failpoint, watchFailpoints } from './failpoint.ts';
 import { architectureOfPlatform } from './architecture.ts';
-import { atomicWrite } from './atomic-write.ts';
+import { atomicWrite, removeUnfinishedWrites } from './atomic-write.ts';
+import { runProcess } from './run-process.ts';
 import { seededDice, systemDice } from './dice.ts';
 import { isId, newId } from './ids.ts';
 import { waitUntil } from './wait-until.ts';
@@ -50,6 +51,20 @@ test('[B4] a reader never sees a half file', async () => {
   }
   await writer;
   ok(reads > 5);
+});
+
+test('[B4] what a killed writer left is removed, and nothing of one that lives', async () => {
+  const inside = mkdtempSync(join(folder, 'killed-'));
+  await atomicWrite(join(inside, 'file'), 'old');
+  const program = `import { atomicWrite } from ${JSON.stringify(new URL('atomic-write.ts', import.meta.url).href)}; await atomicWrite(${JSON.stringify(join(inside, 'file'))}, 'new');`;
+  await rejects(runProcess([process.execPath, '--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program], { env: { STRATA_FAILPOINTS: 'base.atomicWrite.beforeRename=kill' }, timeoutMs: 20_000 }), /SIGKILL/);
+  equal(readdirSync(inside).filter((name) => /^file\.\d+\.1\.new$/.test(name)).length, 1, 'it was killed in the middle');
+  const others = [`file.${process.pid}.9.new`, 'file.1234', 'new', 'x.new'];
+  for (const name of others) writeFileSync(join(inside, name), '');
+  for (let time = 0; time < 2; time += 1) await removeUnfinishedWrites(inside);
+  deepEqual(readdirSync(inside).sort(), ['file', ...others].sort());
+  equal(readFileSync(join(inside, 'file'), 'utf8'), 'old');
+  await removeUnfinishedWrites(join(folder, 'none'));
 });
 
 /** A clock whose waits take no time. */

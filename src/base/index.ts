@@ -8,7 +8,7 @@ export { instanceFromEnvironment, apiSocketPath, bridgeName, gatewayAddress, typ
 export { runProcess, childEnvironment, type RunOptions, type RunResult } from './run-process.ts';
 export { identifyProcess, isAlive, signalProcess, hostBootId, type ProcessIdentity } from './process-identity.ts';
 export { watchProcess } from './watch-process.ts';
-export { atomicWrite } from './atomic-write.ts';
+export { atomicWrite, removeUnfinishedWrites } from './atomic-write.ts';
 export { failpoint, armFailpoints, watchFailpoints } from './failpoint.ts';
 export { openLog, silentLog, type Log } from './log.ts';
 export { architectures, ociArchitecture, debianArchitecture, hostArchitecture, architectureOfPlatform, type Architecture } from './architecture.ts';

@@ -14,6 +14,9 @@ import type { Store } from '#store';
 import { engineOffers } from './engine-offers.ts';
 import { takeHostsPort } from './take-hosts-port.ts';
 
+/** Of all instances of this host. */
+export const proofsFolder = ({ cacheDir }: Instance): string => join(cacheDir, 'proofs');
+
 /** All that reaches out of the daemon's process. */
 export interface Drivers {
   readonly instance: Instance;
@@ -67,7 +70,7 @@ export async function connectLayers(drivers: Drivers, closing: AsyncDisposableSt
   const machines = openMachines({
     instance, store, engines, network, clock, dice, log,
     builtGuestOs: async (engine, architecture) => guestOs.built(engine === 'uml' ? 'uml' : 'qemu', architecture),
-    ...(backends === undefined ? {} : { backends }), ...(standIn === undefined ? { proofsFolder: join(instance.cacheDir, 'proofs') } : { host: standIn }),
+    ...(backends === undefined ? {} : { backends }), ...(standIn === undefined ? { proofsFolder: proofsFolder(instance) } : { host: standIn }),
   });
   await machines.sweep();
   closing.defer(() => machines.stop());

@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { apiSocketPath, systemClock, systemDice, type Instance, type Log } from '#base';
+import { apiSocketPath, removeUnfinishedWrites, systemClock, systemDice, type Instance, type Log } from '#base';
 import { answersOn, openApi, openBackend } from '#api';
 import { openImages } from '#containers';
 import { openStorageDaemon } from '#machines/backends';
 import { openHostNetwork } from '#pool';
 import { openEdge } from '#services';
 import { openHaproxyGateway } from '#services/haproxy';
-import { connectLayers } from './connect-layers.ts';
+import { connectLayers, proofsFolder } from './connect-layers.ts';
 import { giveBackMemory } from './give-back-memory.ts';
 import { limitLogs } from './limit-log.ts';
 import { openEngines } from './open-engines.ts';
@@ -30,6 +30,8 @@ export async function openDaemon(instance: Instance, log: Log, { poolSize }: Dae
   await using closing = new AsyncDisposableStack();
   for (const folder of [instance.stateDir, instance.runDir]) await mkdir(folder, { recursive: true, mode: 0o700 });
   await mkdir(instance.cacheDir, { recursive: true, mode: 0o755 });
+  // What lies in a machine's folder goes with the machine.
+  await Promise.all([instance.stateDir, instance.cacheDir, proofsFolder(instance)].map(removeUnfinishedWrites));
   const store = await openOwnStore({ path: join(instance.stateDir, 'strata.db'), isServed: () => answersOn(apiSocketPath(instance)), clock, log });
   closing.defer(() => store.close());
   const network = openHostNetwork({ instance, log });
