@@ -68,6 +68,14 @@ export async function askOthers(strata: TestInstance, neighbour: string, until: 
 /** Of numbers in their order. */
 export const percentile = (sorted: readonly number[], share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 
+/** What the daemon weighs at least while it rests: it collects its garbage when a busy time is over, looking every ten seconds. */
+export async function weightAtRest(strata: TestInstance): Promise<number> {
+  const end = performance.now() + 25_000;
+  let least = Number.MAX_SAFE_INTEGER;
+  await waitUntil(async () => { least = Math.min(least, (await daemonWeight(strata)).rssKiB); return performance.now() > end; }, { what: 'the daemon has rested', limitMs: 60_000, everyMs: 500 });
+  return least;
+}
+
 /** What the daemon weighs once it is about as light as it was. @throws Error where it does not become so */
 export async function lightAgain(strata: TestInstance, beforeKiB: number, slackKiB: number): Promise<number> {
   let last = 0;
