@@ -2,6 +2,7 @@
 import { ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { systemClock } from '#base';
 import { encodeFrame, frameTypes } from '#guest-protocol';
 import { connectTestGuest, type TestGuest } from './test-guest.ts';
 
@@ -56,3 +57,15 @@ for (const [what, piece] of Object.entries(floods)) {
     guest.wire.destroy();
   });
 }
+
+test('[M66] whose messages take long to read waits for that: a second may be taken at once, a fifth of the time may last', async () => {
+  let taken = 0;
+  const guest = await connectTestGuest(undefined, { ...systemClock, monotonic: () => systemClock.monotonic() + taken });
+  let heard = 0;
+  guest.connection.onEvent(() => { heard += 1; taken += 400; });
+  const event = encodeFrame(frameTypes.json, 0, Buffer.from(JSON.stringify({ event: 'container', state })));
+  for (let index = 0; index < 20; index += 1) { guest.wire.write(event); await wait(10); }
+  ok(heard >= 2 && heard <= 5, `${heard} of 20 were read`);
+  guest.connection.close();
+  guest.wire.destroy();
+});

@@ -46,6 +46,8 @@ const maxStreams = 1024;
 const maxEventBytes = 160 * 1024;
 /** Messages pay by length too: about 4 MB/s may last, 8 MB may come at once. Bulk data goes by streams. */
 const tollBytes = 1024;
+/** They pay for the time that reading them takes: what few bytes mean may be much (arrays in arrays). A second may be taken at once, a fifth of the time may last. */
+const [busyMs, busyShare] = [1000, 0.2];
 
 /**
  * Resets the line, greets the agent and returns the connection; owns the line from then on, also where it throws.
@@ -106,6 +108,7 @@ class GuestLine implements AgentConnection {
   readonly #listeners = new Set<(event: AgentEvent) => void>();
   readonly #frameToll;
   readonly #eventToll;
+  readonly #timeToll;
   readonly #end: () => void;
   /** Forgets the line without closing it. */
   readonly letGo: () => void;
@@ -122,6 +125,7 @@ class GuestLine implements AgentConnection {
     this.#nextStream = this.#firstStream;
     this.#frameToll = toll(options.clock, 4000, 8000);
     this.#eventToll = toll(options.clock, 100, 500);
+    this.#timeToll = toll(options.clock, busyShare * 1000, busyMs);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
     this.#end = resolve;
@@ -209,7 +213,11 @@ class GuestLine implements AgentConnection {
 
   #take(frame: Frame): void {
     if (frame.type === frameTypes.reset) return this.#slowDown(this.#frameToll.pay()); // late answer to a reset of ours
-    if (frame.type === frameTypes.json) return this.#message(frame.payload);
+    if (frame.type === frameTypes.json) {
+      const began = this.#options.clock.monotonic();
+      this.#message(frame.payload);
+      return this.#slowDown(this.#timeToll.pay(this.#options.clock.monotonic() - began));
+    }
     if (frame.stream < this.#firstStream || frame.stream >= this.#nextStream) throw protocolViolation('a stream nobody opened');
     const stream = this.#streams.get(frame.stream);
     const isData = frame.type === frameTypes.data || frame.type === frameTypes.errorData;

@@ -1,6 +1,6 @@
 /** A guest's end of a line for tests, which says whatever bytes the test wants. */
 import { duplexPair, type Duplex } from 'node:stream';
-import { silentLog, systemClock, systemDice } from '#base';
+import { silentLog, systemClock, systemDice, type Clock } from '#base';
 import { encodeFrame, FrameDecoder, frameTypes, type Frame } from '#guest-protocol';
 import { openAgentConnection, type OpenedAgentConnection } from './open-agent-connection.ts';
 
@@ -24,7 +24,7 @@ export const options = { clock: systemClock, dice: systemDice, log: silentLog };
 export const helloOf = (nonce: unknown) => ({ nonce, protocol: 1, agentVersion: '1', bootId: '0f0f0f0f-0000-4000-8000-000000000000', kernel: '6.12', architecture: 'x86_64', uptimeMs: 5 });
 
 /** Connected and greeted; `before` is said ahead of the answer to the reset. */
-export async function connectTestGuest(before: Uint8Array = new Uint8Array(0)): Promise<TestGuest> {
+export async function connectTestGuest(before: Uint8Array = new Uint8Array(0), clock: Clock = systemClock): Promise<TestGuest> {
   const [host, wire] = duplexPair();
   const decoder = new FrameDecoder();
   const frames: Frame[] = [];
@@ -44,7 +44,7 @@ export async function connectTestGuest(before: Uint8Array = new Uint8Array(0)): 
     for (const wake of waiting) wake();
     waiting = [];
   });
-  const connection = await openAgentConnection(host, options);
+  const connection = await openAgentConnection(host, { ...options, clock });
   return {
     wire, connection, frames, requests, json,
     async request(method) {
