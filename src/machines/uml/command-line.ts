@@ -25,9 +25,13 @@ export interface UmlCommand {
 
 /**
  * Tuned for a short start, each choice measured: a RAID6 benchmark is two thirds of an untuned boot; of the rest the 256 old-style
- * terminals, for each of which the kernel starts a program that is not there, are two thirds again, the delay loop's calibration a tenth. Without hostfs the guest's root cannot even look at the jail's files. loglevel=5: warnings reach the console, so that a guest that does not come up says why.
+ * terminals, for each of which the kernel starts a program that is not there, are two thirds again, the delay loop's calibration a
+ * tenth, and filesystems that no disk of ours has and a cache of compressed swap, which make threads and look for modules, an
+ * eighth. Without hostfs the guest's root cannot even look at the jail's files. loglevel=5: warnings reach the console, so that a
+ * guest that does not come up says why.
  */
-const tuning = ['initcall_blacklist=raid6_select_algo,init_hostfs', 'pty.legacy_count=0', 'random.trust_cpu=on', 'cryptomgr.notests', 'rcupdate.rcu_expedited=1'];
+const without = ['raid6_select_algo', 'init_hostfs', 'init_jfs_fs', 'init_xfs_fs', 'init_btrfs_fs', 'init_zswap'];
+const tuning = [`initcall_blacklist=${without.join()}`, 'pty.legacy_count=0', 'random.trust_cpu=on', 'cryptomgr.notests', 'rcupdate.rcu_expedited=1'];
 
 export function umlCommand(spec: MachineSpec, facts: UmlFacts): UmlCommand {
   const descriptors: VmmDescriptor[] = [];
