@@ -13,10 +13,12 @@ import { openUmlEngine } from '#machines/uml';
 import { openAgentConnection } from '../src/machines/agent/open-agent-connection.ts';
 import { awaitQuiet, loadNow, report, round, say } from './harness/measure.ts';
 import { ownInstance } from './harness/own-instance.ts';
+import { serveInGvisor } from './harness/serve-in-gvisor.ts';
 
 await using own = await ownInstance('bes', 194);
 await mkdir(own.folder, { recursive: true });
 const [tap, hostAddress, guestAddress] = ['bes-tap', '10.194.7.1', '10.194.7.2'];
+const gvisorNetwork = { folder: own.folder, name: 'bes-gvisor', host: '10.194.8.1', guest: '10.194.8.2' };
 const [echoPort, connections, echoMs] = [7123, 8, 2000];
 const fileMiB = 64;
 const network = {
@@ -39,7 +41,7 @@ interface Place {
   readonly address: string | null;
   run(script: string): Promise<string>;
   /** Starts a program that goes on. */
-  serve(argv: readonly string[]): Promise<() => void>;
+  serve(argv: readonly string[]): Promise<() => Promise<void>>;
 }
 
 interface Measured { readonly step: number; readonly call: number; readonly fork: number; readonly trips: number | null; readonly written: number | null; readonly read: number | null }
@@ -75,7 +77,7 @@ async function roundTrips(place: Place): Promise<number | null> {
     await waitUntil(() => reaches(address), { what: `${place.name} listens`, limitMs: 20_000, everyMs: 100 });
     const counts = await Promise.all(Array.from({ length: connections }, () => pingPong(address)));
     return counts.reduce((sum, one) => sum + one, 0) / (echoMs / 1000);
-  } finally { end(); }
+  } finally { await end(); }
 }
 
 const reaches = (address: string): Promise<boolean> => new Promise((resolve) => {
@@ -106,16 +108,19 @@ const native: Place = {
 function gvisor(): Place {
   const sandbox = ['runsc', '--platform=ptrace', '--network=none', '--ignore-cgroups', `--root=${join(own.folder, 'runsc')}`, 'do'] as const;
   return {
-    name: 'gVisor (runsc, ptrace)', ours: false, folder: '/tmp', address: null,
+    name: 'gVisor (runsc, ptrace)', ours: false, folder: '/tmp', address: gvisorNetwork.guest,
     run: async (script) => (await runProcess([...sandbox, '/bin/busybox', 'sh', '-c', script], { timeoutMs: 240_000 })).stdout,
-    serve: (argv) => serveHere(argv),
+    serve: (argv) => serveInGvisor(gvisorNetwork, argv),
   };
 }
 
-async function serveHere([program = '', ...words]: readonly string[]): Promise<() => void> {
+async function serveHere([program = '', ...words]: readonly string[]): Promise<() => Promise<void>> {
   const end = new AbortController();
-  void runProcess([program, ...words], { timeoutMs: 120_000, signal: end.signal }).catch(() => undefined);
-  return () => end.abort();
+  const running = runProcess([program, ...words], { timeoutMs: 120_000, signal: end.signal }).catch(() => undefined);
+  return async () => {
+    end.abort();
+    await running;
+  };
 }
 
 /** A machine of that engine, until the work is done. */
@@ -141,7 +146,7 @@ async function inMachine(engine: Engine, architecture: Architecture, name: strin
       return said;
     };
     await run(`ip link set lo up; ip link set eth0 up; ip address add ${guestAddress}/24 dev eth0`);
-    const measured = await work({ name, ours: true, folder: '/scratch', address: guestAddress, run, serve: async (argv) => { const stream = await exec(argv); stream.output.resume(); return () => stream.close(); } });
+    const measured = await work({ name, ours: true, folder: '/scratch', address: guestAddress, run, serve: async (argv) => { const stream = await exec(argv); stream.output.resume(); return async () => stream.close(); } });
     agent.close();
     return measured;
   } finally {
