@@ -34,6 +34,9 @@ function taken(binds: readonly GatewayBind[]): StrataError {
   });
 }
 
+/** Keys of the binds that such an error is about. */
+export const takenBinds = ({ details }: StrataError): readonly string[] => ((details?.['binds'] ?? []) as readonly GatewayBind[]).map(bindKey);
+
 /** The system's reason why nobody can listen there, or undefined. */
 function whyNot(address: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {

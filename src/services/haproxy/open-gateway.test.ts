@@ -1,10 +1,10 @@
 /** The gateway against the real HAProxy and real web servers. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { Agent, createServer as createWebServer, request, type Server } from 'node:http';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
-import { identifyProcess, isAlive, silentLog, waitUntil, type Instance } from '#base';
+import { identifyProcess, isAlive, silentLog, systemClock, waitUntil, type Instance } from '#base';
 import type { GatewayBackend, GatewayState } from '../gateway/gateway.ts';
 import { findMaster, haproxyFolder } from './haproxy-process.ts';
 import { openHaproxyGateway, type HaproxyGateway } from './index.ts';
@@ -203,6 +203,20 @@ test('[W7] a killed worker is replaced too', async () => {
   process.kill(worker.pid, 'SIGKILL');
   await waitUntil(async () => (await identifyProcess(worker.pid)) === undefined, { what: 'it is dead', limitMs: 3000 });
   await waitUntil(() => ask().then(({ body }) => body.startsWith('c2'), () => false), { what: 'it answers again', limitMs: 8000 });
+});
+
+test('[W12] HAProxy that cannot be seen for a moment is not taken for somebody else who has its ports', async () => {
+  await gateway.apply(state([server('c1')]));
+  const { masterSocket, workerSocket } = haproxyFolder(folder);
+  for (const socket of [masterSocket, workerSocket]) {
+    await rename(socket, `${socket}.away`);
+    const applied = gateway.apply(state([server('c1'), server('c2')]));
+    applied.catch(() => undefined);
+    await systemClock.wait(200);
+    await rename(`${socket}.away`, socket);
+    assert.deepEqual(await applied, { reloaded: false }, socket);
+  }
+  assert.deepEqual(await answering(), ['c1', 'c2']);
 });
 
 test('[W8] a later daemon finds the same process and reloads nothing', async () => {

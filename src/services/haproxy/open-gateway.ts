@@ -15,7 +15,7 @@ import { asStrataError, gatewayAddress, runProcess, StrataError, systemClock, wa
 import { z } from 'zod';
 import { checkGatewayState } from '../gateway/check-gateway-state.ts';
 import type { Gateway, GatewayState } from '../gateway/gateway.ts';
-import { bindKey, chooseBinds } from './choose-binds.ts';
+import { bindKey, chooseBinds, takenBinds, type ChosenBinds } from './choose-binds.ts';
 import { endHaproxy, findMaster, haproxyFolder, isAbsent, listWorkers, loadedMark, reloadHaproxy, startHaproxy, type HaproxyFolder } from './haproxy-process.ts';
 import { planServers, readServersState } from './plan-servers.ts';
 import { addStats, readStats } from './read-stats.ts';
@@ -41,6 +41,8 @@ const loadedSchema = z.strictObject({ mark: z.string(), binds: z.array(z.string(
 type Loaded = z.infer<typeof loadedSchema>;
 
 const restartPauseMs = 300;
+const settleMs = 2000;
+const lookEveryMs = 50;
 const removalPauseMs = 1000;
 
 export function openHaproxyGateway(deps: HaproxyGatewayDeps): HaproxyGateway {
@@ -88,11 +90,7 @@ export function openHaproxyGateway(deps: HaproxyGatewayDeps): HaproxyGateway {
   async function follow(state: GatewayState): Promise<{ readonly reloaded: boolean }> {
     checkGatewayState(state);
     await mkdir(join(places.folder, 'empty'), { recursive: true, mode: 0o755 });
-    const running = await findMaster(places) !== undefined;
-    const mark = running ? await loadedMark(places) : undefined;
-    const loaded = await readLoaded(places);
-    const held = new Set(loaded !== undefined && loaded.mark === mark ? loaded.binds : []);
-    const { binds, problem } = await chooseBinds(state, held);
+    const { running, mark, chosen: { binds, problem } } = await look(state);
     const wished: GatewayState = { ...state, binds };
     const wish = await writeWish(places, wished, deps.parkingAddress ?? gatewayAddress(deps.instance));
     let reloaded = false;
@@ -104,6 +102,25 @@ export function openHaproxyGateway(deps: HaproxyGatewayDeps): HaproxyGateway {
     await watch();
     if (problem !== undefined) throw problem;
     return { reloaded };
+  }
+
+  /**
+   * What runs, and what of the wish can be listened on. For moments HAProxy cannot be seen (a master that starts itself anew answers
+   * nobody, an earlier worker may answer for the new one), and holds its ports all the same: then it is looked at again.
+   */
+  async function look(state: GatewayState): Promise<{ readonly running: boolean; readonly mark: string | undefined; readonly chosen: ChosenBinds }> {
+    for (const until = systemClock.monotonic() + settleMs; ; await systemClock.wait(lookEveryMs)) {
+      const running = await findMaster(places) !== undefined;
+      const mark = running ? await loadedMark(places) : undefined;
+      const loaded = await readLoaded(places);
+      const held = new Set(loaded !== undefined && loaded.mark === mark ? loaded.binds : []);
+      const chosen = await chooseBinds(state, held).catch((thrown: unknown) => asStrataError(thrown, 'looking at ports'));
+      const problem = chosen instanceof StrataError ? chosen : chosen.problem;
+      const maybeOurs = problem !== undefined && held.size === 0 && loaded?.binds.some((one) => takenBinds(problem).includes(one)) === true;
+      if (maybeOurs && systemClock.monotonic() < until) continue;
+      if (chosen instanceof StrataError) throw chosen;
+      return { running, mark, chosen };
+    }
   }
 
   /** False where the running process did not take the commands. */
