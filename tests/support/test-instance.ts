@@ -132,6 +132,7 @@ export function openTestInstance(short: string, subnet: number, { poolSize = 0 }
     async loseAll() {
       opened?.close();
       opened = undefined;
+      await self.killDaemon(); // first: it would start what it sees end, and that would outlive this
       await endProcesses(processesOf(instance).map((one) => one.pid));
       await openHostNetwork({ instance, log: silentLog }).erase();
       unmountUnder(instance.runDir);
