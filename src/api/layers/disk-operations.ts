@@ -1,4 +1,5 @@
 /** The bodies of operations on one disk of a machine, also as they are run again after the daemon died in the middle: every id is chosen before. */
+import { asStrataError } from '#base';
 import type { MachineSpec } from '#machines';
 import { macOfAddress } from '#pool';
 import type { OperationBody, OperationRun } from '#reconcile';
@@ -62,6 +63,14 @@ export function diskMergeBody({ machines }: Layers, { machineId, disk }: DiskMer
 
 const merge = (disks: Layers['machines']['disks'], machineId: string, disk: string, run: OperationRun): Promise<void> => run.step('merge what nothing keeps apart any more', () => disks.merge(machineId, disk, { signal: run.signal, progress: run.progress }));
 
+/** What it comes after has been done, and holds: layers that are not merged now are merged with those of a later copy. */
+async function mergeNowOrLater(disks: Layers['machines']['disks'], machineId: string, disk: string, run: OperationRun): Promise<void> {
+  try { await merge(disks, machineId, disk, run); } catch (thrown) {
+    run.signal.throwIfAborted();
+    run.warn(`the layers of the disk ${disk} are merged another time: ${asStrataError(thrown, 'merging').message}`);
+  }
+}
+
 export function diskCloneBody(layers: Layers, input: DiskCloneInput): OperationBody {
   const { machineId, disk, snapshotId, passing, cloneId, wish } = input;
   const { disks, specs } = layers.machines;
@@ -77,7 +86,7 @@ export function diskCloneBody(layers: Layers, input: DiskCloneInput): OperationB
       await run.step(`make machine ${wish.name}`, () => makeMachine(layers, input, run.signal));
     });
     await remove();
-    if (passing) await merge(disks, machineId, disk, run);
+    if (passing) await mergeNowOrLater(disks, machineId, disk, run);
     if (input.start) await run.step('start it', () => answers(layers, cloneId, run.signal));
     return { machine: cloneId, name: wish.name };
   };
