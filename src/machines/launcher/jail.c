@@ -296,7 +296,9 @@ void enter_jail(const struct description *description, const struct descriptors 
   char *environment[5] = { "PATH=/usr/bin", "LC_ALL=C" };
   size_t count = 2;
   if (description->huge_heap) environment[count++] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
-  if (description->kept_heap || description->copyable) environment[count++] = description->copyable ? description->kept_heap ? "LD_PRELOAD=/heap.so:/copyable.so" : "LD_PRELOAD=/copyable.so" : "LD_PRELOAD=/heap.so";
+  if (description->kept_heap && description->copyable) environment[count++] = "LD_PRELOAD=/heap.so:/copyable.so";
+  else if (description->kept_heap) environment[count++] = "LD_PRELOAD=/heap.so";
+  else if (description->copyable) environment[count++] = "LD_PRELOAD=/copyable.so";
   if (description->traces) stay_as_first_process();
   become_program(description, environment);
 }
