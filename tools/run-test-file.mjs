@@ -43,10 +43,10 @@ export async function runTestFile({ node, file, limitMs }) {
   const left = hung ? [] : family.end();
   killGroup(child.pid);
   running.delete(end);
-  const counts = existsSync(countsFile) ? lastJson(readFileSync(countsFile, 'utf8')) : undefined;
+  const { counts, failures, running: inTest } = readReport(existsSync(countsFile) ? readFileSync(countsFile, 'utf8') : '');
   rmSync(folder, { recursive: true });
   const output = Buffer.concat(chunks).toString('utf8').split('\n').filter((line) => !totalsLine.test(line)).join('\n').trimEnd();
-  return { file, counts: counts ?? noCounts, problem: problemOf({ hung, limitMs, code, signal, counts }), output, seconds: (Date.now() - started) / 1000, processorSeconds: (counts ?? noCounts).processorSeconds, left };
+  return { file, counts: { ...noCounts, ...counts, failures }, problem: problemOf({ hung, limitMs, code, signal, counts, inTest }), output, seconds: (Date.now() - started) / 1000, processorSeconds: (counts ?? noCounts).processorSeconds, left };
 }
 
 /** Ends all files that run, with what they started: at Ctrl-C. */
@@ -55,17 +55,23 @@ export function endTestFiles() {
 }
 
 /** What is wrong besides failed tests. */
-function problemOf({ hung, limitMs, code, signal, counts }) {
-  if (hung) return `hung: did not end within ${limitMs / 1000} s, and was ended with all it had started`;
+function problemOf({ hung, limitMs, code, signal, counts, inTest }) {
+  if (hung) return `hung: did not end within ${limitMs / 1000} s, ${inTest === undefined ? 'though none of its tests was under way: one has left something open' : `in "${inTest}"`}, and was ended with all it had started`;
   if (counts === undefined) return `ended ${code === null ? `by ${signal}` : `with exit code ${code}`} before its tests did`;
   if (counts.tests === 0) return 'has no tests';
   if (code !== 0 && counts.failed + counts.cancelled === 0) return `ended ${code === null ? `by ${signal}` : `with exit code ${code}`} though no test failed`;
   return undefined;
 }
 
-function lastJson(text) {
-  const line = text.trim().split('\n').at(-1) ?? '';
-  return line === '' ? undefined : JSON.parse(line);
+/** What test-counts-reporter.mjs wrote, as far as it came; `running` is the innermost test that began and did not end. */
+function readReport(text) {
+  const lines = text.split('\n').slice(0, -1).map((line) => JSON.parse(line)); // the last is empty, or was cut off
+  const running = [];
+  for (const { began, ended } of lines) {
+    if (began !== undefined) running.push(began);
+    if (ended !== undefined) running.splice(running.lastIndexOf(ended), 1);
+  }
+  return { counts: lines.findLast((one) => one.counts !== undefined)?.counts, failures: lines.flatMap(({ failure }) => failure ?? []), running: running.at(-1) };
 }
 
 function killGroup(pid) {

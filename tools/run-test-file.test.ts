@@ -55,8 +55,14 @@ test('a file without tests, one that does not load and one that exits early are 
 test('a file that hangs is ended at its limit with all it started, also what left its group', async () => {
   const file = pidFile();
   const { problem } = await runText(`test('hangs', () => new Promise((resolve) => { const child = spawn('sleep', ['600'], { detached: true, stdio: 'ignore', env: {} }); writeFileSync(${JSON.stringify(file)}, String(child.pid)); setTimeout(resolve, 600_000); }));`, 2500);
-  match(problem ?? '', /hung: did not end within 2.5 s/);
+  match(problem ?? '', /hung: did not end within 2.5 s, in "hangs"/);
   await waitUntil(() => !isAlive(Number(readFileSync(file, 'utf8'))), { what: 'its child is gone', limitMs: 5000 });
+});
+
+test('of a file that hangs it is told which test failed before, and that none was under way', async () => {
+  const { problem, counts } = await runText('test(\'forgets\', () => { setInterval(() => {}, 1000); ok(false, \'no good\'); });', 2500);
+  match(problem ?? '', /hung: .* none of its tests was under way/);
+  deepEqual(counts.failures.map(({ test: name, why }) => [name, /no good/.test(why)]), [['forgets', true]]);
 });
 
 test('what a file leaves running is told and ended', async () => {

@@ -1,4 +1,7 @@
-/** A reporter of node:test that writes nothing but the counts of a file, why its tests failed and how long it computed, as JSON, for run-tests.mjs. */
+/**
+ * A reporter of node:test for run-tests.mjs, one JSON object a line: which tests begin and end, why one failed, and at last the
+ * counts of the file and how long it computed. Each at once: of a file that hangs there is no last line.
+ */
 import { readFileSync } from 'node:fs';
 
 const linesOfReason = 12;
@@ -6,13 +9,16 @@ const linesOfReason = 12;
 const ticksPerSecond = 100;
 
 export default async function* reportCounts(events) {
-  const failures = [];
-  for await (const event of events) {
+  for await (const { type, data } of events) {
+    if (type === 'test:dequeue') yield line({ began: data.name });
+    if (type === 'test:pass' || type === 'test:fail') yield line({ ended: data.name });
     // A suite fails where one of its tests does, and says no more than that.
-    if (event.type === 'test:fail' && event.data.details?.type !== 'suite') failures.push({ test: event.data.name, why: reasonOf(event.data.details?.error) });
-    if (event.type === 'test:summary') yield `${JSON.stringify({ ...event.data.counts, failures, processorSeconds: processorSeconds() })}\n`;
+    if (type === 'test:fail' && data.details?.type !== 'suite') yield line({ failure: { test: data.name, why: reasonOf(data.details?.error) } });
+    if (type === 'test:summary') yield line({ counts: { ...data.counts, processorSeconds: processorSeconds() } });
   }
 }
+
+const line = (value) => `${JSON.stringify(value)}\n`;
 
 /** The error that the test threw is the cause of the runner's. */
 function reasonOf(error) {

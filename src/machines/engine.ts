@@ -83,6 +83,8 @@ export interface RunningMachine {
   attachDisk(disk: MachineDisk): Promise<void>; // idempotent by serial
   detachDisk(serial: string): Promise<void>; // idempotent
   disks(): Promise<readonly string[]>; // serials plugged in
+  /** Whether what its guest asks of a disk that a back end serves gets there; undefined where nobody can tell now. Of engines that connect again. */
+  reachesBackend?(serial: string): Promise<boolean | undefined>;
   /** What can be done with disks that its VMM itself has open; undefined where its engine can do nothing with them. */
   readonly diskOperations?: DiskOperations;
   /** Its processors stand still; memory, disks and lines stay. Idempotent, as `resume` is; what is pending goes on at `resume`. */

@@ -136,6 +136,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
   const backends = deps.backends === undefined ? undefined : openBackends({
     driver: deps.backends, store, recorder, clock, log, killMachine: kill,
     connectsAgain: (name) => engines.get(name)?.connectsAgain === true,
+    reachesBackend: async (machineId, serial) => sessions.get(machineId)?.machine.reachesBackend?.(serial),
   });
 
   async function kill(machineId: string): Promise<void> {

@@ -20,7 +20,7 @@ export function backendAbilities(engine: EngineName | null): readonly Ability[] 
 
 function restart(engine: EngineName): Ability {
   const name = 'restart under a running machine';
-  if (engine === 'qemu') return { name, able: true, why: 'the guest\'s reads and writes wait until it serves again, and none is lost' };
+  if (engine === 'qemu') return { name, able: true, why: 'the guest\'s reads and writes wait until it serves again, and none is lost; where it dies again while QEMU greets it, the machine is restarted' };
   if (engine === 'uml') return { name, able: false, why: 'a UML guest gives a device up when its connection is lost; the machine is restarted' };
   return { name, able: false, why: `the engine ${engine} knows no back ends` };
 }

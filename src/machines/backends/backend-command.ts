@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path';
 import { firstDescriptor, type MountedDisk, type VmmDescriptor } from '../launcher/index.ts';
 import type { MachineDisk } from '../machine.ts';
 import { fileNode, nodeName } from '../qemu/drives.ts';
-import { sharedSocket } from './backend-places.ts';
+import { socketBeforeItServes } from './backend-places.ts';
 
 export const storageDaemon = '/usr/bin/qemu-storage-daemon';
 
@@ -26,7 +26,7 @@ export const nameInJail = (serial: string, path: string, layers: string): string
 export function backendCommand(disk: MachineDisk, layers: string): BackendCommand {
   const descriptors: VmmDescriptor[] = [];
   const add = (one: VmmDescriptor): number => descriptors.push(one) - 1 + firstDescriptor;
-  const socket = add({ kind: 'listen-shared', name: sharedSocket });
+  const socket = add({ kind: 'listen-shared', name: socketBeforeItServes });
   add({ kind: disk.readOnly ? 'lock-shared' : 'lock-alone', path: disk.path });
   const files = [{ path: disk.path, readOnly: disk.readOnly }, ...(disk.backing ?? []).map(({ path }) => ({ path, readOnly: true }))].map((file) => ({ ...file, name: nameInJail(disk.serial, file.path, layers) }));
   const [top = '', ...below] = files.map(({ name }) => jailFile(name));

@@ -25,8 +25,13 @@ export function backendPlaces(instance: Instance, id: string): BackendPlaces {
 /** The folder with the layers and snapshots of a disk that a back end serves; beside the disk, and removed with it. */
 export const keptOfDisk = (instance: Instance, machineId: string, serial: string): { readonly stateFolder: string } => ({ stateFolder: join(instance.stateDir, 'disks', machineId, serial) });
 
-/** Name of the socket in the shared folder. */
+/** Name of the socket in the shared folder, where a VMM looks for it. */
 export const sharedSocket = 'v';
+/**
+ * Its name until whoever made it serves: QEMU that connects to one that dies before it has answered never connects again
+ * (it forgets to look, as of 7.2), so none must be found that does not answer yet.
+ */
+export const socketBeforeItServes = 'n';
 
 const jailFolder = (serial: string): string => `/backends/${serial}`;
 export const socketInJail = (serial: string): string => `${jailFolder(serial)}/${sharedSocket}`;

@@ -10,7 +10,7 @@ import { backendSchema, backendStatusSchema, blankStatus, endedByItself, foundRu
 import { backendDisks, backendId, machineOfBackend } from './backend-places.ts';
 import type { DiskBackends, RunningBackend } from './disk-backend.ts';
 import type { DiskOperations } from './disk-operations.ts';
-import { planBackend, type BackendStep } from './plan-backend.ts';
+import { planBackend, type BackendSeen, type BackendStep } from './plan-backend.ts';
 
 export interface BackendsDeps {
   readonly driver: DiskBackends;
@@ -20,6 +20,8 @@ export interface BackendsDeps {
   readonly killMachine: (machineId: string) => Promise<void>;
   /** Whether a VMM of that engine connects again to a back end that was started anew. */
   readonly connectsAgain: (engine: EngineName) => boolean;
+  /** Whether a machine's VMM has a line to the back end of its disk; undefined where nobody can tell now. */
+  readonly reachesBackend: (machineId: string, serial: string) => Promise<boolean | undefined>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -42,6 +44,8 @@ export function openBackends(deps: BackendsDeps): Backends {
   const statuses = recordsOf(store, 'backend-status', backendStatusSchema);
   const known = new Map<string, RunningBackend>();
   const turns = new Map<string, Promise<unknown>>();
+  /** Since when (monotonic) a VMM that ran before it must find it. One that is found running may not have been found yet. */
+  const awaited = new Map<string, number>();
   let closed = false;
 
   const change = async (id: string, to: (before: BackendStatus) => BackendStatus): Promise<void> => { await statuses.update(id, (before) => to(before ?? blankStatus(id))); };
@@ -63,6 +67,7 @@ export function openBackends(deps: BackendsDeps): Backends {
     forget(id);
     if (closed) return backend.release();
     known.set(id, backend);
+    awaited.set(id, clock.monotonic());
     void backend.exited.then(async (exit) => {
       if (known.get(id) !== backend) return;
       known.delete(id);
@@ -106,22 +111,33 @@ export function openBackends(deps: BackendsDeps): Backends {
     await change(id, (before) => logged({ ...before, phase: 'stopped', why, process: null, endedAt: clock.now(), failures: 0 }, clock.now(), why === '' ? 'it was ended, since its machine does not run' : why));
   }
 
-  const steps: Record<Exclude<BackendStep['do'], 'wait' | 'nothing'>, (backend: Backend) => Promise<void>> = {
+  const steps: Record<Exclude<BackendStep['do'], 'wait' | 'nothing' | 'endMachine'>, (backend: Backend) => Promise<void>> = {
     start,
     end: ({ id }) => end(id, ''),
     restart: ({ id }) => end(id, 'a restart was asked for'),
-    async endMachine({ machineId, disk }) {
-      await recorder.change(machineId, (before) => troubled(before, `the back end of its disk ${disk.serial} has ended`));
-      log.warn({ machineId, disk: disk.serial }, 'the back end of a disk has ended, and the machine cannot connect to another: it is restarted');
-      await deps.killMachine(machineId);
-    },
+    found: async ({ id }) => { awaited.delete(id); },
     async remove({ id }) {
       forget(id);
+      awaited.delete(id);
       turns.delete(id);
       await driver.erase(id);
       await store.transact({ writes: [{ delete: records.key(id) }, { delete: statuses.key(id) }] });
     },
   };
+
+  async function endMachine({ machineId, disk }: Backend, why: 'ended' | 'lost'): Promise<void> {
+    await recorder.change(machineId, (before) => troubled(before, why === 'ended' ? `the back end of its disk ${disk.serial} has ended` : `it does not find the back end of its disk ${disk.serial} again`));
+    log.warn({ machineId, disk: disk.serial, why }, 'a machine has lost the back end of a disk, and cannot connect to another: it is restarted');
+    await deps.killMachine(machineId);
+  }
+
+  /** What cannot be asked is not known. */
+  async function lookAtConnection({ id, machineId, disk }: Backend): Promise<BackendSeen['awaited']> {
+    const since = awaited.get(id);
+    if (since === undefined) return undefined;
+    const reached = await deps.reachesBackend(machineId, disk.serial).catch(() => undefined);
+    return { sinceMs: clock.monotonic() - since, reached };
+  }
 
   async function reconcile(id: string): Promise<ReconcileResult> {
     const backend = (await records.get(id))?.value;
@@ -131,11 +147,16 @@ export function openBackends(deps: BackendsDeps): Backends {
     const machine = spec === undefined && run === undefined ? undefined : {
       wanted: spec?.wanted === 'running' || spec?.wanted === 'paused', live: run?.live === true, connectsAgain: run === undefined || deps.connectsAgain(run.engine),
     };
-    const step = planBackend({ backend, status: status?.value, found, machine, now: clock.now() });
+    const connection = found === 'running' && machine?.live === true && machine.connectsAgain ? await lookAtConnection(backend) : undefined;
+    const step = planBackend({ backend, status: status?.value, found, machine, awaited: connection, now: clock.now() });
     if (step.do === 'wait') return { againAfterMs: step.forMs };
     if (step.do === 'nothing') return {};
+    if (step.do === 'endMachine') {
+      await endMachine(backend, step.why);
+      return { againAfterMs: 1000 };
+    }
     await steps[step.do](backend);
-    return step.do === 'remove' || step.do === 'end' ? {} : { againAfterMs: step.do === 'endMachine' ? 1000 : 0 };
+    return step.do === 'remove' || step.do === 'end' ? {} : { againAfterMs: 0 };
   }
 
   const ofMachine = async (machineId: string): Promise<readonly string[]> => (await records.list()).map((one) => one.id).filter((id) => machineOfBackend(id) === machineId);

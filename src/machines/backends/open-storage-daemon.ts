@@ -1,5 +1,5 @@
 /** The driver of back ends: qemu-storage-daemon, jailed as VMMs are, with its one disk mounted into the jail. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { failpoint, StrataError, systemClock, type Clock, type Instance } from '#base';
 import { ensureLauncher, plugDisk, readKeeperRecord, startVmm, unplugDisk, type KeeperRecord } from '../launcher/index.ts';
@@ -15,7 +15,7 @@ import { programContents } from '../vmm/program-contents.ts';
 import type { VmmContext } from '../vmm/vmm-context.ts';
 import { watchExit } from '../vmm/watch-exit.ts';
 import { backendCommand, jailFile, storageDaemon } from './backend-command.ts';
-import { backendPlaces, keptOfDisk, machineOfBackend, serialOfBackend, type BackendPlaces } from './backend-places.ts';
+import { backendPlaces, keptOfDisk, machineOfBackend, serialOfBackend, sharedSocket, socketBeforeItServes, type BackendPlaces } from './backend-places.ts';
 import { diskOperations } from './disk-operations.ts';
 import type { BackendSpec, DiskBackends, RunningBackend } from './disk-backend.ts';
 
@@ -34,7 +34,9 @@ export function openStorageDaemon(deps: { readonly instance: Instance; readonly 
     async find(id) {
       const places = backendPlaces(instance, id);
       const seen = await findVmm(context, places);
-      return seen.found === 'alive' ? { found: 'running', backend: runningBackend(context, id, places, seen.record) } : seen;
+      if (seen.found !== 'alive') return seen;
+      await showSocket(places);
+      return { found: 'running', backend: runningBackend(context, id, places, seen.record) };
     },
     erase: (id) => eraseVmm(context, backendPlaces(instance, id), id),
   };
@@ -55,11 +57,17 @@ async function start(context: VmmContext, { id, disk: wished, memoryMiB }: Backe
     failpoint('machines.backends.afterLaunch');
     const monitor = openMonitor(places.monitor, { connectMs: greetingLimitMs });
     try { await monitor.connection(); } finally { monitor.close(); }
+    await showSocket(places);
     return runningBackend(context, id, places, record);
   } catch (cause) {
     if (cause instanceof StrataError && cause.code === 'machine.alreadyRuns') throw cause; // another start was faster
     throw await undo(context, places, disk.serial, record, cause);
   }
+}
+
+/** It answers, so VMMs may find it. Also where an earlier daemon had no time for it. */
+async function showSocket({ shared }: BackendPlaces): Promise<void> {
+  await rename(join(shared, socketBeforeItServes), join(shared, sharedSocket)).catch((cause: NodeJS.ErrnoException) => { if (cause.code !== 'ENOENT') throw cause; });
 }
 
 const keptOf = (instance: Instance, id: string) => keptOfDisk(instance, machineOfBackend(id), serialOfBackend(id));

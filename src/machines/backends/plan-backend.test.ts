@@ -6,7 +6,7 @@ import { planBackend, type BackendSeen } from './plan-backend.ts';
 
 const backend: Backend = { id: 'mabc-data', machineId: 'mabc', memoryMiB: 256, disk: { serial: 'data', path: '/d', format: 'raw', readOnly: false, backend: 'vhost-user' } };
 const runs = { wanted: true, live: true, connectsAgain: true };
-const seen = (more: Partial<BackendSeen>): BackendSeen => ({ backend, status: { ...blankStatus(backend.id), phase: 'running' }, found: 'running', machine: runs, now: 1000, ...more });
+const seen = (more: Partial<BackendSeen>): BackendSeen => ({ backend, status: { ...blankStatus(backend.id), phase: 'running' }, found: 'running', machine: runs, awaited: undefined, now: 1000, ...more });
 const failed = (failures: number): BackendStatus => ({ ...blankStatus(backend.id), phase: 'failed', endedAt: 1000, failures });
 
 test('[BE3] it lives as long as its machine, is started again under one that runs, and goes with one that is removed', () => {
@@ -22,7 +22,15 @@ test('[BE3] it lives as long as its machine, is started again under one that run
 });
 
 test('[BE4] a machine that cannot connect again is ended, never left with a dead disk', () => {
-  deepEqual(planBackend(seen({ found: 'gone', status: failed(1), machine: { ...runs, connectsAgain: false } })), { do: 'endMachine' });
+  deepEqual(planBackend(seen({ found: 'gone', status: failed(1), machine: { ...runs, connectsAgain: false } })), { do: 'endMachine', why: 'ended' });
+});
+
+test('[BE4] a machine whose VMM does not find its back end again is ended; one of which nobody can tell is not', () => {
+  const after = (sinceMs: number, reached: boolean | undefined) => planBackend(seen({ awaited: { sinceMs, reached } }));
+  deepEqual([after(0, true), after(60_000, true)], [{ do: 'found' }, { do: 'found' }]);
+  deepEqual([after(0, false), after(3000, false), after(9999, false)].map(({ do: step }) => step), ['wait', 'wait', 'wait'], 'QEMU looks for it each second');
+  deepEqual(after(10_000, false), { do: 'endMachine', why: 'lost' });
+  deepEqual([after(0, undefined), after(10_000, undefined), after(1e9, undefined)], [{ do: 'wait', forMs: 500 }, { do: 'wait', forMs: 2500 }, { do: 'wait', forMs: 30_000 }]);
 });
 
 test('[BE5] one that dies again and again is started after longer and longer pauses', () => {

@@ -1,7 +1,7 @@
 /** Back ends under the controllers of a daemon: started with their machine, started again, found by a later daemon, gone with it. */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { isAlive, signalProcess, silentLog, systemClock, systemDice, waitUntil, type Architecture, type Instance } from '#base';
@@ -109,6 +109,38 @@ test('[BE3] with its machine it starts, killed it is started again, a later daem
   await daemon.specs.put(spec.id, { ...spec, generation: 3 });
   await statusOf(daemon, spec.id, 'running', 90_000);
   equal(await said(daemon, spec.id, read), 'kept\n');
+  await daemon.specs.delete(spec.id);
+  await backendOf(daemon, spec.id, (status) => status === undefined);
+  await waitUntil(async () => (await daemon.statuses.get(spec.id)) === undefined, { what: 'the machine is gone', limitMs: 30_000 });
+  await daemon.end();
+});
+
+const openSockets = async (pid: number): Promise<number> => {
+  const targets = (await readdir(`/proc/${pid}/fd`)).map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => ''));
+  return (await Promise.all(targets)).filter((target) => target.startsWith('socket:')).length;
+};
+
+test('[BE4] a machine whose back end dies while QEMU greets it, which then never looks for another, is restarted', async () => {
+  const daemon = startDaemon();
+  const spec = specOf('qemu');
+  await daemon.specs.put(spec.id, spec);
+  const { startedAt, process } = await statusOf(daemon, spec.id, 'running', 90_000);
+  await said(daemon, spec.id, write);
+  ok(process);
+  const connected = await openSockets(process.pid);
+  let backend = await backendOf(daemon, spec.id, (status) => status?.phase === 'running');
+  do { // until it was stopped before QEMU had looked for it, which QEMU does each second
+    const before = backend;
+    await killed(before);
+    backend = await backendOf(daemon, spec.id, (status) => status?.phase === 'running' && status.process?.pid !== before?.process?.pid);
+    ok(backend?.process);
+    await signalProcess(backend.process, 'SIGSTOP');
+    await waitUntil(async () => await openSockets(process.pid) >= connected - 1, { what: 'QEMU has connected', limitMs: 30_000, everyMs: 20 });
+  } while (await openSockets(process.pid) === connected); // the greeting opens one more
+  await killed(backend);
+  await statusOf(daemon, spec.id, (status) => status?.phase === 'running' && status.startedAt !== startedAt, 90_000);
+  equal(await said(daemon, spec.id, read), 'kept\n');
+  equal((await daemon.statuses.get(spec.id))?.value.restarts, 1);
   await daemon.specs.delete(spec.id);
   await backendOf(daemon, spec.id, (status) => status === undefined);
   await waitUntil(async () => (await daemon.statuses.get(spec.id)) === undefined, { what: 'the machine is gone', limitMs: 30_000 });

@@ -1,5 +1,4 @@
 /** A machine whose VMM runs, as the port wants it. */
-import { z } from 'zod';
 import { diskOperations } from '../backends/disk-operations.ts';
 import type { RunningMachine } from '../engine.ts';
 import { readConsoleRing, type KeeperRecord } from '../launcher/index.ts';
@@ -15,6 +14,8 @@ import type { Monitor } from './qmp/open-monitor.ts';
 import { endMigration, suspendMachine } from './suspended/suspend-machine.ts';
 import { pathsOfSets } from './suspended/list-disks.ts';
 import { dropSuspended } from './suspended/suspended-record.ts';
+import { reachesBackend } from './reaches-backend.ts';
+import { standsStill } from './stands-still.ts';
 import type { StartRecord } from './start-record.ts';
 
 export function openRunningMachine(context: QemuContext, spec: MachineSpec, record: KeeperRecord, start: StartRecord, monitor: Monitor, sockets = socketsOf(context, spec)): RunningMachine {
@@ -34,6 +35,7 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
       await disks.detach(serial);
     },
     disks: () => disks.list(),
+    reachesBackend: (serial) => reachesBackend(monitor, serial),
     diskOperations: operations,
     pause: async () => { await monitor.execute('stop'); },
     resume: async () => {
@@ -47,7 +49,7 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
       await operations.aside(() => suspendMachine({ context, spec, places, vmm: record, start, monitor, serials: () => disks.list() }));
     },
     snapshot: (wish) => takeRunning({ context, spec, places, vmm: record, start, monitor, jobs: operations, handInto: disks.handInto, serials: () => disks.list() }, wish),
-    isPaused: async () => standsStill(await monitor.execute('query-status')),
+    isPaused: () => standsStill(monitor),
     pressPowerButton: async () => { await monitor.execute('system_powerdown'); },
     kill: async () => {
       await endVmm(record);
@@ -60,14 +62,6 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
       sockets.close();
     },
   };
-}
-
-/** Also one that was stopped for its state to be written down. */
-const stopped = ['paused', 'finish-migrate', 'postmigrate'];
-
-function standsStill(answer: unknown): boolean {
-  const { status } = z.looseObject({ status: z.string().max(50) }).parse(answer);
-  return stopped.includes(status);
 }
 
 export const socketsOf = (context: QemuContext, spec: Pick<MachineSpec, 'id' | 'name'>): VmmSockets => vmmSockets(machinePlaces(context.instance, spec.id), spec.name);
