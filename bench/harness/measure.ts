@@ -84,6 +84,16 @@ export async function inTurn<T extends string>(who: readonly [T, T], count: numb
   return values;
 }
 
+/** Many in turn, each round begun by another of them. */
+export async function inRotation<R>(who: readonly string[], count: number, one: (who: string) => Promise<R>): Promise<ReadonlyMap<string, readonly R[]>> {
+  const values = new Map<string, R[]>(who.map((name) => [name, []]));
+  for (let at = 0; at < count; at += 1) {
+    const first = at % who.length;
+    for (const name of [...who.slice(first), ...who.slice(0, first)]) values.get(name)?.push(await one(name));
+  }
+  return values;
+}
+
 export async function seconds(work: () => Promise<unknown>): Promise<number> {
   const began = performance.now();
   await work();
