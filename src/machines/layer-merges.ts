@@ -1,17 +1,21 @@
 /**
  * Merges layers of running machines in the background, after they were copied. Upkeep, and no operation: nobody asked for it, nothing
- * waits for it, and it gives way to all that is asked; where it fails the next copy begins it again.
+ * waits for it, and it gives way to all that is asked; where it fails the next copy begins it again, or the next daemon.
  */
+import { readdir } from 'node:fs/promises';
 import { asStrataError, StrataError, type Clock, type Instance, type Log } from '#base';
 import { backendId, keptOfDisk } from './backends/backend-places.ts';
 import type { HeldDisk } from './backends/disk-snapshots.ts';
 import { mergeLayers } from './backends/merge-layers.ts';
+import { fewLayers } from './backends/plan-merge.ts';
 import type { Backends } from './backends/open-backends.ts';
 import type { Engine } from './engine.ts';
 import type { EngineName } from './machine.ts';
 import type { MachineRecorder } from './machine-recorder.ts';
 import type { MachineSessions } from './machine-sessions.ts';
 import { machineTurns, type MachineTurns } from './machine-turns.ts';
+import { layersFolder } from './qemu/copies/disks-record.ts';
+import type { LayerPlaces } from './qemu/copies/layers.ts';
 
 export interface LayerMerges {
   /** In a moment, where there are many by then. */
@@ -38,6 +42,12 @@ const beginAfterMs = 1000;
 /** About as much as is copied in a second or two, while somebody waits. */
 const mostBytesNow = 512 * 1024 ** 2;
 
+/** Before a VMM is asked: a daemon that finds two hundred machines again has none to merge, mostly. All but the lowest lie in one folder. */
+async function hasManyLayers(places: LayerPlaces): Promise<boolean> {
+  const files = await readdir(layersFolder(places)).catch((cause: NodeJS.ErrnoException) => { if (cause.code === 'ENOENT') return []; throw cause; });
+  return files.length > fewLayers;
+}
+
 export function layerMerges({ instance, engines, recorder, sessions, turns, backends, clock, log }: LayerMergesDeps): LayerMerges {
   const end = new AbortController();
   const inOrder = machineTurns();
@@ -50,15 +60,17 @@ export function layerMerges({ instance, engines, recorder, sessions, turns, back
     const machine = sessions.get(machineId)?.machine;
     const places = run === undefined ? undefined : engines.get(run.engine)?.copies?.placesOf?.(machineId);
     const found: HeldDisk[] = [];
-    if (machine?.diskOperations !== undefined && places !== undefined) {
+    if (machine?.diskOperations !== undefined && places !== undefined && await hasManyLayers(places)) {
       const own = spec.disks.filter((disk) => !disk.readOnly && disk.backend === undefined);
       const plugged = await machine.disks();
       const scratch = { serial: 'scratch', path: '', format: 'raw', readOnly: false } as const;
       for (const disk of [...own, scratch]) if (plugged.includes(disk.serial)) found.push({ spec, disk, places, operations: machine.diskOperations });
     }
     for (const disk of backends === undefined ? [] : spec.disks.filter((one) => one.backend !== undefined && !one.readOnly)) {
+      const kept = keptOfDisk(instance, machineId, disk.serial);
+      if (!(await hasManyLayers(kept))) continue;
       const operations = await backends?.holding(backendId(machineId, disk.serial), async (open) => open);
-      found.push({ spec, disk, places: keptOfDisk(instance, machineId, disk.serial), operations });
+      found.push({ spec, disk, places: kept, operations });
     }
     return found;
   }

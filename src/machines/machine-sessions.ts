@@ -19,6 +19,8 @@ export interface MachineSessionsDeps {
   /** Ends exactly that process; false where it is gone. */
   endProcess(identity: ProcessIdentity): Promise<boolean>;
   readonly hostBootId?: () => string;
+  /** A machine of an earlier daemon runs, and is this one's now. */
+  readonly foundAgain?: (id: string) => void;
   readonly clock: Clock;
   readonly dice: Dice;
   readonly log: Log;
@@ -80,6 +82,7 @@ export function machineSessions(deps: MachineSessionsDeps): MachineSessions {
       return unknown(id, paused.message, true);
     }
     await begin(run.spec, result.machine, paused);
+    deps.foundAgain?.(id);
     unreachableSince.delete(id);
     return sessions.get(id)?.seen() ?? unknown(id, 'the daemon stops', false);
   }

@@ -99,7 +99,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
   const proofs = keepProofs({ engines: deps.engines, records: deps.proofsFolder === undefined ? proofsInStore(store) : proofsInFolder(deps.proofsFolder), signal: end.signal, hostBootId: deps.host?.bootId });
   const figures = keepFigures({ engines: deps.engines, proofs, store, builtGuestOs: deps.builtGuestOs ?? (() => Promise.resolve(undefined)), giveWay: deps.host === undefined ? giveWay : () => Promise.resolve(), clock, dice, log, signal: end.signal });
   let measuring: Promise<void> | undefined;
-  const sessions = machineSessions({ engines, recorder, policy, endProcess, clock, dice, log, ...(deps.host === undefined ? {} : { hostBootId: deps.host.bootId }) });
+  const sessions = machineSessions({ engines, recorder, policy, endProcess, clock, dice, log, foundAgain: (id) => mergeLeft(id), ...(deps.host === undefined ? {} : { hostBootId: deps.host.bootId }) });
 
   async function choose(spec: MachineSpec) {
     const candidates = await Promise.all(deps.engines.map(async (engine) => ({ capabilities: await engine.capabilities(), proofs: await proofs.known(engine.name) })));
@@ -145,7 +145,7 @@ export function openMachines(deps: MachinesDeps): OpenedMachines {
   }
 
   const turns = machineTurns();
-  const { copies, disks, stop: stopMerging } = openMachineCopies({ instance: deps.instance, engines, recorder, sessions, turns, backends, clock, log, choose });
+  const { copies, disks, mergeLeft, stop: stopMerging } = openMachineCopies({ instance: deps.instance, engines, recorder, sessions, turns, backends, clock, log, choose });
   const controller = machinesController({ engines, network: deps.network, backends, removeDisks: (id) => removeOwnDisks(deps.instance, id), copies, recorder, sessions, guard: openGenerationGuard(store), endProcess, clock, log, policy, choose });
   const machines: Machines = {
     async agent(machineId, options = {}) {

@@ -7,7 +7,8 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { waitUntil } from '#base';
+import { waitUntil, watchFailpoints } from '#base';
+import { fewLayers } from '../../src/machines/backends/plan-merge.ts';
 import { disksNow, layersFolder, readMovedDisks } from '../../src/machines/qemu/copies/disks-record.ts';
 import { chainOfDisk, mostLayers, type Layer } from '../../src/machines/qemu/copies/layers.ts';
 import { machinePlaces } from '../../src/machines/qemu/machine-places.ts';
@@ -204,7 +205,31 @@ const diskCopy = (running: boolean): VerbUnderTest => ({
   untouched: async () => { deepEqual(await readdir(out()), []); },
 });
 
+const copiedInPassing = (): Promise<void> => watchFailpoints((name) => host.daemon.life.pass(name), () => ofDisks().remove(boxId, 'data', 'none'));
+/** No verb of anybody's: it comes by itself, after a copy and in a later daemon, and where it was cut off it comes again. */
+const merging: VerbUnderTest = {
+  name: 'merging of layers', again: '', clean: nextStartRemovesLeavings,
+  async prepare() {
+    await runningBox();
+    const ids = Array.from({ length: fewLayers + 3 }, (_, at) => `many-${at}`);
+    for (const id of ids) await ofDisks().take(boxId, 'data', { id, name: id, memory: false, passing: false });
+    for (const id of ids) await rm(inFolder('qemu', boxId, 'snapshots', id), { recursive: true, force: true }); // removed by anybody else they were merged now
+    ok(engine.filesOf(boxId, 'data').length > fewLayers + 3);
+  },
+  act: copiedInPassing,
+  async check() {
+    const merged = async () => engine.filesOf(boxId, 'data').length <= fewLayers && await opensTheSame().then(() => true, () => false);
+    await waitUntil(merged, { what: 'its layers are merged', limitMs: 500, everyMs: 5 }).catch(async () => {
+      await copiedInPassing();
+      await waitUntil(merged, { what: 'its layers are merged after another copy', ...limits });
+    });
+    await opensTheSame();
+    await holdsFirst('box');
+  },
+};
+
 const verbs: readonly VerbUnderTest[] = [
+  merging,
   {
     name: 'snapshot', prepare: stoppedBox, act: () => machines().takeSnapshot('box', { name: 'one', memory: false }), again: 'machine.snapshotNameTaken', clean: nothing,
     undo: async (input) => { await copies().remove((input as Made).machineId, (input as Made).snapshotId); },

@@ -5,9 +5,9 @@
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failpoint } from '#base';
-import { layersFolder } from '../qemu/copies/disks-record.ts';
+import { disksNow, layersFolder, readMovedDisks } from '../qemu/copies/disks-record.ts';
 import { diskBytes, makeOverlay } from '../qemu/copies/make-overlay.ts';
-import type { Layer } from '../qemu/copies/layers.ts';
+import { chainOfDisk, type Layer } from '../qemu/copies/layers.ts';
 import { listSnapshots } from '../qemu/copies/snapshot-record.ts';
 import type { DiskWork } from './disk-carrier.ts';
 import type { MergedLayers } from './disk-merges.ts';
@@ -28,6 +28,7 @@ export async function mergeLayers(it: HeldDisk, merging: Merging): Promise<boole
   const begun = await merging.inTurn(async () => {
     const chain = await chainNow(it);
     const plan = await planOf(it, chain);
+    if (!plan.merge) await recordIfOutdated(it, chain);
     if (!plan.merge || plan.bytes > (merging.mostBytes ?? Number.POSITIVE_INFINITY)) return undefined;
     const [upper, ...lower] = chain.slice(1, 1 + plan.count);
     return upper === undefined ? undefined : { layers: [upper, ...lower].map((one) => one.path), path: await newFile(it, chain, upper) };
@@ -48,6 +49,12 @@ export async function mergeLayers(it: HeldDisk, merging: Merging): Promise<boole
     await merging.inTurn(() => removeUnused(it, path, merged)).catch(() => undefined); // the first error tells the story; the next merge, or boot, removes it
     throw thrown;
   }
+}
+
+/** Of a daemon that ended when merged layers were in place: what it replaced is of no use any more. */
+async function recordIfOutdated(it: HeldDisk, chain: readonly Layer[]): Promise<void> {
+  const said = disksNow({ disks: [it.disk] }, await readMovedDisks(it.places)).flatMap(chainOfDisk);
+  if (outlives(it) && said.map((one) => one.path).join() !== chain.map((one) => one.path).join()) await recordChain(it);
 }
 
 async function planOf(it: HeldDisk, chain: readonly Layer[]): Promise<MergePlan> {

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { link, rename, rm, stat } from 'node:fs/promises';
-import { StrataError, type Clock, type Instance } from '#base';
+import { failpoint, StrataError, type Clock, type Instance } from '#base';
 import type { Engine, MachineSpec, RunningMachine } from '#machines';
 import { fileExists, type DiskOperations } from '../../../src/machines/backends/disk-operations.ts';
 import { withDisksNow } from '../../../src/machines/qemu/copies/disks-record.ts';
@@ -89,11 +89,13 @@ function operationsOn(open: (serial: string) => OpenDisk): DiskOperations {
       await stat(path);
       return {
         async putInPlace() {
+          failpoint('disk.putInPlace.before');
           const disk = open(serial);
           const at = disk.files.findIndex((one) => one.path === layers[0]);
           if (at < 1 || !layers.every((one, index) => disk.files[at + index]?.path === one)) return false;
           // They are empty, as the new file is.
           disk.files = [...disk.files.slice(0, at), { path, format: 'qcow2' }, ...disk.files.slice(at + layers.length)];
+          failpoint('disk.putInPlace.after');
           return true;
         },
         async drop() { /* nobody has it open */ },
