@@ -1,86 +1,23 @@
 /** Copies of machines with real guests: snapshots, restores, clones and forks, and every step at which a daemon may be killed. */
 import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, open, readdir, readFile, rm, stat, truncate } from 'node:fs/promises';
+import { open, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
-import { childEnvironment, runProcess, signalProcess, silentLog, systemClock, systemDice, waitUntil, type Instance } from '#base';
+import { test } from 'node:test';
+import { signalProcess, systemClock, systemDice, waitUntil } from '#base';
 import type { RunningMachine } from '../../engine.ts';
 import { guestIdentity, guestMachineId } from '../../guest-identity.ts';
-import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
 import { readKeeperRecord } from '../../launcher/index.ts';
-import type { MachineDisk, MachineSpec } from '../../machine.ts';
+import type { MachineSpec } from '../../machine.ts';
 import type { EngineCopies } from '../../snapshots.ts';
-import { greetAgent, type OpenedAgentConnection } from '../../testing/greet-agent.ts';
-import { testMachine } from '../../testing/test-daemon.ts';
-import { runName, testTaps } from '../../testing/test-taps.ts';
-import { openQemuEngine, type QemuEngine } from '../index.ts';
+import type { OpenedAgentConnection } from '../../testing/greet-agent.ts';
+import { qemuBench } from '../../testing/qemu-bench.ts';
 import { machinePlaces } from '../machine-places.ts';
 import { memoryFile, snapshotFolder } from './snapshot-record.ts';
 
-let root: string;
-let instance: Instance;
-let engine: QemuEngine;
-let copies: EngineCopies;
-const engines: QemuEngine[] = [];
-const specs: MachineSpec[] = [];
-const machines: RunningMachine[] = [];
-const agents: OpenedAgentConnection[] = [];
-const name = runName('k');
-const network = testTaps(name);
-
-before(async () => {
-  root = await mkdtemp('/tmp/strata-k-');
-  instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 209 };
-  engine = openEngine(false);
-  copies = engine.copies as EngineCopies;
-});
-afterEach(async () => {
-  for (const agent of agents.splice(0)) agent.close();
-  for (const machine of machines.splice(0)) await machine.release();
-  for (const spec of specs.splice(0)) await engine.erase(spec.id);
-});
-after(async () => {
-  for (const one of engines) await one.close();
-  await engine.dropTemplates();
-  const pids = (await readdir('/proc')).filter((one) => /^\d+$/.test(one));
-  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
-  const names = await Promise.all(['r/q', 's/qemu', 's/qemu-uids'].map((folder) => readdir(join(root, folder)).catch(() => [])));
-  const taps = (await readdir('/sys/class/net')).filter((one) => one.startsWith(name));
-  await rm(root, { recursive: true, force: true });
-  deepEqual([...commands.filter((one) => one.includes(root)), ...names.flat(), ...taps], [], 'nothing is left');
-});
-
-function openEngine(templates: boolean): QemuEngine {
-  const one = openQemuEngine({ instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', network, ...(templates ? { templates: {} } : {}) });
-  engines.push(one);
-  return one;
-}
-
-let made = 0;
-function specOf(changes: Partial<MachineSpec> = {}): MachineSpec {
-  made += 1;
-  const spec = testMachine({ engine: 'qemu', network: null, scratchMiB: 64, memoryMiB: 256, ...changes });
-  specs.push(spec);
-  return spec;
-}
-
-async function newDisk(bytes = 4 * 1024 * 1024): Promise<MachineDisk> {
-  made += 1;
-  const path = join(root, `disk-${made}.raw`);
-  const file = await open(path, 'wx', 0o600);
-  try { await file.truncate(bytes); } finally { await file.close(); }
-  return { serial: 'data', path, format: 'raw', readOnly: false };
-}
-
-const keep = (machine: RunningMachine): RunningMachine => { machines.push(machine); return machine; };
+const { instance, engine, openEngine, specOf, newDisk, keep, agentOf, daemonKilledAt } = qemuBench({ letter: 'k', subnet: 209, machine: { scratchMiB: 64, memoryMiB: 256 } });
+const copies = engine.copies as EngineCopies;
 const wish = (id: string, memory = true, passing = false) => ({ id, name: id, memory, passing });
-
-async function agentOf(machine: RunningMachine): Promise<OpenedAgentConnection> {
-  const agent = await greetAgent(machine);
-  agents.push(agent);
-  return agent;
-}
 
 async function shell(agent: OpenedAgentConnection, script: string): Promise<string> {
   const stream = agent.openStream();
@@ -117,8 +54,8 @@ async function end(machine: RunningMachine, agent: OpenedAgentConnection): Promi
 const cases = [{ architecture: 'x86_64', templates: false }, { architecture: 'x86_64', templates: true }, { architecture: 'aarch64', templates: false }] as const;
 for (const { architecture, templates } of cases) {
   test(`[Q60] a machine comes back to its snapshot with memory, disks and card, again and again (${architecture}, ${templates ? 'clone' : 'booted'})`, { timeout: 300_000 }, async (t) => {
-    const by = openEngine(templates);
-    const spec = specOf({ architecture, disks: [await newDisk()], network: { mac: '02:00:0a:d1:00:05', address: '10.209.0.5' } });
+    const by = openEngine(templates ? {} : undefined);
+    const spec = specOf({ architecture, disks: [await newDisk('data')], network: { mac: '02:00:0a:d1:00:05', address: '10.209.0.5' } });
     if (templates) await by.ensureTemplate(spec);
     let { machine, agent } = await running(spec, by);
     equal(machine.startedBy?.way, templates ? 'template' : 'cold', machine.startedBy?.why ?? '');
@@ -163,7 +100,7 @@ for (const { architecture, templates } of cases) {
 }
 
 test('[Q60] without memory a machine boots with the disks of then, whether it ran or was stopped', { timeout: 240_000 }, async () => {
-  const spec = specOf({ disks: [await newDisk()] });
+  const spec = specOf({ disks: [await newDisk('data')] });
   let { machine, agent } = await running(spec);
   await machine.snapshot?.(wish('live', false));
   await write(agent, 'second');
@@ -186,7 +123,7 @@ test('[Q60] without memory a machine boots with the disks of then, whether it ra
 });
 
 test('[Q65] a fork goes on as another machine: its own name, id, card and random numbers, the same memory; each goes its own way', { timeout: 240_000 }, async (t) => {
-  const spec = specOf({ disks: [await newDisk()], memoryMiB: 512, network: { mac: '02:00:0a:d1:00:06', address: '10.209.0.6' } });
+  const spec = specOf({ disks: [await newDisk('data')], memoryMiB: 512, network: { mac: '02:00:0a:d1:00:06', address: '10.209.0.6' } });
   const { machine, agent } = await running(spec);
   const child = specOf({ memoryMiB: 512, network: { mac: '02:00:0a:d1:00:07', address: '10.209.0.7' } });
   await shell(agent, '(i=0; while :; do i=$((i+1)); echo $i > /run/counter; usleep 20000; done) >/dev/null 2>&1 &\n/bin/busybox nc -l -p 99 >/dev/null 2>&1 &');
@@ -216,7 +153,7 @@ test('[Q65] a fork goes on as another machine: its own name, id, card and random
 });
 
 test('[Q65] a linked clone of 20 GB takes no time and no room, and a full one shares nothing', { timeout: 240_000 }, async (t) => {
-  const spec = specOf({ disks: [await newDisk(20 * 1024 ** 3)] });
+  const spec = specOf({ disks: [await newDisk('data', 20 * 1024 ** 3)] });
   const source = spec.disks[0]?.path ?? '';
   const file = await open(source, 'r+');
   try { await file.write('content', 4096); } finally { await file.close(); }
@@ -242,29 +179,16 @@ test('[Q65] a linked clone of 20 GB takes no time and no room, and a full one sh
   }
 });
 
-/** A daemon of its own that dies at this crash point. */
-async function daemonKilledAt(point: string, work: string): Promise<void> {
-  const program = `
-    import { openQemuEngine } from '${import.meta.dirname}/../index.ts';
-    import { ensureGuestOs } from '${import.meta.dirname}/../../guest-os/ensure-guest-os.ts';
-    import { silentLog } from '${import.meta.dirname}/../../../base/index.ts';
-    const instance = ${JSON.stringify(instance)};
-    const engine = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg' });
-    ${work}`;
-  const env = { ...childEnvironment, STRATA_FAILPOINTS: `machines.qemu.${point}=kill` };
-  await rejects(runProcess([process.execPath, '--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program], { env, timeoutMs: 60_000 }), /SIGKILL/, point);
-}
-
 test('[Q62] a daemon killed at any step of taking a snapshot leaves a machine that has all it wrote, and no half snapshot', { timeout: 300_000 }, async () => {
-  const spec = specOf({ disks: [await newDisk()] });
+  const spec = specOf({ disks: [await newDisk('data')] });
   let { machine, agent } = await running(spec);
   for (const [at, point] of ['beforeFreeze', 'frozen', 'beforeSnapshotRecord'].entries()) {
     agent.close();
     await machine.release();
-    await daemonKilledAt(point, `const found = await engine.adopt(${JSON.stringify(spec)}); await found.machine.snapshot(${JSON.stringify(wish(`k${at}`))});`);
+    await daemonKilledAt(`qemu.${point}`, `const found = await engine.adopt(${JSON.stringify(spec)}); await found.machine.snapshot(${JSON.stringify(wish(`k${at}`))});`);
     deepEqual(await copies.list(spec.id), await copies.list(spec.id));
     equal((await copies.list(spec.id)).some((one) => one.id === `k${at}`), false, point);
-    const found = await openEngine(false).adopt(spec);
+    const found = await openEngine().adopt(spec);
     ok(found.found === 'running', `it was ${found.found}`);
     machine = keep(found.machine);
     if (await machine.isPaused()) await machine.resume();
@@ -281,12 +205,12 @@ test('[Q62] a daemon killed at any step of taking a snapshot leaves a machine th
   await write(agent, 'to-be-there');
   agent.close();
   await machine.release();
-  await daemonKilledAt('frozen', `const found = await engine.adopt(${JSON.stringify(spec)}); await found.machine.snapshot(${JSON.stringify(wish('k9', false))});`);
-  const found = await openEngine(false).adopt(spec);
+  await daemonKilledAt('qemu.frozen', `const found = await engine.adopt(${JSON.stringify(spec)}); await found.machine.snapshot(${JSON.stringify(wish('k9', false))});`);
+  const found = await openEngine().adopt(spec);
   ok(found.found === 'running');
   await found.machine.kill();
   await found.machine.release();
-  for (const point of ['beforeFreeze', 'frozen', 'beforeSnapshotRecord']) await daemonKilledAt(point, `await engine.copies.take(${JSON.stringify(spec)}, ${JSON.stringify(wish('k10', false))});`);
+  for (const point of ['beforeFreeze', 'frozen', 'beforeSnapshotRecord']) await daemonKilledAt(`qemu.${point}`, `await engine.copies.take(${JSON.stringify(spec)}, ${JSON.stringify(wish('k10', false))});`);
   machine = keep(await engine.start(spec));
   agent = await agentOf(machine);
   await agent.call('awaitDisks', { serials: ['data'], timeoutMs: 20_000 }, { timeoutMs: 60_000 });
@@ -294,16 +218,16 @@ test('[Q62] a daemon killed at any step of taking a snapshot leaves a machine th
 });
 
 test('[Q63] a daemon killed at any step of a restore, or of going on: it is done again, and what is kept is lost nowhere', { timeout: 300_000 }, async () => {
-  const spec = specOf({ disks: [await newDisk()] });
+  const spec = specOf({ disks: [await newDisk('data')] });
   let { machine, agent } = await running(spec);
   await machine.snapshot?.(wish('k1'));
   await write(agent, 'second');
   await end(machine, agent);
-  for (const point of ['beforePut', 'disksPut']) await daemonKilledAt(point, `await engine.copies.restore(${JSON.stringify(spec)}, 'k1');`);
+  for (const point of ['beforePut', 'disksPut']) await daemonKilledAt(`qemu.${point}`, `await engine.copies.restore(${JSON.stringify(spec)}, 'k1');`);
   for (const [point, then] of [['afterLaunch', 'gone'], ['restored', 'gone'], ['beforeDropState', 'running'], ['beforeGoOn', 'running']] as const) {
     await copies.restore(spec, 'k1');
-    await daemonKilledAt(point, `await engine.start(${JSON.stringify(spec)});`);
-    const by = openEngine(false);
+    await daemonKilledAt(`qemu.${point}`, `await engine.start(${JSON.stringify(spec)});`);
+    const by = openEngine();
     const found = await by.adopt(spec);
     equal(found.found, then, point);
     machine = keep(found.found === 'running' ? found.machine : await by.start(spec));
@@ -317,7 +241,7 @@ test('[Q63] a daemon killed at any step of a restore, or of going on: it is done
 });
 
 test('[Q69] a fork goes on in the VMM that was started while its original was copied, or, where that one is of no use, in another', { timeout: 300_000 }, async () => {
-  const spec = specOf({ disks: [await newDisk()], network: { mac: '02:00:0a:d1:00:08', address: '10.209.0.8' } });
+  const spec = specOf({ disks: [await newDisk('data')], network: { mac: '02:00:0a:d1:00:08', address: '10.209.0.8' } });
   const { machine, agent } = await running(spec);
   const ready = async (child: MachineSpec) => waitUntil(() => readKeeperRecord(machinePlaces(instance, child.id).runFolder), { what: 'its VMM runs', limitMs: 60_000 });
   for (const [at, way] of ['taken', 'killed', 'other snapshot', 'taken'].entries()) {
@@ -357,15 +281,15 @@ test('[Q69] a fork goes on in the VMM that was started while its original was co
 });
 
 test('[Q69] a VMM that was ready when its daemon was killed is ended by the next, and the fork can be asked for again', { timeout: 300_000 }, async () => {
-  const spec = specOf({ disks: [await newDisk()] });
+  const spec = specOf({ disks: [await newDisk('data')] });
   const { machine, agent } = await running(spec);
   agent.close();
   await machine.release();
   for (const point of ['readyLaunched', 'beforeSnapshotRecord']) {
     const child = specOf();
     const wished = { ...wish(`at-${point.toLowerCase()}`, true, true), goesOnAs: child.id };
-    await daemonKilledAt(point, `const found = await engine.adopt(${JSON.stringify(spec)}); await found.machine.snapshot(${JSON.stringify(wished)}); await new Promise((wake) => setTimeout(wake, 30_000));`);
-    const by = openEngine(false);
+    await daemonKilledAt(`qemu.${point}`, `const found = await engine.adopt(${JSON.stringify(spec)}); await found.machine.snapshot(${JSON.stringify(wished)}); await new Promise((wake) => setTimeout(wake, 30_000));`);
+    const by = openEngine();
     await by.sweep();
     const found = await by.adopt(spec);
     ok(found.found === 'running', `it was ${found.found}`);
@@ -376,12 +300,11 @@ test('[Q69] a VMM that was ready when its daemon was killed is ended by the next
     const forked = keep(await by.start({ ...child, disks: [...disks] }));
     deepEqual(await read(await agentOf(forked)), ['first', 'first'], point);
     await original.release();
-    machines.splice(machines.indexOf(original), 1);
   }
 });
 
 test('[Q66] a memory that cannot be used is refused before the machine is touched; later it is dropped, and the machine boots and says why', { timeout: 240_000 }, async () => {
-  const spec = specOf({ disks: [await newDisk()] });
+  const spec = specOf({ disks: [await newDisk('data')] });
   const { machine, agent } = await running(spec);
   await machine.snapshot?.(wish('k1'));
   await end(machine, agent);

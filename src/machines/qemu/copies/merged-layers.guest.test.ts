@@ -1,79 +1,32 @@
 /** Layers of a running machine that are merged beside it, with a real guest: what comes meanwhile, and every step at which a daemon may be killed. */
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
-import { mkdtemp, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
-import { childEnvironment, runProcess, silentLog, systemClock, systemDice, type Instance } from '#base';
+import { test } from 'node:test';
+import { systemClock, systemDice } from '#base';
 import { chainNow, type HeldDisk } from '../../backends/disk-snapshots.ts';
 import { mergeLayers } from '../../backends/merge-layers.ts';
 import type { RunningMachine } from '../../engine.ts';
 import { guestIdentity } from '../../guest-identity.ts';
-import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
 import type { MachineDisk, MachineSpec } from '../../machine.ts';
 import { machineTurns } from '../../machine-turns.ts';
 import type { EngineCopies } from '../../snapshots.ts';
-import { greetAgent, type OpenedAgentConnection } from '../../testing/greet-agent.ts';
+import type { OpenedAgentConnection } from '../../testing/greet-agent.ts';
+import { qemuBench } from '../../testing/qemu-bench.ts';
 import { runInGuest } from '../../testing/run-in-guest.ts';
-import { testMachine } from '../../testing/test-daemon.ts';
-import { runName, testTaps } from '../../testing/test-taps.ts';
-import { openQemuEngine, type QemuEngine } from '../index.ts';
 import { machinePlaces } from '../machine-places.ts';
 import { layersFolder } from './disks-record.ts';
 import { mostLayers } from './layers.ts';
 
-let root: string;
-let instance: Instance;
-let engine: QemuEngine;
-const engines: QemuEngine[] = [];
-const specs: MachineSpec[] = [];
-const machines: RunningMachine[] = [];
-const agents: OpenedAgentConnection[] = [];
-const name = runName('ml');
-const network = testTaps(name);
-const turns = machineTurns();
-
-before(async () => {
-  root = await mkdtemp('/tmp/strata-ml-');
-  instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 194 };
-  engine = openEngine();
-});
-afterEach(async () => {
-  for (const agent of agents.splice(0)) agent.close();
-  for (const machine of machines.splice(0)) await machine.release();
-  for (const spec of specs.splice(0)) await engine.erase(spec.id);
-});
-after(async () => {
-  for (const one of engines) await one.close();
-  const pids = (await readdir('/proc')).filter((one) => /^\d+$/.test(one));
-  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
-  const names = await Promise.all(['r/q', 's/qemu', 's/qemu-uids'].map((folder) => readdir(join(root, folder)).catch(() => [])));
-  await rm(root, { recursive: true, force: true });
-  deepEqual([...commands.filter((one) => one.includes(root)), ...names.flat()], [], 'nothing is left');
-});
-
-function openEngine(): QemuEngine {
-  const one = openQemuEngine({ instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', network });
-  engines.push(one);
-  return one;
-}
-const copies = (): EngineCopies => engine.copies as EngineCopies;
-const keep = (machine: RunningMachine): RunningMachine => { machines.push(machine); return machine; };
-const wish = (id: string, passing = true) => ({ id, name: id, memory: passing, passing });
-async function agentOf(machine: RunningMachine): Promise<OpenedAgentConnection> {
-  const agent = await greetAgent(machine);
-  agents.push(agent);
-  return agent;
-}
-
 const diskMiB = 96;
 const scratchMiB = 64;
+const { root, instance, engine, openEngine, specOf, newDisk, keep, agentOf, daemonKilledAt } = qemuBench({ letter: 'ml', subnet: 194, machine: { scratchMiB, memoryMiB: 192 } });
+const copies = engine.copies as EngineCopies;
+const turns = machineTurns();
+const wish = (id: string, passing = true) => ({ id, name: id, memory: passing, passing });
+
 async function begin(): Promise<{ readonly spec: MachineSpec; readonly machine: RunningMachine; readonly agent: OpenedAgentConnection }> {
-  const path = join(root, `disk-${specs.length}.raw`);
-  await rm(path, { force: true });
-  const file = await open(path, 'wx', 0o600);
-  try { await file.truncate(diskMiB * 1024 ** 2); } finally { await file.close(); }
-  const spec = testMachine({ engine: 'qemu', network: null, scratchMiB, memoryMiB: 192, disks: [{ serial: 'data', path, format: 'raw', readOnly: false }] });
-  specs.push(spec);
+  const spec = specOf({ disks: [await newDisk('data', diskMiB * 1024 ** 2)] });
   const machine = keep(await engine.start(spec));
   const agent = await agentOf(machine);
   await agent.call('awaitDisks', { serials: ['data'], timeoutMs: 20_000 }, { timeoutMs: 60_000 });
@@ -118,9 +71,8 @@ test('[Q70] a machine is copied far more often than it may have layers, and what
     await copied(spec, machine, `p${at}`);
     times.push(performance.now() - began);
     if (at % 20 === 0) {
-      const child = testMachine({ engine: 'qemu', network: null, scratchMiB, memoryMiB: 192 });
-      specs.push(child);
-      const disks = await copies().clone(spec.id, `p${at}`, child, { memory: true, full: false });
+      const child = specOf();
+      const disks = await copies.clone(spec.id, `p${at}`, child, { memory: true, full: false });
       const fork = keep(await engine.start({ ...child, disks: [...disks] }));
       const other = await agentOf(fork);
       await other.call('configure', guestIdentity(child, systemClock, systemDice));
@@ -130,7 +82,7 @@ test('[Q70] a machine is copied far more often than it may have layers, and what
       other.close();
       await fork.kill();
     }
-    await copies().remove(spec.id, `p${at}`);
+    await copies.remove(spec.id, `p${at}`);
   }
   over = true;
   await merging;
@@ -155,7 +107,7 @@ async function withLayers(more = 0): Promise<Awaited<ReturnType<typeof begin>>> 
     await write(begun.agent, at);
     if (more > 0) await said(begun.agent, `busybox yes ${at} | dd of=$data bs=1M seek=${at * more} count=${more} iflag=fullblock 2>/dev/null; sync`);
     await copied(begun.spec, begun.machine, `q${at}`);
-    await copies().remove(begun.spec.id, `q${at}`);
+    await copies.remove(begun.spec.id, `q${at}`);
   }
   return begun;
 }
@@ -166,7 +118,7 @@ test('[Q70][Q71] copies go on beside a merge, a disk copy breaks it off, and so 
   ok(operations !== undefined);
   await copied(spec, machine, 'kept', false);
   for (const serial of ['data', 'scratch']) equal(await merge(spec, machine, serial), serial === 'scratch', 'what a snapshot has is left');
-  await copies().remove(spec.id, 'kept');
+  await copies.remove(spec.id, 'kept');
 
   const whole = join(root, 'whole.raw');
   const brokenOff = rejects(merge(spec, machine, 'data'));
@@ -181,7 +133,7 @@ test('[Q70][Q71] copies go on beside a merge, a disk copy breaks it off, and so 
   equal((await chainNow(held(spec, machine, 'data'))).length, 6, 'top, three copies, what was merged, and the lowest');
   await write(agent, 10);
   deepEqual(await read(agent, 10), words(10));
-  for (const id of ['b1', 'b2', 'b3']) await copies().remove(spec.id, id);
+  for (const id of ['b1', 'b2', 'b3']) await copies.remove(spec.id, id);
 
   // QEMU would end where a job wrote while its devices are written down.
   await rm(whole);
@@ -196,12 +148,12 @@ test('[Q70][Q71] copies go on beside a merge, a disk copy breaks it off, and so 
   await copied(spec, machine, 'd3');
   ok(['pulled', 'disk.jobEnded'].includes(String(await pulling)));
   deepEqual(await read(agent, 10), words(10));
-  for (const id of ['d1', 'd2', 'd3']) await copies().remove(spec.id, id);
+  for (const id of ['d1', 'd2', 'd3']) await copies.remove(spec.id, id);
 
   for (let at = 11; at <= 15; at += 1) {
     await write(agent, at);
     await copied(spec, machine, `c${at}`);
-    await copies().remove(spec.id, `c${at}`);
+    await copies.remove(spec.id, `c${at}`);
   }
   const ended = merge(spec, machine, 'data').catch(() => false);
   await systemClock.wait(40);
@@ -211,24 +163,33 @@ test('[Q70][Q71] copies go on beside a merge, a disk copy breaks it off, and so 
   await machine.release();
   const goesOn = keep(await engine.start(spec));
   equal(goesOn.startedBy?.way, 'suspended');
-  deepEqual(await read(await agentOf(goesOn), 15), words(15));
+  const goingOn = await agentOf(goesOn);
+  deepEqual(await read(goingOn, 15), words(15));
   equal(await merge(spec, goesOn, 'scratch'), true);
-  deepEqual(await read(agents.at(-1) as OpenedAgentConnection, 15), words(15));
+  deepEqual(await read(goingOn, 15), words(15));
 });
+
+/** A daemon of its own, which merges layers and dies at this crash point. */
+const mergeKilledAt = (point: string, spec: MachineSpec, serial: string): Promise<void> => daemonKilledAt(`backends.${point}`, `
+  const { mergeLayers } = await import('${import.meta.dirname}/../../backends/merge-layers.ts');
+  const spec = ${JSON.stringify(spec)};
+  const disk = spec.disks.find((one) => one.serial === '${serial}') ?? { serial: '${serial}', path: '', format: 'raw', readOnly: false };
+  const found = await engine.adopt(spec);
+  console.log(await mergeLayers({ spec, disk, places: ${JSON.stringify({ stateFolder: machinePlaces(instance, spec.id).stateFolder })}, operations: found.machine.diskOperations }, { inTurn: (work) => work() }));`);
 
 test('[Q70] a daemon killed at any step of a merge leaves a disk that reads the same, and the next one merges it', { timeout: 300_000 }, async () => {
   let { spec, machine, agent } = await withLayers();
   for (const [point, serial] of [['layersMerged', 'data'], ['layersReplaced', 'data'], ['layersReplaced', 'scratch'], ['pulled', 'scratch']] as const) {
     agent.close();
     await machine.release();
-    await daemonKilledAt(point, spec, serial);
+    await mergeKilledAt(point, spec, serial);
     const found = await openEngine().adopt(spec);
     ok(found.found === 'running');
     machine = keep(found.machine);
     agent = await agentOf(machine);
     deepEqual(await read(agent, 9), words(9), point);
     await copied(spec, machine, `after-${point.toLowerCase()}-${serial}`);
-    await copies().remove(spec.id, `after-${point.toLowerCase()}-${serial}`);
+    await copies.remove(spec.id, `after-${point.toLowerCase()}-${serial}`);
     deepEqual(await read(agent, 9), words(9), point);
   }
   for (const serial of ['data', 'scratch']) await merge(spec, machine, serial);
@@ -241,20 +202,3 @@ test('[Q70] a daemon killed at any step of a merge leaves a disk that reads the 
   await agent.call('awaitDisks', { serials: ['data'], timeoutMs: 20_000 }, { timeoutMs: 60_000 });
   deepEqual(await read(agent, 9, '$data'), words(9, 1), 'booted from what says where it lies');
 });
-
-/** A daemon of its own, which merges layers and dies at this crash point. */
-async function daemonKilledAt(point: string, spec: MachineSpec, serial: string): Promise<void> {
-  const program = `
-    import { openQemuEngine } from '${import.meta.dirname}/../index.ts';
-    import { mergeLayers } from '${import.meta.dirname}/../../backends/merge-layers.ts';
-    import { ensureGuestOs } from '${import.meta.dirname}/../../guest-os/ensure-guest-os.ts';
-    import { silentLog } from '${import.meta.dirname}/../../../base/index.ts';
-    const instance = ${JSON.stringify(instance)};
-    const engine = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg' });
-    const spec = ${JSON.stringify(spec)};
-    const disk = spec.disks.find((one) => one.serial === '${serial}') ?? { serial: '${serial}', path: '', format: 'raw', readOnly: false };
-    const found = await engine.adopt(spec);
-    console.log(await mergeLayers({ spec, disk, places: ${JSON.stringify({ stateFolder: machinePlaces(instance, spec.id).stateFolder })}, operations: found.machine.diskOperations }, { inTurn: (work) => work() }));`;
-  const env = { ...childEnvironment, STRATA_FAILPOINTS: `machines.backends.${point}=kill` };
-  await rejects(runProcess([process.execPath, '--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program], { env, timeoutMs: 60_000 }), /SIGKILL/, point);
-}

@@ -1,86 +1,18 @@
 /** Suspended machines with real guests: what goes on and what does not, and every step at which a daemon may be killed. */
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, readFile, rm, rmdir, truncate, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rmdir, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
-import { childEnvironment, isAlive, runProcess, silentLog, type Instance } from '#base';
+import { test } from 'node:test';
+import { isAlive } from '#base';
 import type { RunningMachine } from '../../engine.ts';
-import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
-import type { MachineDisk, MachineSpec } from '../../machine.ts';
-import { greetAgent, type OpenedAgentConnection } from '../../testing/greet-agent.ts';
-import { testMachine } from '../../testing/test-daemon.ts';
-import { runName, testTaps } from '../../testing/test-taps.ts';
-import { openQemuEngine, type QemuEngine } from '../index.ts';
+import type { MachineSpec } from '../../machine.ts';
+import type { OpenedAgentConnection } from '../../testing/greet-agent.ts';
+import { qemuBench } from '../../testing/qemu-bench.ts';
 import { machinePlaces } from '../machine-places.ts';
 import { readSuspended, suspendedState } from './suspended-record.ts';
 
-let root: string;
-let instance: Instance;
-let engine: QemuEngine;
-const engines: QemuEngine[] = [];
-const specs: MachineSpec[] = [];
-const machines: RunningMachine[] = [];
-const agents: OpenedAgentConnection[] = [];
-
-const name = runName('s');
-const network = testTaps(name);
-
-before(async () => {
-  root = await mkdtemp('/tmp/strata-s-');
-  instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 195 };
-  engine = openEngine(false);
-});
-afterEach(async () => {
-  for (const agent of agents.splice(0)) agent.close();
-  for (const machine of machines.splice(0)) await machine.release();
-  for (const spec of specs.splice(0)) await engine.erase(spec.id);
-});
-after(async () => {
-  for (const one of engines) await one.close();
-  await engine.dropTemplates();
-  const left = await census();
-  await rm(root, { recursive: true, force: true });
-  deepEqual(left, [], 'nothing is left');
-});
-
-function openEngine(templates: boolean): QemuEngine {
-  const one = openQemuEngine({ instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', network, ...(templates ? { templates: {} } : {}) });
-  engines.push(one);
-  return one;
-}
-
-async function census(): Promise<readonly string[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
-  const names = await Promise.all(['r/q', 's/qemu', 's/qemu-uids'].map((folder) => readdir(join(root, folder)).catch(() => [])));
-  const taps = (await readdir('/sys/class/net')).filter((one) => one.startsWith(name));
-  return [...commands.filter((one) => one.includes(root)), ...names.flat(), ...taps];
-}
-
-let made = 0;
-function specOf(changes: Partial<MachineSpec> = {}): MachineSpec {
-  made += 1;
-  const spec = testMachine({ engine: 'qemu', network: { mac: `02:00:0a:c3:00:0${made % 10}`, address: '10.195.0.5' }, scratchMiB: 64, memoryMiB: 256, ...changes });
-  specs.push(spec);
-  return spec;
-}
-
-async function newDisk(): Promise<MachineDisk> {
-  made += 1;
-  const path = join(root, `disk-${made}.raw`);
-  const file = await open(path, 'wx', 0o600);
-  try { await file.truncate(4 * 1024 * 1024); } finally { await file.close(); }
-  return { serial: `disk-${made}`, path, format: 'raw', readOnly: false };
-}
-
-const keep = (machine: RunningMachine): RunningMachine => { machines.push(machine); return machine; };
-
-async function agentOf(machine: RunningMachine): Promise<OpenedAgentConnection> {
-  const agent = await greetAgent(machine);
-  agents.push(agent);
-  return agent;
-}
+const { instance, engine, openEngine, specOf, newDisk, keep, agentOf, daemonKilledAt } = qemuBench({ letter: 's', subnet: 195, machine: { scratchMiB: 64, memoryMiB: 256 } });
 
 const inMemory = { container: '', path: '/run/kept-in-memory' };
 const remember = (agent: OpenedAgentConnection, text: string) => agent.call('fileWrite', { ...inMemory, content: Buffer.from(text).toString('base64'), mode: 0o600, append: false });
@@ -108,8 +40,8 @@ async function goesOn(spec: MachineSpec, machine: RunningMachine, bootId: string
 const cases = [{ architecture: 'x86_64', templates: false }, { architecture: 'x86_64', templates: true }, { architecture: 'aarch64', templates: false }] as const;
 for (const { architecture, templates } of cases) {
   test(`[Q40] suspended it costs no memory, and goes on with memory, card and disks, again and again (${architecture}, ${templates ? 'clone' : 'booted'})`, { timeout: 300_000 }, async (t) => {
-    const by = openEngine(templates);
-    const spec = specOf({ architecture, disks: [await newDisk()] });
+    const by = openEngine(templates ? {} : undefined);
+    const spec = specOf({ architecture, disks: [await newDisk()], network: { mac: '02:00:0a:c3:00:05', address: '10.195.0.5' } });
     if (templates) await by.ensureTemplate(spec);
     const first = await running(spec, by);
     equal(first.machine.startedBy?.way, templates ? 'template' : 'cold', first.machine.startedBy?.why ?? '');
@@ -140,33 +72,20 @@ for (const { architecture, templates } of cases) {
   });
 }
 
-/** A daemon of its own that dies at this crash point. */
-async function daemonKilledAt(point: string, work: string): Promise<void> {
-  const program = `
-    import { openQemuEngine } from '${import.meta.dirname}/../index.ts';
-    import { ensureGuestOs } from '${import.meta.dirname}/../../guest-os/ensure-guest-os.ts';
-    import { silentLog } from '${import.meta.dirname}/../../../base/index.ts';
-    const instance = ${JSON.stringify(instance)};
-    const engine = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg' });
-    ${work}`;
-  const env = { ...childEnvironment, STRATA_FAILPOINTS: `machines.qemu.${point}=kill` };
-  await rejects(runProcess([process.execPath, '--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program], { env, timeoutMs: 60_000 }), /SIGKILL/, point);
-}
-
 async function adopted(spec: MachineSpec): Promise<RunningMachine> {
-  const found = await openEngine(false).adopt(spec);
+  const found = await openEngine().adopt(spec);
   ok(found.found === 'running', `it was ${found.found}`);
   return keep(found.machine);
 }
 
 test('[Q41] a daemon killed at any step of suspending: it is suspended by the next, or goes on; nothing old is kept', { timeout: 300_000 }, async () => {
-  const spec = specOf({ network: null });
+  const spec = specOf();
   const { machine: first, bootId } = await running(spec);
   let machine = first;
   for (const point of ['beforeSave', 'saving', 'beforeSuspendedRecord', 'suspended']) {
     for (const next of ['suspend', 'resume'] as const) {
       await machine.release();
-      await daemonKilledAt(point, `const found = await engine.adopt(${JSON.stringify(spec)}); await found.machine.suspend();`);
+      await daemonKilledAt(`qemu.${point}`, `const found = await engine.adopt(${JSON.stringify(spec)}); await found.machine.suspend();`);
       machine = await adopted(spec);
       equal(await machine.isPaused(), true, point);
       if (next === 'suspend') {
@@ -182,14 +101,14 @@ test('[Q41] a daemon killed at any step of suspending: it is suspended by the ne
 });
 
 test('[Q42] a daemon killed at any step of going on: the next lets it go on, from what is kept or from where it stands', { timeout: 300_000 }, async () => {
-  const spec = specOf({ network: null });
+  const spec = specOf();
   const { machine: first, bootId } = await running(spec);
   let machine = first;
   for (const [point, then] of [['afterLaunch', 'gone'], ['restored', 'gone'], ['beforeDropState', 'running'], ['beforeGoOn', 'running']] as const) {
     await machine.suspend?.();
     await machine.release();
-    await daemonKilledAt(point, `await engine.start(${JSON.stringify(spec)});`);
-    const by = openEngine(false);
+    await daemonKilledAt(`qemu.${point}`, `await engine.start(${JSON.stringify(spec)});`);
+    const by = openEngine();
     const found = await by.adopt(spec);
     equal(found.found, then, point);
     machine = keep(found.found === 'running' ? found.machine : await by.start(spec));
@@ -203,7 +122,7 @@ test('[Q42] a daemon killed at any step of going on: the next lets it go on, fro
 
 test('[Q43] what cannot be used says why; a start then boots, says so, and keeps nothing of it', { timeout: 300_000 }, async () => {
   const disk = await newDisk();
-  const spec = specOf({ network: null, disks: [disk] });
+  const spec = specOf({ disks: [disk] });
   const places = machinePlaces(instance, spec.id);
   const state = suspendedState(places);
   const record = join(places.stateFolder, 'suspended.json');
@@ -230,7 +149,7 @@ test('[Q43] what cannot be used says why; a start then boots, says so, and keeps
 });
 
 test('[Q43] a state that QEMU does not take is dropped too, with QEMU\'s words', { timeout: 120_000 }, async () => {
-  const spec = specOf({ network: null });
+  const spec = specOf();
   const { machine } = await running(spec);
   await machine.suspend?.();
   const file = await open(suspendedState(machinePlaces(instance, spec.id)), 'r+');
@@ -241,7 +160,7 @@ test('[Q43] a state that QEMU does not take is dropped too, with QEMU\'s words',
 });
 
 test('[Q44] what cannot be written down leaves the machine to go on, with nothing kept', { timeout: 120_000 }, async () => {
-  const spec = specOf({ network: null });
+  const spec = specOf();
   const { machine, bootId } = await running(spec);
   const places = machinePlaces(instance, spec.id);
   await mkdir(suspendedState(places)); // where the file is to be

@@ -1,21 +1,19 @@
 /** Templates and clones with real guests: what they share, what they must not, and every way in which one is of no use. */
 import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
-import { architectures, childEnvironment, isAlive, runProcess, signalProcess, silentLog, waitUntil, type Instance } from '#base';
+import { test } from 'node:test';
+import { architectures, isAlive, signalProcess, waitUntil } from '#base';
 import type { RunningMachine } from '../../engine.ts';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
 import { ensureLauncher, holderOf, holdTemplate, readHolder, sealTemplate, startVmm } from '../../launcher/index.ts';
 import { statusField } from '../../launcher/testing/stand-in-vmm.ts';
-import type { MachineDisk, MachineSpec } from '../../machine.ts';
-import { greetAgent, type OpenedAgentConnection } from '../../testing/greet-agent.ts';
+import type { MachineSpec } from '../../machine.ts';
+import type { OpenedAgentConnection } from '../../testing/greet-agent.ts';
 import { sharedTraits, traitsOf, type GuestTraits } from '../../testing/guest-traits.ts';
-import { testMachine } from '../../testing/test-daemon.ts';
-import { runName, testTaps } from '../../testing/test-taps.ts';
+import { qemuBench } from '../../testing/qemu-bench.ts';
 import { vmmTraces } from '../../testing/vmm-traces.ts';
-import { openQemuEngine, type QemuEngine } from '../index.ts';
 import { jailContents } from '../jail-contents.ts';
 import { machinePlaces } from '../machine-places.ts';
 import { connectQmp } from '../qmp/qmp-connection.ts';
@@ -24,67 +22,10 @@ import { templateMachineId, templatePlaces, templatesFolder, type TemplatePlaces
 import { jailDescriptors, templateKey } from './template-shape.ts';
 import { readTemplate, writeTemplateRecord, type TemplateRecord } from './template-record.ts';
 
-let root: string;
-let instance: Instance;
-let engine: QemuEngine;
-const engines: QemuEngine[] = [];
-const specs: MachineSpec[] = [];
-const machines: RunningMachine[] = [];
-const agents: OpenedAgentConnection[] = [];
+/** Templates are made at once, so that tests need not wait. */
+const { root, instance, network, engine, openEngine, specOf, newDisk, keep, agentOf, daemonKilledAt } = qemuBench({ letter: 'c', subnet: 215, machine: { scratchMiB: 0, memoryMiB: 192 }, templates: { delayMs: 0 } });
 
-const name = runName('c');
-const network = testTaps(name);
-
-before(async () => {
-  root = await mkdtemp('/tmp/strata-c-');
-  instance = { name, stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 215 };
-  engine = openEngine();
-});
-afterEach(async () => {
-  for (const agent of agents.splice(0)) agent.close();
-  for (const machine of machines.splice(0)) await machine.release();
-  for (const spec of specs.splice(0)) await engine.erase(spec.id);
-});
-after(async () => {
-  for (const one of engines) await one.close();
-  await engine.dropTemplates();
-  const left = await census();
-  await rm(root, { recursive: true, force: true });
-  deepEqual(left, [], 'nothing is left');
-});
-
-/** Makes templates at once, so that tests need not wait. */
-function openEngine({ zygotes = true } = {}): QemuEngine {
-  const one = openQemuEngine({ instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', network, templates: { delayMs: 0, zygotes } });
-  engines.push(one);
-  return one;
-}
-
-/** Processes with our folders on their command line, and what lies in the run folder. */
-async function census(): Promise<readonly string[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
-  const names = await Promise.all([join(instance.runDir, 'q'), templatesFolder(instance), join(instance.stateDir, 'qemu-uids')].map((folder) => readdir(folder).catch(() => [])));
-  return [...commands.filter((one) => one.includes(root)), ...names.flat()];
-}
-
-function specOf(changes: Partial<MachineSpec> = {}): MachineSpec {
-  const spec = testMachine({ engine: 'qemu', network: null, scratchMiB: 0, memoryMiB: 192, ...changes });
-  specs.push(spec);
-  return spec;
-}
-
-async function start(spec: MachineSpec, by: QemuEngine = engine): Promise<RunningMachine> {
-  const machine = await by.start(spec);
-  machines.push(machine);
-  return machine;
-}
-
-async function agentOf(machine: RunningMachine): Promise<OpenedAgentConnection> {
-  const agent = await greetAgent(machine, 60_000);
-  agents.push(agent);
-  return agent;
-}
+const start = async (spec: MachineSpec, by = engine): Promise<RunningMachine> => keep(await by.start(spec));
 
 async function output(agent: OpenedAgentConnection, argv: readonly string[]): Promise<Buffer> {
   const stream = agent.openStream();
@@ -95,15 +36,6 @@ async function output(agent: OpenedAgentConnection, argv: readonly string[]): Pr
   for await (const chunk of stream.output) parts.push(chunk as Buffer);
   equal(await stream.done, 0);
   return Buffer.concat(parts);
-}
-
-let disks = 0;
-async function newDisk(): Promise<MachineDisk> {
-  disks += 1;
-  const path = join(root, `${disks}.raw`);
-  const file = await open(path, 'wx', 0o600);
-  try { await file.truncate(1024 * 1024); } finally { await file.close(); }
-  return { serial: `v-${disks}`, path, format: 'raw', readOnly: false };
 }
 
 /** The one template there is, or undefined. */
@@ -126,13 +58,13 @@ test('[Q30] the first machine boots and says why; its template is made in the ba
   deepEqual((await start(specOf())).startedBy?.way, 'cold');
   const made = await waitUntil(onlyTemplate, { what: 'the template is made', limitMs: 240_000, everyMs: 100 });
   ok(made.record.usedBytes > 10_000_000 && made.record.usedBytes <= 192 * 1024 * 1024 && made.record.stateBytes > 10_000, JSON.stringify(made.record));
-  const clone = await start(specOf());
+  const spec = specOf();
+  const clone = await start(spec);
   deepEqual(clone.startedBy, { way: 'template', why: '' });
   await clone.release();
-  const found = await openEngine().adopt(specs.at(-1) as MachineSpec);
+  const found = await openEngine().adopt(spec);
   ok(found.found === 'running', found.found);
-  machines.push(found.machine);
-  deepEqual(found.machine.startedBy, { way: 'template', why: '' }, 'a later daemon knows it too');
+  deepEqual(keep(found.machine).startedBy, { way: 'template', why: '' }, 'a later daemon knows it too');
   const plain = await start(specOf({ boot: { kind: 'disk' }, disks: [await newDisk()] }));
   deepEqual(plain.startedBy, { way: 'cold', why: '' }, 'a disk of its own is booted');
   await waitUntil(async () => !existsSync(machinePlaces(instance, templateMachineId(made.key)).runFolder), { what: 'the machine it was made from is gone', limitMs: 20_000 });
@@ -255,7 +187,7 @@ for (const [what, spoil, why, dropped] of useless) {
 
 for (const zygotes of [true, false]) test(`[Q34] a clone's VMM is confined as any, and cannot write its template (${zygotes ? 'a copy of its zygote' : 'of the template itself'})`, async () => {
   const one = await template();
-  const by = openEngine({ zygotes });
+  const by = openEngine({ delayMs: 0, zygotes });
   const spec = specOf();
   const machine = await start(spec, by);
   equal(machine.startedBy?.way, 'template', machine.startedBy?.why ?? '');
@@ -348,15 +280,7 @@ test('[Q39] a daemon killed at any step of cloning leaves nothing that is used; 
   await template();
   for (const point of ['beforeLaunch', 'afterLaunch', 'beforeIdentity', 'beforeReady']) {
     const spec = specOf({ disks: [await newDisk()] });
-    const program = `
-      import { openQemuEngine } from '${import.meta.dirname}/../index.ts';
-      import { ensureGuestOs } from '${import.meta.dirname}/../../guest-os/ensure-guest-os.ts';
-      import { silentLog } from '${import.meta.dirname}/../../../base/index.ts';
-      const instance = ${JSON.stringify(instance)};
-      const engine = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg', templates: {} });
-      await engine.start(${JSON.stringify(spec)});`;
-    const env = { ...childEnvironment, STRATA_FAILPOINTS: `machines.qemu.${point}=kill` };
-    await rejects(runProcess([process.execPath, '--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program], { env }), /SIGKILL/, point);
+    await daemonKilledAt(`qemu.${point}`, `await engine.start(${JSON.stringify(spec)});`, {});
     const by = openEngine();
     equal((await by.adopt(spec)).found, 'gone', point);
     equal((await start(spec, by)).startedBy?.way, 'template', point);

@@ -1,7 +1,7 @@
 /** The run folder is on a tmpfs that others can fill: what cannot be made then says so and leaves nothing, what is there goes on, and with room again all is as before. */
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { runProcess, silentLog, systemClock, waitUntil, type Instance } from '#base';
@@ -9,6 +9,7 @@ import type { RunningMachine } from '../../engine.ts';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
 import type { MachineSpec } from '../../machine.ts';
 import { greetAgent } from '../../testing/greet-agent.ts';
+import { qemuCensus } from '../../testing/qemu-census.ts';
 import { testMachine } from '../../testing/test-daemon.ts';
 import { runName } from '../../testing/test-taps.ts';
 import { openQemuEngine, type QemuEngine } from '../index.ts';
@@ -46,13 +47,7 @@ after(async () => {
   deepEqual(left, [], 'nothing is left');
 });
 
-/** Processes with our folders on their command line, folders of machines and templates, claims of uids. */
-async function census(): Promise<readonly string[]> {
-  const pids = (await readdir('/proc')).filter((pid) => /^\d+$/.test(pid));
-  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
-  const names = await Promise.all([join(instance.runDir, 'q'), join(instance.runDir, 't'), join(instance.stateDir, 'qemu'), join(instance.stateDir, 'qemu-uids')].map((folder) => readdir(folder).catch(() => [])));
-  return [...commands.filter((one) => one.includes(root)), ...names.flat()];
-}
+const census = (): Promise<readonly string[]> => qemuCensus(root, instance);
 
 const filling = (): string => join(instance.runDir, 'somebody-elses');
 const page = Buffer.alloc(4096, 'x');

@@ -1,65 +1,24 @@
 /** Zygotes with real guests: what copies have of their own, and that nothing depends on a zygote. */
 import { deepEqual, equal, notEqual, ok } from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, afterEach, before, test } from 'node:test';
-import { isAlive, signalProcess, silentLog, systemClock, waitUntil, type Architecture, type Instance, type ProcessIdentity } from '#base';
+import { test } from 'node:test';
+import { isAlive, signalProcess, systemClock, waitUntil, type ProcessIdentity } from '#base';
 import type { RunningMachine } from '../../engine.ts';
-import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
 import { readKeeperRecord } from '../../launcher/index.ts';
-import type { MachineSpec } from '../../machine.ts';
 import { greetAgent } from '../../testing/greet-agent.ts';
 import { sharedTraits, traitsOf } from '../../testing/guest-traits.ts';
+import { qemuBench } from '../../testing/qemu-bench.ts';
 import { runInGuest } from '../../testing/run-in-guest.ts';
-import { testMachine } from '../../testing/test-daemon.ts';
-import { runName, testTaps } from '../../testing/test-taps.ts';
 import { vmmTraces } from '../../testing/vmm-traces.ts';
-import { openQemuEngine, type QemuEngine } from '../index.ts';
+import type { QemuEngine } from '../index.ts';
 import { machinePlaces } from '../machine-places.ts';
 import { templatesFolder } from '../templates/template-places.ts';
 import { zygoteMachineId } from './zygote.ts';
 
-let root: string;
-let instance: Instance;
-const engines: QemuEngine[] = [];
-const specs: MachineSpec[] = [];
-const machines: RunningMachine[] = [];
-const network = testTaps(runName('y'));
+const { instance, openEngine, specOf, keep } = qemuBench({ letter: 'y', subnet: 171, machine: { scratchMiB: 32, memoryMiB: 192 }, templates: { delayMs: 3600_000 } });
 
-before(async () => {
-  root = await mkdtemp('/tmp/strata-y-');
-  instance = { name: runName('y'), stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: 171 };
-});
-afterEach(async () => {
-  for (const machine of machines.splice(0)) { await machine.kill(); await machine.release(); }
-  for (const spec of specs.splice(0)) await openQemuEngine(deps()).erase(spec.id);
-});
-after(async () => {
-  for (const one of engines) await one.close();
-  await openQemuEngine(deps()).dropTemplates();
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/environ`, 'utf8').then((text) => text + pid, () => '')));
-  const left = await Promise.all([join(instance.runDir, 'q'), templatesFolder(instance), join(instance.stateDir, 'qemu'), join(instance.stateDir, 'qemu-uids')].map((folder) => readdir(folder).catch(() => [])));
-  await rm(root, { recursive: true, force: true });
-  deepEqual([...commands.filter((one) => one.includes(root)), ...left.flat()], [], 'nothing is left');
-});
-
-const deps = () => ({ instance, log: silentLog, guestOs: (architecture: Architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg' as const, network });
-function openEngine(): QemuEngine {
-  const one = openQemuEngine({ ...deps(), templates: { delayMs: 3600_000 } });
-  engines.push(one);
-  return one;
-}
-function specOf(changes: Partial<MachineSpec> = {}): MachineSpec {
-  const spec = testMachine({ engine: 'qemu', network: null, scratchMiB: 32, memoryMiB: 192, ...changes });
-  specs.push(spec);
-  return spec;
-}
-async function start(by: QemuEngine, spec = specOf()): Promise<RunningMachine> {
-  const machine = await by.start(spec);
-  machines.push(machine);
-  return machine;
-}
+const start = async (by: QemuEngine, spec = specOf()): Promise<RunningMachine> => keep(await by.start(spec));
 
 async function run(machine: RunningMachine, script: string): Promise<string> {
   const agent = await greetAgent(machine, 60_000);
@@ -149,7 +108,6 @@ test('[Q67] where a copy does not come to run, the machine is cloned without one
   equal(await isAlive(zygote), false, 'it was dropped');
   await machine.kill();
   await machine.release();
-  machines.splice(0);
   await engine.erase(spec.id);
   deepEqual(await vmmTraces(instance, spec.id), []);
 });
