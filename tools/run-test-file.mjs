@@ -46,7 +46,7 @@ export async function runTestFile({ node, file, limitMs }) {
   const { counts, failures, running: inTest } = readReport(existsSync(countsFile) ? readFileSync(countsFile, 'utf8') : '');
   rmSync(folder, { recursive: true });
   const output = Buffer.concat(chunks).toString('utf8').split('\n').filter((line) => !totalsLine.test(line)).join('\n').trimEnd();
-  return { file, counts: { ...noCounts, ...counts, failures }, problem: problemOf({ hung, limitMs, code, signal, counts, inTest }), output, seconds: (Date.now() - started) / 1000, processorSeconds: (counts ?? noCounts).processorSeconds, left };
+  return { file, counts: { ...noCounts, ...counts, failures }, problem: problemOf({ hung, limitMs, code, signal, counts, failures, inTest }), output, seconds: (Date.now() - started) / 1000, processorSeconds: (counts ?? noCounts).processorSeconds, left };
 }
 
 /** Ends all files that run, with what they started: at Ctrl-C. */
@@ -55,10 +55,11 @@ export function endTestFiles() {
 }
 
 /** What is wrong besides failed tests. */
-function problemOf({ hung, limitMs, code, signal, counts, inTest }) {
+function problemOf({ hung, limitMs, code, signal, counts, failures, inTest }) {
   if (hung) return `hung: did not end within ${limitMs / 1000} s, ${inTest === undefined ? 'though none of its tests was under way: one has left something open' : `in "${inTest}"`}, and was ended with all it had started`;
   if (counts === undefined) return `ended ${code === null ? `by ${signal}` : `with exit code ${code}`} before its tests did`;
   if (counts.tests === 0) return 'has no tests';
+  if (failures.some(({ ofHook }) => ofHook)) return 'failed in a hook';
   if (code !== 0 && counts.failed + counts.cancelled === 0) return `ended ${code === null ? `by ${signal}` : `with exit code ${code}`} though no test failed`;
   return undefined;
 }

@@ -21,7 +21,7 @@ let made = 0;
 /** `body` may use test, ok and spawn. */
 function runText(body: string, limitMs = 20_000): Promise<Result> {
   const file = join(folder, `case-${made += 1}.test.mjs`);
-  writeFileSync(file, `import { test } from 'node:test';\nimport { ok } from 'node:assert/strict';\nimport { spawn } from 'node:child_process';\nimport { writeFileSync } from 'node:fs';\n${body}\n`);
+  writeFileSync(file, `import { after, describe, test } from 'node:test';\nimport { ok } from 'node:assert/strict';\nimport { spawn } from 'node:child_process';\nimport { writeFileSync } from 'node:fs';\n${body}\n`);
   return runTestFile({ node: process.execPath, file, limitMs });
 }
 
@@ -34,6 +34,15 @@ test('passed, failed and skipped tests are counted, and the file\'s own totals a
   match(output, /no good/);
   deepEqual(counts.failures.map(({ test: name, why }) => [name, /no good/.test(why)]), [['bad', true]]);
   equal(/^ℹ (tests|pass|fail) /m.test(output), false);
+});
+
+test('what fails after the last test, as a look at what is left does, is a failure of the file', async () => {
+  for (const body of ['after(() => ok(false, \'left\')); test(\'good\', () => {});', 'describe(\'all\', () => { after(() => ok(false, \'left\')); test(\'good\', () => {}); });']) {
+    const { counts, problem } = await runText(body);
+    deepEqual([counts.passed, counts.failed, problem], [1, 0, 'failed in a hook']);
+    match(counts.failures.map(({ why }) => why).join(), /left/);
+  }
+  equal((await runText('describe(\'all\', () => { test(\'bad\', () => ok(false)); });')).problem, undefined, 'a failed test is counted as one');
 });
 
 test('how long it computed is told, with what it started and waited for', async () => {

@@ -10,11 +10,13 @@ const ticksPerSecond = 100;
 
 export default async function* reportCounts(events) {
   for await (const { type, data } of events) {
+    if (type === 'test:summary') yield line({ counts: { ...data.counts, processorSeconds: processorSeconds() } });
     if (type === 'test:dequeue') yield line({ began: data.name });
     if (type === 'test:pass' || type === 'test:fail') yield line({ ended: data.name });
-    // A suite fails where one of its tests does, and says no more than that.
-    if (type === 'test:fail' && data.details?.type !== 'suite') yield line({ failure: { test: data.name, why: reasonOf(data.details?.error) } });
-    if (type === 'test:summary') yield line({ counts: { ...data.counts, processorSeconds: processorSeconds() } });
+    if (type !== 'test:fail') continue;
+    const { type: kind, error } = data.details ?? {};
+    // A suite fails where one of its tests does, and says no more than that. A hook of a file or suite that fails counts as no test's failure, here and in the runner's exit code.
+    if (kind !== 'suite' || error?.failureType === 'hookFailed') yield line({ failure: { test: data.name, why: reasonOf(error), ofHook: kind !== 'test' } });
   }
 }
 
