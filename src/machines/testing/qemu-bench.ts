@@ -7,7 +7,8 @@ import { mkdtempSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach } from 'node:test';
-import { childEnvironment, runProcess, silentLog, type Instance } from '#base';
+import { pino } from 'pino';
+import { childEnvironment, runProcess, type Instance } from '#base';
 import type { RunningMachine } from '../engine.ts';
 import { ensureGuestOs } from '../guest-os/ensure-guest-os.ts';
 import type { MachineDisk, MachineSpec } from '../machine.ts';
@@ -45,16 +46,20 @@ export function qemuBench(of: { readonly letter: string; readonly subnet: number
   const instance: Instance = { name: runName(of.letter), stateDir: join(root, 's'), runDir: join(root, 'r'), cacheDir: '/var/cache/strata', subnet: of.subnet };
   const network = testTaps(instance.name);
   const [engines, specs, machines, agents]: [QemuEngine[], MachineSpec[], RunningMachine[], OpenedAgentConnection[]] = [[], [], [], []];
+  const warned: string[] = [];
+  const log = pino({ level: 'warn', base: null }, { write: (line) => { warned.push(line.trim()); } });
   let disks = 0;
 
   function openEngine(templates = of.templates): QemuEngine {
-    const one = openQemuEngine({ instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', network, ...(templates === undefined ? {} : { templates }) });
+    const one = openQemuEngine({ instance, log, guestOs: (architecture) => ensureGuestOs(architecture, { instance }), accelerator: async () => 'tcg', network, ...(templates === undefined ? {} : { templates }) });
     engines.push(one);
     return one;
   }
   const engine = openEngine();
 
-  afterEach(async () => {
+  afterEach(async (context) => {
+    // Why something came about in another way than it should.
+    for (const line of warned.splice(0)) if ('passed' in context && !context.passed) context.diagnostic(line);
     for (const agent of agents.splice(0)) agent.close();
     for (const machine of machines.splice(0)) await machine.release();
     for (const spec of specs.splice(0)) await engine.erase(spec.id);

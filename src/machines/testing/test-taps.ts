@@ -11,7 +11,7 @@ export interface TestTaps {
   removeTap(machineId: string): Promise<void>;
 }
 
-/** Taps as the host's network makes them, named after the run; a tap of that name is made anew. */
+/** Taps as the host's network makes them, named after the run; one that is there stays, for a VMM may have it already. */
 export function testTaps(prefix: string): TestTaps {
   const nameOf = (machineId: string): string => `${prefix}-${machineId}`.slice(0, 15);
   const removeTap = async (machineId: string): Promise<void> => { await runProcess(['ip', 'link', 'delete', 'dev', nameOf(machineId)], { okCodes: [0, 1] }); };
@@ -20,8 +20,7 @@ export function testTaps(prefix: string): TestTaps {
     removeTap,
     async ensureTap(machineId) {
       const name = nameOf(machineId);
-      const lines = [...(existsSync(`/sys/class/net/${name}`) ? [`link delete dev ${name}`] : []), `tuntap add dev ${name} mode tap vnet_hdr`, `link set dev ${name} up`];
-      await runProcess(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
+      if (!existsSync(`/sys/class/net/${name}`)) await runProcess(['ip', '-batch', '-'], { input: `tuntap add dev ${name} mode tap vnet_hdr\nlink set dev ${name} up\n` });
       return name;
     },
   };
