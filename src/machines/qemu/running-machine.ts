@@ -15,6 +15,7 @@ import { endMigration, suspendMachine } from './suspended/suspend-machine.ts';
 import { pathsOfSets } from './suspended/list-disks.ts';
 import { dropSuspended } from './suspended/suspended-record.ts';
 import { reachesBackend } from './reaches-backend.ts';
+import { refuseHeldElsewhere } from './refuse-held-elsewhere.ts';
 import { standsStill } from './stands-still.ts';
 import type { StartRecord } from './start-record.ts';
 
@@ -29,7 +30,10 @@ export function openRunningMachine(context: QemuContext, spec: MachineSpec, reco
     openAgentLine: () => sockets.openAgentLine(),
     openConsole: () => sockets.openConsole(),
     consoleLog: () => readConsoleRing(places.runFolder),
-    attachDisk: (disk) => disks.attach(disk),
+    attachDisk: async (disk) => {
+      await refuseHeldElsewhere(context, spec.id, [disk]);
+      await disks.attach(disk);
+    },
     detachDisk: async (serial) => {
       await operations.endMerges(serial);
       await disks.detach(serial);

@@ -19,6 +19,7 @@ import { jailContents } from './jail-contents.ts';
 import { gatherFacts, greet, launch, undoLaunch } from './launch-machine.ts';
 import { machinePlaces, type MachinePlaces } from './machine-places.ts';
 import type { QemuContext } from './qemu-context.ts';
+import { refuseHeldElsewhere } from './refuse-held-elsewhere.ts';
 import { openRunningMachine } from './running-machine.ts';
 import { openMonitor } from './qmp/open-monitor.ts';
 import { startSuspended } from './suspended/start-suspended.ts';
@@ -34,7 +35,9 @@ async function start(context: QemuContext, spec: MachineSpec, signal: AbortSigna
   const places = machinePlaces(context.instance, spec.id);
   const served = backendDisks(spec.disks);
   const cloned = context.templates !== undefined && spec.boot.kind === 'guest-os' && served.length === 0;
-  const [held, shape] = await Promise.all([context.readyVmms.has(spec.id) ? false : isRunning(context, places), cloned ? shapeOfMachine(context, spec) : undefined]);
+  const [held, shape] = await Promise.all([
+    context.readyVmms.has(spec.id) ? false : isRunning(context, places), cloned ? shapeOfMachine(context, spec) : undefined, refuseHeldElsewhere(context, spec.id, spec.disks),
+  ]);
   // Before anything is touched: its scratch disk and its limits are in use.
   if (held) throw alreadyRuns(spec);
   const kept = await startFromMemory(context, spec, places, signal) ?? await startSuspended(context, spec, places, signal);

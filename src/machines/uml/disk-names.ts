@@ -9,10 +9,13 @@ export const ubdDevices: readonly string[] = [...letters].map((letter) => `ubd${
 /** Where the disk lies in the jail. */
 export const jailDisk = (serial: string): string => `${jail.disks}/${serial}`;
 
-/** `d`: the file is data, not copy-on-write (but see refuse-cow-disk.ts); `r`: read-only. */
+/**
+ * `d`: the file is data, not copy-on-write (but see refuse-cow-disk.ts); `r`: read-only, and `c`: not locked then, since a lock on all of
+ * a file that is only read is in the way of QEMU, which reads it too. Writers are kept away by refuse-held-disk.ts.
+ */
 export function ubdArgument(device: string, disk: Pick<MachineDisk, 'serial' | 'readOnly'>): string {
   if (!/^[a-z0-9-]{1,20}$/.test(disk.serial)) throw new RangeError(`'${disk.serial}' is no serial`); // a comma in it would name another file
-  return `${device}${disk.readOnly ? 'r' : ''}d=${jailDisk(disk.serial)},,${disk.serial}`;
+  return `${device}${disk.readOnly ? 'rc' : ''}d=${jailDisk(disk.serial)},,${disk.serial}`;
 }
 
 /** A device that has no file at all; UML gives its first one a file of its own where it is told of none. */

@@ -1,7 +1,7 @@
 /**
- * A disk that one machine may write is handed to no other. UML locks a disk only while its guest has it open, and the
- * launcher sees such locks, QEMU's too (disk-tree.c); here the jails of other UML machines are looked into, for disks that
- * are handed in and not opened yet.
+ * A disk that one machine may write is handed to no other, of whatever engine. UML locks a disk that it may write, only while its
+ * guest has it open; the launcher sees such locks, QEMU's too (disk-tree.c). Here the jails of other UML machines are looked into, for
+ * disks that are handed in and not opened yet, and for those that are only read.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';

@@ -249,7 +249,7 @@ function cowHeader(backing: string): Buffer {
   return header;
 }
 
-test('[U12] a disk that a machine of QEMU may write is refused, and QEMU refuses one that a guest of UML has open', async () => {
+test('[U12] a disk that a machine of QEMU may write is refused, and QEMU refuses one that a machine of UML may write, open or not', async () => {
   const qemu = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg' });
   const disks = await Promise.all(['of-qemu', 'of-uml'].map(async (serial) => {
     const path = join(root, `${serial}.raw`);
@@ -267,6 +267,8 @@ test('[U12] a disk that a machine of QEMU may write is refused, and QEMU refuses
     await rejects(machine.attachDisk({ ...ofQemu, readOnly: true }), { code: 'machine.diskLocked' });
     deepEqual(await machine.disks(), []);
     await machine.attachDisk(ofUml);
+    await rejects(other.attachDisk(ofUml), { code: 'machine.diskLocked' });
+    await rejects(other.attachDisk({ ...ofUml, readOnly: true }), { code: 'machine.diskLocked' });
     await agent.call('awaitDisks', { serials: [ofUml.serial], timeoutMs: 20_000 }, { timeoutMs: 30_000 });
     const holds = agent.openStream();
     const said = once(holds.output, 'data');
@@ -301,5 +303,22 @@ test('[U20] a disk that is only read is handed to several machines, also while t
     holds.done.catch(() => undefined);
     await agent.call('exec', { container: '', stream: holds.id, argv: ['/bin/sh', '-c', 'for disk in /dev/ubd?; do dd if=$disk of=/dev/null bs=512 count=1 2>/dev/null && exec 3<$disk && echo opened; done; exec sleep 60'], env: ['PATH=/bin'], cwd: '', user: '', tty: null, stdin: true });
     match(String((await said)[0]), /opened/);
+  }
+  const qemu = openQemuEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance }), accelerator: async () => 'tcg' });
+  const spec = testMachine({ engine: 'qemu', architecture: 'x86_64', network: null, scratchMiB: 0, memoryMiB: 128, disks: [disk] });
+  await rejects(qemu.start({ ...spec, disks: [{ ...disk, readOnly: false }] }), { code: 'machine.diskLocked' });
+  const other = await qemu.start(spec);
+  try {
+    deepEqual(await other.disks(), [disk.serial]);
+    await other.detachDisk(disk.serial);
+    await rejects(other.attachDisk({ ...disk, readOnly: false }), { code: 'machine.diskLocked' });
+    await other.attachDisk(disk);
+    const { machine } = await start();
+    await machine.attachDisk(disk);
+    deepEqual(await machine.disks(), [disk.serial]);
+  } finally {
+    await other.kill();
+    await other.release();
+    await qemu.erase(spec.id);
   }
 });

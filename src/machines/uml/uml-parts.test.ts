@@ -16,7 +16,7 @@ test('[U1] each descriptor the command line names is the one that is handed in; 
   const command = umlCommand(spec, { tap: 'tap7', scratch: '/state/scratch.raw', loopsPerJiffy: 1234, measure: false });
   const fd = (index: number): number => 3 + index;
   deepEqual(command.descriptors, [{ kind: 'console' }, { kind: 'line' }, { kind: 'plain-tap', name: 'tap7' }]);
-  for (const wanted of [`con0=fd:${fd(0)},fd:${fd(0)}`, `ssl0=fd:${fd(1)},fd:${fd(1)}`, 'ubdard=/disks/a,,a', 'ubdbd=/disks/scratch,,scratch', 'strata.scratch=disk', 'pty.legacy_count=0', 'lpj=1234']) ok(command.argv.includes(wanted), wanted);
+  for (const wanted of [`con0=fd:${fd(0)},fd:${fd(0)}`, `ssl0=fd:${fd(1)},fd:${fd(1)}`, 'ubdarcd=/disks/a,,a', 'ubdbd=/disks/scratch,,scratch', 'strata.scratch=disk', 'pty.legacy_count=0', 'lpj=1234']) ok(command.argv.includes(wanted), wanted);
   ok(command.argv.some((one) => one.startsWith(`vec0:transport=fd,fd=${fd(2)},`)));
   ok(command.argv.every((one) => !one.includes('/state') && !one.includes('/d/')));
   deepEqual(command.mounted.disks.map((one) => one.name), ['a', 'scratch']);
