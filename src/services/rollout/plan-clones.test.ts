@@ -25,6 +25,7 @@ const nothing = { starts: [], take: undefined, drop: undefined, waits: [] };
 test('[V40] the first starts and the others wait for it; of one that is ready a template is made, once; with it they are clones', () => {
   deepEqual(told({ creations: [1, 2, 3] }), { ...nothing, starts: ['1 start'], waits: ['web-2', 'web-3'] });
   for (const status of [null, { phase: 'starting' as const }, { health: 'starting' as const }]) deepEqual(told({ creations: [2, 3], members: [member(1, status)] }), { ...nothing, waits: ['web-2', 'web-3'] });
+  deepEqual(planClones(view({ creations: [2], members: [member(1, { phase: 'pending', why: 'its disk is in use' })] })).waitingOn.map((one) => one.why), ['it goes on from a copy of web-1, which is not ready yet: its disk is in use']);
   deepEqual(told({ creations: [2], members: [member(1)] }), { ...nothing, take: 'c1', waits: ['web-2'] });
   deepEqual(told({ members: [member(1), member(2)] }), nothing, 'nobody wants one');
   deepEqual(told({ creations: [1, 2, 3], machineOf: (index) => (index === 1 ? { id: 'm1' } as unknown as MachineSpec : undefined) }), { ...nothing, starts: ['1 start'], waits: ['web-2', 'web-3'] }, 'its machine was made ahead');

@@ -111,7 +111,7 @@ function awaitFirst(view: CloneView, fresh: readonly Member[], open: readonly nu
   if (coming === undefined) return all({ way: 'start', why: noneReady });
   const left = coming.spec.createdAt + firstReadyLimitMs - view.now;
   if (left <= 0) return all({ way: 'start', why: `${view.service}-${coming.spec.index} was not ready within ${firstReadyLimitMs / 1000} s` });
-  return { starts: [], take: undefined, waitingOn: open.map((index) => waits(view, index, `${view.service}-${coming.spec.index}`)), againAfterMs: left };
+  return { starts: [], take: undefined, waitingOn: open.map((index) => waits(view, index, `${view.service}-${coming.spec.index}`, coming.status?.why)), againAfterMs: left };
 }
 
 function comes({ status }: Member): boolean {
@@ -119,4 +119,7 @@ function comes({ status }: Member): boolean {
   return ['pending', 'starting', 'running'].includes(status.phase) && status.health !== 'unhealthy' && status.restarts === 0;
 }
 
-const waits = ({ service }: CloneView, index: number, first: string) => ({ kind: 'template', subject: `${service}-${index}`, why: `it goes on from a copy of ${first}, which is not ready yet` });
+/** @param firstWaits why the first is not ready, where that is known: it is what everybody waits for */
+function waits({ service }: CloneView, index: number, first: string, firstWaits = '') {
+  return { kind: 'template', subject: `${service}-${index}`, why: `it goes on from a copy of ${first}, which is not ready yet${firstWaits === '' ? '' : `: ${firstWaits}`}` };
+}
