@@ -112,6 +112,7 @@ test('[L4] a wrong command line is exit 2 with a hint, and sends nothing', async
   const wrong: [string[], RegExp][] = [
     [['dwon'], /unknown command 'dwon'\n  Did you mean down\?/], [['machine', 'lss'], /unknown command 'lss'\n  Did you mean ls\?/], [['ps', '--bogus'], /unknown option/], [['up', '--pull', 'maybe'], /maybe/],
     [['machine'], /Usage: strata machine/], [[], /Usage: strata/], [['machine', 'start'], /missing required argument/], [['down', '--timeout', 'soon'], /--timeout wants a whole number/],
+    [['machine', 'create', 'x', '--timeout', 'abc'], /--timeout wants a whole number, not 'abc'/], [['machine', 'stop', 'box', '--timeout', '-1'], /--timeout wants a whole number, not '-1'/], [['serve', '--stop', '--pool', 'no'], /--pool wants a whole number/],
     [['logs', '-n', 'few'], /--tail wants a number/], [['machine', 'create', 'x', '-m', 'huge'], /--memory wants a size/], [['up', '--file', 'nosuch.yaml'], /there is no file/], [['completion', 'tcsh'], /bash, zsh and fish/], [['serve', '--all'], /--all belongs to --stop/],
   ];
   for (const [args, expected] of wrong) {

@@ -42,7 +42,7 @@ const appVerbs: readonly Verb[] = [
       { flags: '--pull <policy>', summary: 'when to pull images', choices: ['always', 'missing', 'never'] },
       { flags: '--remove-orphans', summary: 'remove containers of services that the file no longer has' },
       { flags: '--wait', summary: 'wait until healthy (the default)' },
-      { flags: '--timeout <seconds>', summary: 'limit for all to become healthy (default 600)' },
+      { flags: '--timeout <seconds>', summary: 'limit for all to become healthy (default 600)', whole: true },
       { flags: '--dry-run', summary: 'show what would be done, and do nothing' },
       { flags: '-q, --quiet', summary: 'no progress' },
     ],
@@ -52,12 +52,12 @@ const appVerbs: readonly Verb[] = [
   },
   {
     name: 'down', args: '[folder]', completion: 'folder', summary: 'take an app down; its volumes stay',
-    options: [...appOptions, { flags: '-v, --volumes', summary: 'remove its named volumes too' }, { flags: '--timeout <seconds>', summary: 'grace for each container' }, { flags: '-d, --detach', summary: 'do not wait; print the operation' }, { flags: '-q, --quiet', summary: 'no progress' }],
+    options: [...appOptions, { flags: '-v, --volumes', summary: 'remove its named volumes too' }, { flags: '--timeout <seconds>', summary: 'grace for each container', whole: true }, { flags: '-d, --detach', summary: 'do not wait; print the operation' }, { flags: '-q, --quiet', summary: 'no progress' }],
     operations: ['removeApp'], examples: ['strata down', 'strata down -v -p shop'], load: () => import('./verbs/down.ts'),
   },
   ...(['start', 'stop', 'restart'] as const).map((name): Verb => ({
     name, args: '[service...]', completion: 'service', summary: { start: 'start stopped services', stop: 'stop services without removing them', restart: 'restart services' }[name],
-    options: [...appOptions, { flags: '--timeout <seconds>', summary: 'grace for each container' }, { flags: '-q, --quiet', summary: 'no progress' }],
+    options: [...appOptions, { flags: '--timeout <seconds>', summary: 'grace for each container', whole: true }, { flags: '-q, --quiet', summary: 'no progress' }],
     operations: [`${name}App`], load: () => import('./verbs/change-services.ts').then(({ changeServices }) => ({ run: (invocation) => changeServices(name, invocation) })),
   })),
   {
@@ -82,7 +82,7 @@ const appVerbs: readonly Verb[] = [
   },
   {
     name: 'exec', args: '<service> <command...>', completion: 'service', passThrough: true, summary: 'run a command in a container of a service',
-    options: [...appOptions, ...execOptions, { flags: '--index <number>', summary: 'which replica, from 1' }],
+    options: [...appOptions, ...execOptions, { flags: '--index <number>', summary: 'which replica, from 1', whole: true }],
     operations: ['execInContainer', 'listAppContainers', 'getApp'], examples: ['strata exec web sh', 'strata exec -T db redis-cli ping'], load: () => import('./verbs/exec.ts'),
   },
   {
@@ -111,12 +111,12 @@ const daemonVerbs: readonly Verb[] = [
   { name: 'engine describe', resident: true, alias: 'inspect', args: '<engine>', completion: 'engine', summary: 'what an engine was proved to run here, what it can do, and why not', options: outputOptions, operations: ['getEngine'], examples: ['strata engine describe qemu'], load: () => import('./verbs/engine-describe.ts') },
   { name: 'doctor', summary: 'what the host has, lacks and has proved', options: outputOptions, operations: ['getDoctor'], load: () => import('./verbs/doctor.ts') },
   { name: 'metrics', resident: true, summary: 'print what monitoring systems keep, in the text format of Prometheus', operations: ['getMetrics'], examples: ['strata metrics > /var/lib/prometheus/node-exporter/strata.prom'], load: () => import('./verbs/metrics.ts') },
-  { name: 'operation ls', resident: true, alias: 'list', summary: 'list operations, the newest first', options: [...outputOptions, { flags: '--limit <number>', summary: 'at most so many (default 20)' }], operations: ['listOperations'], load: () => import('./verbs/operation-ls.ts') },
+  { name: 'operation ls', resident: true, alias: 'list', summary: 'list operations, the newest first', options: [...outputOptions, { flags: '--limit <number>', summary: 'at most so many (default 20)', whole: true }], operations: ['listOperations'], load: () => import('./verbs/operation-ls.ts') },
   { name: 'operation show', alias: 'inspect', args: '<operation>', completion: 'operation', summary: 'show an operation with its steps', options: [...outputOptions, { flags: '-f, --follow', summary: 'until it has ended' }], operations: ['getOperation', 'followOperation'], load: () => import('./verbs/operation-show.ts') },
   { name: 'operation cancel', args: '<operation>', completion: 'operation', summary: 'ask an operation to stop and undo what it can', operations: ['cancelOperation'], load: () => import('./verbs/operation-cancel.ts') },
-  { name: 'events', summary: 'print changes as they happen, one JSON value a line', options: [{ flags: '--since <revision>', summary: 'changes after that revision' }], operations: ['watchEvents'], load: () => import('./verbs/events.ts') },
+  { name: 'events', summary: 'print changes as they happen, one JSON value a line', options: [{ flags: '--since <revision>', summary: 'changes after that revision', whole: true }], operations: ['watchEvents'], load: () => import('./verbs/events.ts') },
   {
-    name: 'serve', summary: 'run the daemon in the foreground', options: [{ flags: '--pool <number>', summary: 'paused machines kept ready of each size that was started of late (default 2, 0 for none)' }, { flags: '--stop', summary: 'end the daemon instead; machines go on, and the next command starts it again' }, { flags: '--all', summary: 'with --stop, where no machine runs: end gateway, edge, templates and network too' }, { flags: '--install', summary: 'write and start a systemd unit instead' }, { flags: '--print-unit', summary: 'print the systemd unit' }],
+    name: 'serve', summary: 'run the daemon in the foreground', options: [{ flags: '--pool <number>', summary: 'paused machines kept ready of each size that was started of late (default 2, 0 for none)', whole: true }, { flags: '--stop', summary: 'end the daemon instead; machines go on, and the next command starts it again' }, { flags: '--all', summary: 'with --stop, where no machine runs: end gateway, edge, templates and network too' }, { flags: '--install', summary: 'write and start a systemd unit instead' }, { flags: '--print-unit', summary: 'print the systemd unit' }],
     operations: ['listMachines'], examples: ['strata serve --stop', 'strata serve --stop --all', 'strata serve --install'], load: () => import('./verbs/serve.ts'),
   },
   { name: 'version', resident: true, summary: 'versions of the command and the daemon', options: [{ flags: '-o, --output <format>', summary: 'how to print', choices: ['text', 'json', 'yaml'] }], operations: ['getVersion'], load: () => import('./verbs/version.ts') },

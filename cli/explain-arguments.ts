@@ -3,7 +3,7 @@
  * `/body/memoryMiB`. Which option or argument filled a field is read from the verb's declaration.
  */
 import type { ClientProblem } from '#client';
-import type { Option, Verb } from './verb.ts';
+import { optionName, type Option, type Verb } from './verb.ts';
 
 /** A command line as it was parsed. */
 export interface TypedCommand {
@@ -41,8 +41,8 @@ function fieldLine({ pointer, detail }: ClientProblem['errors'][number], command
 /** Nothing where the field is none of the command line's, such as a name that a file gives. */
 function typedFor({ verb, argv, args, options }: TypedCommand, field: string, index: string | undefined): Typed | undefined {
   const name = verb.fields?.[field] ?? field.replace(unit, '');
-  const option = verb.options?.find((one) => [name, field].includes(nameOf(one)) || (one.many === true && `${nameOf(one)}s` === name));
-  const value = option === undefined ? undefined : options[nameOf(option)];
+  const option = verb.options?.find((one) => [name, field].includes(optionName(one)) || (one.many === true && `${optionName(one)}s` === name));
+  const value = option === undefined ? undefined : options[optionName(option)];
   if (option !== undefined && value !== undefined) return { words: flagTyped(option, argv), value: valueAt(value, index) };
   const places = (verb.args ?? '').split(' ').map((one) => one.replace(/[<>[\].]/g, ''));
   const at = places.indexOf(name);
@@ -52,11 +52,6 @@ function typedFor({ verb, argv, args, options }: TypedCommand, field: string, in
 function valueAt(value: unknown, index: string | undefined): string | undefined {
   const one = Array.isArray(value) ? (value as readonly unknown[])[Number(index ?? '-1')] : value;
   return typeof one === 'string' ? one : undefined;
-}
-
-/** 'projectName' of '-p, --project-name <name>' */
-function nameOf({ flags }: Option): string {
-  return (/--([a-z-]+)/.exec(flags)?.[1] ?? '').replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
 /** `-m` for who typed `-m 1G` or `-m1G`, else the long form. */

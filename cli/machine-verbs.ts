@@ -2,7 +2,7 @@
 import type { Option, Verb } from './verb.ts';
 
 const force: Option = { flags: '--force', summary: 'cut the power instead of asking the guest' };
-const wait: readonly Option[] = [{ flags: '-d, --detach', summary: 'do not wait' }, { flags: '--timeout <seconds>', summary: 'limit for the wait (default 120)' }];
+const wait: readonly Option[] = [{ flags: '-d, --detach', summary: 'do not wait' }, { flags: '--timeout <seconds>', summary: 'limit for the wait (default 120)', whole: true }];
 
 const operationOptions: readonly Option[] = [{ flags: '-d, --detach', summary: 'do not wait; print the operation' }, { flags: '-q, --quiet', summary: 'no progress' }];
 
@@ -12,7 +12,7 @@ export const machineVerbs = (outputOptions: readonly Option[], execOptions: read
     options: [
       { flags: '--arch <architecture>', summary: 'default: the host\'s', choices: ['x86_64', 'aarch64', 'amd64', 'arm64'] },
       { flags: '--engine <engine>', summary: 'what runs it', choices: ['auto', 'qemu', 'uml'] },
-      { flags: '-c, --cpus <number>', summary: 'processors (default 1)' },
+      { flags: '-c, --cpus <number>', summary: 'processors (default 1)', whole: true },
       { flags: '-m, --memory <size>', summary: '512M, 2G (default 256M)' },
       { flags: '--scratch <size>', summary: 'disk for what is written inside (default 1G)' },
       { flags: '--disk <disk>', summary: 'a further disk: name,size=2G or name,from=file; with ,backend=vhost-user a process of its own serves it', many: true },
@@ -55,5 +55,5 @@ export const machineVerbs = (outputOptions: readonly Option[], execOptions: read
   { name: 'machine rm', alias: 'delete', args: '<machine...>', completion: 'machine', summary: 'remove machines and their disks', options: [{ flags: '-f, --force', summary: 'also one that runs' }, ...wait], operations: ['removeMachine'], load: () => import('./verbs/machine-change.ts').then(({ changeMachines }) => ({ run: changeMachines('removeMachine') })) },
   { name: 'machine exec', args: '<machine> <command...>', completion: 'machine', passThrough: true, summary: 'run a command in the guest', options: execOptions, operations: ['execInMachine'], examples: ['strata machine exec box uname -a'], load: () => import('./verbs/machine-exec.ts') },
   { name: 'machine console', args: '<machine>', completion: 'machine', summary: 'the serial console; Ctrl-] leaves, as does the end of what is piped into it', operations: ['openMachineConsole'], load: () => import('./verbs/machine-console.ts') },
-  { name: 'machine logs', args: '<machine>', completion: 'machine', summary: 'what the serial console printed last', options: [{ flags: '-f, --follow', summary: 'go on as more comes' }, { flags: '-n, --tail <lines>', summary: 'only the last lines' }], operations: ['getMachineLogs', 'getMachine'], load: () => import('./verbs/machine-logs.ts') },
+  { name: 'machine logs', args: '<machine>', completion: 'machine', summary: 'what the serial console printed last', options: [{ flags: '-f, --follow', summary: 'go on as more comes' }, { flags: '-n, --tail <lines>', summary: 'only the last lines', whole: true }], operations: ['getMachineLogs', 'getMachine'], load: () => import('./verbs/machine-logs.ts') },
 ];

@@ -42,8 +42,9 @@ async function printCompletions(caller: Caller, words: readonly string[]): Promi
 async function runVerb(chosen: Chosen, caller: Caller, { interrupted, passOn }: RunOptions): Promise<number> {
   const context = openContext(caller, interrupted);
   try {
+    const options = readOptions(chosen.options, chosen.verb.options ?? []);
     const { run } = await chosen.verb.load();
-    const code = await run({ context, args: chosen.args, options: readOptions(chosen.options) });
+    const code = await run({ context, args: chosen.args, options });
     return interrupted.aborted && code === 0 && !['logs', 'events', 'machine logs', 'serve'].includes(chosen.verb.name) ? exitCodes.interrupted : code;
   } catch (error) {
     if (passOn?.(error) === true) throw error;

@@ -15,6 +15,8 @@ export interface Option {
   readonly summary: string;
   /** May be given several times. */
   readonly many?: true;
+  /** Its value is a whole number; checked before the verb begins, so that none asks for something first. */
+  readonly whole?: true;
   readonly completion?: Completion;
   readonly choices?: readonly string[];
 }
@@ -51,7 +53,7 @@ export interface Options {
   flag(name: string): boolean;
   text(name: string): string | undefined;
   many(name: string): readonly string[];
-  /** A whole number. @throws UsageError */
+  /** Of an option that is declared whole. */
   count(name: string): number | undefined;
 }
 
@@ -67,21 +69,31 @@ export class UsageError extends Error {
 
 export const exitCodes = { ok: 0, failed: 1, usage: 2, timeout: 124, platform: 125, cannotInvoke: 126, notFound: 127, interrupted: 130 } as const;
 
-/** Typed access to what commander parsed. */
-export function readOptions(parsed: Readonly<Record<string, unknown>>): Options {
+/** 'projectName' of '-p, --project-name <name>' */
+export function optionName({ flags }: Option): string {
+  return (/--([a-z-]+)/.exec(flags)?.[1] ?? '').replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Typed access to what commander parsed. @throws UsageError where a value is none that its option can have */
+export function readOptions(parsed: Readonly<Record<string, unknown>>, declared: readonly Option[]): Options {
   const text = (name: string): string | undefined => {
     const value = parsed[name];
     return typeof value === 'string' ? value : undefined;
   };
+  const numbers = new Map<string, number>();
+  for (const option of declared.filter(({ whole }) => whole === true)) {
+    const value = text(optionName(option));
+    if (value === undefined) continue;
+    if (!/^\d{1,9}$/.test(value)) throw new UsageError(`${/--[a-z-]+/.exec(option.flags)?.[0]} wants a whole number, not '${value}'`);
+    numbers.set(optionName(option), Number(value));
+  }
   return {
     text,
     flag: (name) => parsed[name] === true,
     many: (name) => (Array.isArray(parsed[name]) ? (parsed[name] as readonly string[]) : []),
     count: (name) => {
-      const value = text(name);
-      if (value === undefined) return undefined;
-      if (!/^\d{1,9}$/.test(value)) throw new UsageError(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} wants a whole number, not '${value}'`);
-      return Number(value);
+      if (text(name) !== undefined && !numbers.has(name)) throw new Error(`the option ${name} is not declared as a whole number`);
+      return numbers.get(name);
     },
   };
 }

@@ -5,9 +5,9 @@ import { paint, shadeOf, wantsColour } from '../colour.ts';
 import { UsageError, exitCodes, type Invocation } from '../verb.ts';
 
 export async function run({ context, args, options }: Invocation): Promise<number> {
+  const query = { service: args.length === 0 ? undefined : [...args], tail: tailOf(options.text('tail')), since: options.text('since'), follow: options.flag('follow') || undefined };
   const client = await context.client();
   const app = await requireAppName(client, context, options);
-  const query = { service: args.length === 0 ? undefined : [...args], tail: tailOf(options.text('tail')), since: options.text('since'), follow: options.flag('follow') || undefined };
   const print = printer(context.out, options.text('output') ?? 'text', {
     colour: wantsColour(context.out, context.env), times: options.flag('timestamps'), prefix: !options.flag('noLogPrefix'), terminal: context.out.isTTY === true,
   });
