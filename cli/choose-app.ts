@@ -1,8 +1,9 @@
 /** Which app a verb means: -p, else the Compose file given, in the folder given, or in the working folder. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { ClientProblem, type Client } from '#client';
 import type { Context } from './context.ts';
+import { filePath, isFolder } from './file-path.ts';
 import { UsageError, type Options } from './verb.ts';
 
 export const composeFileNames = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'] as const;
@@ -16,10 +17,6 @@ export interface ComposeSource {
 }
 
 const hasComposeFile = (folder: string): boolean => composeFileNames.some((name) => existsSync(resolve(folder, name)));
-
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-}
 
 /** Takes a folder off the front of the arguments: `.`, a path with a slash, or a folder with a Compose file where here is none. */
 export function splitFolder(args: readonly string[], cwd: string): { readonly folder: string | undefined; readonly rest: readonly string[] } {
@@ -35,14 +32,14 @@ export function splitFolder(args: readonly string[], cwd: string): { readonly fo
 /** Where the Compose project is, with files, profiles and variables; undefined where there is no Compose file. */
 export function findCompose(context: Context, options: Options, folder?: string): ComposeSource | undefined {
   const named = options.many('file').length > 0 ? options.many('file') : (context.env['COMPOSE_FILE'] ?? '').split(':').filter((one) => one !== '');
-  const files = named.map((file) => resolve(context.cwd, file));
+  const files = named.map((file) => filePath('--file', file, context.cwd));
   for (const file of files) if (!existsSync(file)) throw new UsageError(`there is no file ${file}`);
   const profiles = options.many('profile').length > 0 ? options.many('profile') : (context.env['COMPOSE_PROFILES'] ?? '').split(',').filter((one) => one !== '');
   const workingDir = folder ?? (files[0] === undefined ? searchUpward(context.cwd) : dirname(files[0]));
   if (workingDir === undefined || (files.length === 0 && !hasComposeFile(workingDir))) return undefined;
   return {
     workingDir, files, profiles: [...profiles],
-    envFiles: options.many('envFile').map((file) => resolve(context.cwd, file)),
+    envFiles: options.many('envFile').map((file) => filePath('--env-file', file, context.cwd)),
     env: Object.fromEntries(Object.entries(context.env).filter((pair): pair is [string, string] => pair[1] !== undefined && pair[0] !== '')),
   };
 }

@@ -107,13 +107,24 @@ test('[L3] -o json is the API\'s object; other formats', async (t) => {
   match((await run(['ps', '-a'])).out, /shop-web-2 +web +exited 137 \(out of memory\)/);
 });
 
+test('[L3] machine ls is in the order of the names, and the API\'s where a program reads it', async (t) => {
+  const { run, backend } = await openLab(t);
+  Object.assign(backend.machines, { list: async () => ['web-10', 'box', 'web-9'].map((name) => fakeMachine(name)) });
+  equal((await run(['machine', 'ls', '-o', 'name'])).out, 'box\nweb-9\nweb-10\n');
+  match((await run(['machine', 'ls', '--no-headers'])).out, /^box .*\nweb-9 .*\nweb-10 .*\n$/);
+  deepEqual((JSON.parse((await run(['machine', 'ls', '-o', 'json'])).out) as { items: { name: string }[] }).items.map(({ name }) => name), ['web-10', 'box', 'web-9']);
+});
+
 test('[L4] a wrong command line is exit 2 with a hint, and sends nothing', async (t) => {
   const { run, backend, folder } = await openLab(t);
   const wrong: [string[], RegExp][] = [
     [['dwon'], /unknown command 'dwon'\n  Did you mean down\?/], [['machine', 'lss'], /unknown command 'lss'\n  Did you mean ls\?/], [['ps', '--bogus'], /unknown option/], [['up', '--pull', 'maybe'], /maybe/],
     [['machine'], /Usage: strata machine/], [[], /Usage: strata/], [['machine', 'start'], /missing required argument/], [['down', '--timeout', 'soon'], /--timeout wants a whole number/],
     [['machine', 'create', 'x', '--timeout', 'abc'], /--timeout wants a whole number, not 'abc'/], [['machine', 'stop', 'box', '--timeout', '-1'], /--timeout wants a whole number, not '-1'/], [['serve', '--stop', '--pool', 'no'], /--pool wants a whole number/],
-    [['logs', '-n', 'few'], /--tail wants a number/], [['machine', 'create', 'x', '-m', 'huge'], /--memory wants a size/], [['up', '--file', 'nosuch.yaml'], /there is no file/], [['completion', 'tcsh'], /bash, zsh and fish/], [['serve', '--all'], /--all belongs to --stop/],
+    [['logs', '-n', 'few'], /--tail wants a number/], [['machine', 'create', 'x', '-m', 'huge'], /--memory wants a size/], [['up', '--file', 'nosuch.yaml'], /there is no file/], [['up', '-f', ''], /--file wants a file, not an empty name/], [['up', '-f', '.'], /--file wants a file; .* is a folder/],
+    [['disk', 'copy', 'box', 'data', ''], /a copy wants a file, not an empty name/], [['disk', 'copy', 'box', 'data', folder], /a copy wants a file; .* is a folder/], [['disk', 'copy', 'box', 'data', 'none/'], /is a folder/], [['image', 'import', ''], /which archive/],
+    [['machine', 'create', 'x', '--disk', 'data,size=1G,size=2G'], /--disk gives size twice in 'data,size=1G,size=2G'/], [['machine', 'create', 'x', '--disk', 'data,from='], /--disk from wants a file/], [['disk', 'clone', 'box', 'data', 'x', '--engine', 'fake'], /auto, qemu, uml\./],
+    [['completion', 'tcsh'], /bash, zsh and fish/], [['serve', '--all'], /--all belongs to --stop/],
   ];
   for (const [args, expected] of wrong) {
     const ended = await run(args);

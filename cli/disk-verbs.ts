@@ -11,7 +11,7 @@ export const diskVerbs = (outputOptions: readonly Option[]): readonly Verb[] => 
   { name: 'backend describe', resident: true, ...named, summary: 'what can be done with a back end under its machine, and why not', options: outputOptions, operations: ['getBackend'], load: () => import('./verbs/backend-describe.ts') },
   { name: 'backend logs', resident: true, ...named, summary: 'what happened to a back end last', options: outputOptions, operations: ['getBackendLog'], load: () => import('./verbs/backend-logs.ts') },
   { name: 'backend restart', ...named, summary: 'restart a back end; the guest waits for it', options: [{ flags: '--force', summary: 'also where the machine has to be restarted with it' }], operations: ['restartBackend'], load: () => import('./verbs/backend-restart.ts') },
-  { name: 'disk grow', args: '<machine> <disk> <size>', completion: 'machine', summary: 'grow a disk of a running machine', operations: ['growDisk'], examples: ['strata disk grow box data 4G'], load: () => import('./verbs/disk-grow.ts') },
+  { name: 'disk grow', args: '<machine> <disk> <size>', completion: 'machine', summary: 'grow a disk of a running machine to 512M, 2G (a number alone counts MiB)', operations: ['growDisk'], examples: ['strata disk grow box data 4G'], load: () => import('./verbs/disk-grow.ts') },
   {
     name: 'disk snapshot create', args: '<machine> <disk> [name]', completion: 'machine', summary: 'keep a disk as it is at one moment, while the guest writes on', options: operationOptions, operations: ['createDiskSnapshot'],
     examples: ['strata disk snapshot create box data before-upgrade'], load: () => import('./verbs/disk-copies.ts').then(({ createSnapshot }) => ({ run: createSnapshot })),
@@ -24,7 +24,7 @@ export const diskVerbs = (outputOptions: readonly Option[]): readonly Verb[] => 
     options: [
       fromSnapshot, { flags: '--full', summary: 'with a file of its own, which shares nothing' },
       { flags: '--arch <architecture>', summary: 'of the new machine; default: as this one\'s', choices: ['x86_64', 'aarch64', 'amd64', 'arm64'] },
-      { flags: '--engine <engine>', summary: 'what runs the new machine; default: as this one\'s', choices: ['auto', 'qemu', 'uml', 'fake'] },
+      { flags: '--engine <engine>', summary: 'what runs the new machine; default: as this one\'s', choices: ['auto', 'qemu', 'uml'] },
       { flags: '--backend <kind>', summary: 'what serves the new disk; default: as this one', choices: ['vmm', 'vhost-user'] },
       { flags: '--start', summary: 'start it' }, ...operationOptions,
     ],

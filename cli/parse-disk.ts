@@ -1,5 +1,5 @@
 /** `--disk name,size=2G,backend=vhost-user`, or `name,from=<file>` */
-import { resolve } from 'node:path';
+import { filePath } from './file-path.ts';
 import { parseMiB } from './parse-size.ts';
 import { UsageError } from './verb.ts';
 
@@ -8,10 +8,14 @@ export interface DiskWish { readonly name: string; readonly sizeMiB?: number; re
 export function parseDisk(text: string, cwd: string): DiskWish {
   const [name = '', ...settings] = text.split(',');
   const wish: { sizeMiB?: number; from?: string; backend?: 'vmm' | 'vhost-user' } = {};
+  const given = new Set<string>();
   for (const setting of settings) {
-    const [key, value = ''] = setting.split('=');
+    const [key = '', ...rest] = setting.split('=');
+    const value = rest.join('=');
+    if (given.has(key)) throw new UsageError(`--disk gives ${key} twice in '${text}'`);
+    given.add(key);
     if (key === 'size') wish.sizeMiB = parseMiB('--disk size', value);
-    else if (key === 'from' && value !== '') wish.from = resolve(cwd, value);
+    else if (key === 'from') wish.from = filePath('--disk from', value, cwd);
     else if (key === 'backend' && (value === 'vmm' || value === 'vhost-user')) wish.backend = value;
     else throw new UsageError(`--disk does not know '${setting}'`, 'write it as name,size=2G or name,size=2G,backend=vhost-user');
   }

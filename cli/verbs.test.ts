@@ -20,7 +20,6 @@ import { parseMiB } from './parse-size.ts';
 import { age, bytes, tableText } from './print-list.ts';
 import { duration, openProgress, visibleSteps } from './show-progress.ts';
 import { systemdUnit } from './systemd-unit.ts';
-import { readOptions, type Option } from './verb.ts';
 import { tame } from './verbs/logs.ts';
 
 /** Operations without a verb of their own, and why. */
@@ -37,20 +36,6 @@ test('[L6] each operation of the API has a verb or a reason', () => {
 test('[L6] each verb can be loaded and runs under its own name', async () => {
   equal(new Set(verbs.map((verb) => verb.name)).size, verbs.length);
   for (const verb of verbs) equal(typeof (await verb.load()).run, 'function', verb.name);
-});
-
-test('[L4] each option that wants a number is declared to, so that it is checked before its verb asks for anything', () => {
-  for (const verb of verbs) {
-    for (const option of verb.options ?? []) {
-      // `logs --tail` takes `all` too, and changes nothing.
-      const wants = /<(seconds|number|revision|lines)>/.test(option.flags) && !option.flags.includes('--tail');
-      ok(option.whole === true || !wants, `${verb.name} ${option.flags}`);
-    }
-  }
-  const timeout: Option = { flags: '--timeout <seconds>', summary: '', whole: true };
-  equal(readOptions({ timeout: '12' }, [timeout]).count('timeout'), 12);
-  for (const bad of ['', '-1', '1.5', 'abc', '9999999999']) throws(() => readOptions({ timeout: bad }, [timeout]), /--timeout wants a whole number/);
-  throws(() => readOptions({ timeout: '12' }, []).count('timeout'), /not declared/);
 });
 
 test('[L7] docs/cli.md is what the verbs say', () => {

@@ -1,5 +1,5 @@
 /** `strata disk snapshot create|ls|restore|rm`, `strata disk clone`, `strata disk copy` */
-import { resolve } from 'node:path';
+import { filePath } from '../file-path.ts';
 import type { Invocation } from '../verb.ts';
 import { begin, nameIn, printSnapshots } from './machine-copies.ts';
 import { architectures } from './machine-create.ts';
@@ -27,7 +27,7 @@ export function removeSnapshot(invocation: Invocation): Promise<number> {
 }
 
 export function copyDisk(invocation: Invocation): Promise<number> {
-  const path = resolve(invocation.context.cwd, invocation.args[2] ?? '');
+  const path = filePath('a copy', invocation.args[2] ?? '', invocation.context.cwd);
   const snapshot = invocation.options.text('snapshot');
   return begin(invocation, (client) => client.call('copyDisk', { params: named(invocation.args), body: { path, ...(snapshot === undefined ? {} : { snapshot }) } }), () => path);
 }

@@ -1,9 +1,11 @@
 /** `strata machine ls` */
-import { age, lines, printList } from '../print-list.ts';
+import { age, formatOf, lines, printList } from '../print-list.ts';
 import { exitCodes, type Invocation } from '../verb.ts';
 
 export async function run({ context, options }: Invocation): Promise<number> {
-  const { items } = await (await context.client()).call('listMachines');
+  const { items: listed } = await (await context.client()).call('listMachines');
+  // Programs get what the API answers, in its order.
+  const items = ['json', 'yaml', 'jsonl'].includes(formatOf(options)) ? listed : listed.toSorted((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
   if (options.flag('quiet')) { context.out.write(lines(items.map((machine) => machine.id))); return exitCodes.ok; }
   const now = Date.now();
   await printList(context.out, items, {
