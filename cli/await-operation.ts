@@ -32,8 +32,9 @@ export async function awaitOperation(client: Client, context: Context, started: 
 
 async function leave(client: Client, context: Context, operation: Operation, options: AwaitOptions): Promise<number> {
   if (options.cancelOnInterrupt) {
-    await client.call('cancelOperation', { params: { operation: operation.id }, timeoutMs: 5_000 });
-    context.say(`strata: interrupted; ${operation.kind} ${operation.subject} is being cancelled`);
+    const asked = await client.call('cancelOperation', { params: { operation: operation.id }, timeoutMs: 5_000 });
+    // It stops where it can still be undone: what is nearly done is done.
+    context.say(`strata: interrupted; ${operation.kind} ${inert(operation.subject)} ${asked.finishedAt === null ? 'is being cancelled, and may still finish where it is nearly done' : `had ended: ${asked.status}`}`);
     if (operation.kind === 'app.up') context.say(`  what it made so far stays; \`strata down -p ${inert(operation.subject)}\` takes it away, \`strata up\` goes on`);
   } else context.say(`strata: interrupted; ${operation.kind} ${operation.subject} goes on`);
   context.say(`  \`strata operation show ${operation.id}\` tells how it ends`);

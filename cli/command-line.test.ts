@@ -97,6 +97,17 @@ test('[L3] -o json is the API\'s object; other formats', async (t) => {
   deepEqual(JSON.parse((await run(['machine', 'ls', '-o', 'json'])).out), listed.json);
   deepEqual(JSON.parse((await run(['machine', 'ls', '--json'])).out), listed.json);
   deepEqual(JSON.parse((await run(['machine', 'inspect', 'box', '-o', 'json'])).out), (await ask('GET', '/v1/machines/box')).json);
+  // Of a change too: what the API answered, once it is done.
+  const grown = await ask('POST', '/v1/machines/box/disks/data/grow', { body: { sizeMiB: 64 } });
+  deepEqual(JSON.parse((await run(['disk', 'grow', 'box', 'data', '64M', '-o', 'json'])).out), grown.json);
+  deepEqual(JSON.parse((await run(['machine', 'create', 'new', '--no-start', '-o', 'json'])).out), JSON.parse(JSON.stringify(fakeMachine('new', 'starting'))));
+  deepEqual(JSON.parse((await run(['machine', 'create', 'box', '-o', 'json'])).out), (await ask('GET', '/v1/machines/box')).json);
+  deepEqual((JSON.parse((await run(['machine', 'snapshot', 'rm', 'box', 'snap-1', 'snap-1', '-o', 'json'])).out) as { items: { name: string }[] }).items.map(({ name }) => name), ['snap-1', 'snap-1']);
+  for (const [words, kind] of [['machine snapshot create box', 'machine.snapshot'], ['machine snapshot restore box snap-1', 'machine.restore'], ['machine clone box again', 'machine.clone'], ['machine fork box again', 'machine.fork'], ['image pull shop/web', 'image.pull'], ['up', 'app.up'], ['down', 'app.down']] as const) {
+    const { kind: made, status } = JSON.parse((await run([...words.split(' '), '-q', '-o', 'json'])).out) as { kind: string; status: string };
+    deepEqual([made, status], [kind, 'succeeded'], words);
+  }
+  equal((JSON.parse((await run(['up', '-d', '-o', 'json'])).out) as { status: string }).status, 'running');
   equal((await run(['machine', 'ls', '-o', 'name'])).out, 'box\n');
   match((await run(['machine', 'ls', '-o', 'yaml'])).out, /^items:\n {2}- id: mbox/);
   equal((await run(['ps', '-a', '-o', 'jsonl'])).out.trimEnd().split('\n').map((line) => (JSON.parse(line) as { name: string }).name).join(), 'shop-api-1,shop-web-1,shop-web-2');
@@ -213,6 +224,18 @@ test('[L2] machines: waits for the phase, says why it failed, 1 for what is not 
   deepEqual(backend.changes, ['start box', 'resume box', 'stop box', 'create new', 'restart box-data', 'grow box data 4294967296', 'disk.copy box data', 'create disks']);
 });
 
+test('[L1] of a disk that a back end serves it is said when the guest sees that it grew', async (t) => {
+  const { run, backend } = await openLab(t);
+  const { grow } = backend.disks;
+  const served = (kind: 'vmm' | 'vhost-user', phase: 'running' | 'stopped') => Object.assign(backend.disks, { grow: async (...all: Parameters<typeof grow>) => ({ ...await grow(...all), phase, disks: [{ name: 'data', format: 'raw', backend: kind }] }) });
+  served('vhost-user', 'running');
+  deepEqual(await run(['disk', 'grow', 'box', 'data', '300M']), { code: 0, out: 'data: 300 MiB\n', err: 'data: a back end serves it, so the guest sees the new size from its next start: `strata machine restart box`\n' });
+  for (const [kind, phase] of [['vmm', 'running'], ['vhost-user', 'stopped']] as const) {
+    served(kind, phase);
+    equal((await run(['disk', 'grow', 'box', 'data', '300M'])).err, '');
+  }
+});
+
 test('[L2] a console that has printed nothing is told with what is known of its machine', async (t) => {
   const { run, backend } = await openLab(t);
   Object.assign(backend.machines, { logs: async () => [] });
@@ -263,6 +286,13 @@ test('[L12] Ctrl-C is 130; an up is cancelled, a down is not', async (t) => {
   equal(down.code, 130);
   match(down.err, /goes on/);
   deepEqual(backend.changes, ['app.up shop', 'cancel shop', 'app.down shop']);
+  // Past what can be undone it is done all the same.
+  const kept = await run(['machine', 'snapshot', 'create', 'box', '--memory'], { signalWhen: 'running start the containers' });
+  equal(kept.code, 130);
+  match(kept.err, /machine\.snapshot box with memory is being cancelled, and may still finish.*\n {2}`strata operation show o\w+` tells how it ends\n$/);
+  const { cancel } = backend.operations;
+  Object.assign(backend.operations, { cancel: async (id: string) => ({ ...await cancel(id), status: 'succeeded', finishedAt: '2026-01-02T03:04:05.000Z' }) });
+  match((await run(['machine', 'fork', 'box', 'again'], { signalWhen: 'running start the containers' })).err, /machine\.fork box again had ended: succeeded\n/);
 });
 
 test('[L12] Ctrl-C in exec without a terminal goes to the command', async (t) => {

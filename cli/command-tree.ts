@@ -1,4 +1,5 @@
 /** Every verb of `strata`, as data; the code behind each is loaded when it is called. */
+import { answerOption, detach, operationOptions, quietOptions } from './answer-options.ts';
 import { diskVerbs } from './disk-verbs.ts';
 import { machineVerbs } from './machine-verbs.ts';
 import type { Option, Verb } from './verb.ts';
@@ -36,7 +37,7 @@ const appVerbs: readonly Verb[] = [
     name: 'up', args: '[folder-or-service...]', completion: 'service', summary: 'bring an app up as its Compose file says, and wait until it is healthy',
     options: [
       ...composeOptions,
-      { flags: '-d, --detach', summary: 'do not wait; print the operation' },
+      detach,
       { flags: '--build', summary: 'build images even if they exist' },
       { flags: '--force-recreate', summary: 'replace containers that are as wished' },
       { flags: '--pull <policy>', summary: 'when to pull images', choices: ['always', 'missing', 'never'] },
@@ -44,7 +45,7 @@ const appVerbs: readonly Verb[] = [
       { flags: '--wait', summary: 'wait until healthy (the default)' },
       { flags: '--timeout <seconds>', summary: 'limit for all to become healthy (default 600)', whole: true },
       { flags: '--dry-run', summary: 'show what would be done, and do nothing' },
-      { flags: '-q, --quiet', summary: 'no progress' },
+      ...quietOptions,
     ],
     operations: ['resolveApp', 'putApp', 'getApp', 'followOperation', 'cancelOperation'],
     examples: ['strata up', 'strata up examples/guestbook', 'strata up -f compose.yaml -p shop web api'],
@@ -52,12 +53,12 @@ const appVerbs: readonly Verb[] = [
   },
   {
     name: 'down', args: '[folder]', completion: 'folder', summary: 'take an app down; its volumes stay',
-    options: [...appOptions, { flags: '-v, --volumes', summary: 'remove its named volumes too' }, { flags: '--timeout <seconds>', summary: 'grace for each container', whole: true }, { flags: '-d, --detach', summary: 'do not wait; print the operation' }, { flags: '-q, --quiet', summary: 'no progress' }],
+    options: [...appOptions, { flags: '-v, --volumes', summary: 'remove its named volumes too' }, { flags: '--timeout <seconds>', summary: 'grace for each container', whole: true }, ...operationOptions],
     operations: ['removeApp'], examples: ['strata down', 'strata down -v -p shop'], load: () => import('./verbs/down.ts'),
   },
   ...(['start', 'stop', 'restart'] as const).map((name): Verb => ({
     name, args: '[service...]', completion: 'service', summary: { start: 'start stopped services', stop: 'stop services without removing them', restart: 'restart services' }[name],
-    options: [...appOptions, { flags: '--timeout <seconds>', summary: 'grace for each container', whole: true }, { flags: '-q, --quiet', summary: 'no progress' }],
+    options: [...appOptions, { flags: '--timeout <seconds>', summary: 'grace for each container', whole: true }, ...quietOptions],
     operations: [`${name}App`], load: () => import('./verbs/change-services.ts').then(({ changeServices }) => ({ run: (invocation) => changeServices(name, invocation) })),
   })),
   {
@@ -98,9 +99,9 @@ const appVerbs: readonly Verb[] = [
 
 const imageVerbs: readonly Verb[] = [
   { name: 'image ls', resident: true, alias: 'list', summary: 'list images', options: [...outputOptions, { flags: '-q, --quiet', summary: 'digests only' }], operations: ['listImages'], load: () => import('./verbs/image-ls.ts') },
-  { name: 'image import', args: '<archive> [reference]', completion: 'file', summary: 'import an image archive or OCI layout', options: [{ flags: '-q, --quiet', summary: 'no progress' }], operations: ['importImage'], load: () => import('./verbs/image-import.ts') },
-  { name: 'image pull', args: '<reference>', summary: 'pull an image from a registry', options: [{ flags: '--platform <platform>', summary: 'linux/arm64; default: the host\'s' }, { flags: '-q, --quiet', summary: 'no progress' }], operations: ['pullImage'], load: () => import('./verbs/image-pull.ts') },
-  { name: 'image rm', alias: 'delete', args: '<image...>', completion: 'image', summary: 'remove images that nothing uses', operations: ['removeImage'], load: () => import('./verbs/image-rm.ts') },
+  { name: 'image import', args: '<archive> [reference]', completion: 'file', summary: 'import an image archive or OCI layout', options: quietOptions, operations: ['importImage'], load: () => import('./verbs/image-import.ts') },
+  { name: 'image pull', args: '<reference>', summary: 'pull an image from a registry', options: [{ flags: '--platform <platform>', summary: 'linux/arm64; default: the host\'s' }, ...quietOptions], operations: ['pullImage'], load: () => import('./verbs/image-pull.ts') },
+  { name: 'image rm', alias: 'delete', args: '<image...>', completion: 'image', summary: 'remove images that nothing uses', options: [answerOption], operations: ['removeImage'], load: () => import('./verbs/image-rm.ts') },
 ];
 
 const daemonVerbs: readonly Verb[] = [
@@ -113,7 +114,7 @@ const daemonVerbs: readonly Verb[] = [
   { name: 'metrics', resident: true, summary: 'print what monitoring systems keep, in the text format of Prometheus', operations: ['getMetrics'], examples: ['strata metrics > /var/lib/prometheus/node-exporter/strata.prom'], load: () => import('./verbs/metrics.ts') },
   { name: 'operation ls', resident: true, alias: 'list', summary: 'list operations, the newest first', options: [...outputOptions, { flags: '--limit <number>', summary: 'at most so many (default 20)', whole: true }], operations: ['listOperations'], load: () => import('./verbs/operation-ls.ts') },
   { name: 'operation show', alias: 'inspect', args: '<operation>', completion: 'operation', summary: 'show an operation with its steps', options: [...outputOptions, { flags: '-f, --follow', summary: 'until it has ended' }], operations: ['getOperation', 'followOperation'], load: () => import('./verbs/operation-show.ts') },
-  { name: 'operation cancel', args: '<operation>', completion: 'operation', summary: 'ask an operation to stop and undo what it can', operations: ['cancelOperation'], load: () => import('./verbs/operation-cancel.ts') },
+  { name: 'operation cancel', args: '<operation>', completion: 'operation', summary: 'ask an operation to stop and undo what it can', options: [answerOption], operations: ['cancelOperation'], load: () => import('./verbs/operation-cancel.ts') },
   { name: 'events', summary: 'print changes as they happen, one JSON value a line', options: [{ flags: '--since <revision>', summary: 'changes after that revision', whole: true }], operations: ['watchEvents'], load: () => import('./verbs/events.ts') },
   {
     name: 'serve', summary: 'run the daemon in the foreground', options: [{ flags: '--pool <number>', summary: 'paused machines kept ready of each size that was started of late (default 2, 0 for none)', whole: true }, { flags: '--stop', summary: 'end the daemon instead; machines go on, and the next command starts it again' }, { flags: '--all', summary: 'with --stop, where no machine runs: end gateway, edge, templates and network too' }, { flags: '--install', summary: 'write and start a systemd unit instead' }, { flags: '--print-unit', summary: 'print the systemd unit' }],

@@ -1,7 +1,7 @@
 /** The verbs of `strata backend` and `strata disk`, as data. */
+import { answerOption, operationOptions } from './answer-options.ts';
 import type { Option, Verb } from './verb.ts';
 
-const operationOptions: readonly Option[] = [{ flags: '-d, --detach', summary: 'do not wait; print the operation' }, { flags: '-q, --quiet', summary: 'no progress' }, { flags: '-o, --output <format>', summary: 'how to print the operation', choices: ['text', 'json', 'yaml'] }];
 const fromSnapshot: Option = { flags: '--snapshot <name>', summary: 'of this snapshot, not of the disk as it is' };
 const named = { args: '<backend>', completion: 'backend' } as const;
 
@@ -10,8 +10,8 @@ export const diskVerbs = (outputOptions: readonly Option[]): readonly Verb[] => 
   { name: 'backend inspect', resident: true, alias: 'show', ...named, summary: 'show a back end', options: outputOptions, operations: ['getBackend'], load: () => import('./verbs/inspect.ts').then(({ inspect }) => ({ run: inspect('getBackend', 'backend') })) },
   { name: 'backend describe', resident: true, ...named, summary: 'what can be done with a back end under its machine, and why not', options: outputOptions, operations: ['getBackend'], load: () => import('./verbs/backend-describe.ts') },
   { name: 'backend logs', resident: true, ...named, summary: 'what happened to a back end last', options: outputOptions, operations: ['getBackendLog'], load: () => import('./verbs/backend-logs.ts') },
-  { name: 'backend restart', ...named, summary: 'restart a back end; the guest waits for it', options: [{ flags: '--force', summary: 'also where the machine has to be restarted with it' }], operations: ['restartBackend'], load: () => import('./verbs/backend-restart.ts') },
-  { name: 'disk grow', args: '<machine> <disk> <size>', completion: 'machine', summary: 'grow a disk of a running machine to 512M, 2G (a number alone counts MiB)', operations: ['growDisk'], examples: ['strata disk grow box data 4G'], load: () => import('./verbs/disk-grow.ts') },
+  { name: 'backend restart', ...named, summary: 'restart a back end; the guest waits for it', options: [{ flags: '--force', summary: 'also where the machine has to be restarted with it' }, answerOption], operations: ['restartBackend'], load: () => import('./verbs/backend-restart.ts') },
+  { name: 'disk grow', args: '<machine> <disk> <size>', completion: 'machine', summary: 'grow a disk of a running machine to 512M, 2G (a number alone counts MiB)', options: [answerOption], operations: ['growDisk'], examples: ['strata disk grow box data 4G'], load: () => import('./verbs/disk-grow.ts') },
   {
     name: 'disk snapshot create', args: '<machine> <disk> [name]', completion: 'machine', summary: 'keep a disk as it is at one moment, while the guest writes on', options: operationOptions, operations: ['createDiskSnapshot'],
     examples: ['strata disk snapshot create box data before-upgrade'], load: () => import('./verbs/disk-copies.ts').then(({ createSnapshot }) => ({ run: createSnapshot })),

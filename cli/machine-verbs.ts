@@ -1,10 +1,9 @@
 /** The verbs of `strata machine`, as data. */
+import { answerOption, operationOptions } from './answer-options.ts';
 import type { Option, Verb } from './verb.ts';
 
 const force: Option = { flags: '--force', summary: 'cut the power instead of asking the guest' };
 const wait: readonly Option[] = [{ flags: '-d, --detach', summary: 'do not wait' }, { flags: '--timeout <seconds>', summary: 'limit for the wait (default 120)', whole: true }];
-
-const operationOptions: readonly Option[] = [{ flags: '-d, --detach', summary: 'do not wait; print the operation' }, { flags: '-q, --quiet', summary: 'no progress' }];
 
 export const machineVerbs = (outputOptions: readonly Option[], execOptions: readonly Option[]): readonly Verb[] => [
   {
@@ -17,9 +16,9 @@ export const machineVerbs = (outputOptions: readonly Option[], execOptions: read
       { flags: '--scratch <size>', summary: 'disk for what is written inside (default 1G; a number alone counts MiB)' },
       { flags: '--disk <disk>', summary: 'a further disk: name,size=2G (a number alone counts MiB) or name,from=file; with ,backend=vhost-user a process of its own serves it', many: true },
       { flags: '--no-start', summary: 'only define it' },
-      ...wait,
+      ...wait, { ...answerOption, summary: 'how to print the machine; as json or yaml once it is as wished' },
     ],
-    fields: { processors: 'cpus' }, operations: ['createMachine'], examples: ['strata machine create box -m 512M', 'strata machine create arm --arch aarch64', 'strata machine create box --disk data,size=2G,backend=vhost-user'], load: () => import('./verbs/machine-create.ts'),
+    fields: { processors: 'cpus' }, operations: ['createMachine', 'getMachine'], examples: ['strata machine create box -m 512M', 'strata machine create arm --arch aarch64', 'strata machine create box --disk data,size=2G,backend=vhost-user'], load: () => import('./verbs/machine-create.ts'),
   },
   { name: 'machine ls', resident: true, alias: 'list', summary: 'list machines', options: [...outputOptions, { flags: '-q, --quiet', summary: 'ids only' }], operations: ['listMachines'], load: () => import('./verbs/machine-ls.ts') },
   { name: 'machine inspect', resident: true, alias: 'show', args: '<machine>', completion: 'machine', summary: 'show a machine', options: outputOptions, operations: ['getMachine'], load: () => import('./verbs/inspect.ts').then(({ inspect }) => ({ run: inspect('getMachine', 'machine') })) },
@@ -42,7 +41,7 @@ export const machineVerbs = (outputOptions: readonly Option[], execOptions: read
   },
   { name: 'machine snapshot ls', resident: true, alias: 'list', args: '<machine>', completion: 'machine', summary: 'list a machine\'s snapshots, the oldest first', options: [...outputOptions, { flags: '-q, --quiet', summary: 'names only' }], operations: ['listSnapshots'], load: () => import('./verbs/machine-copies.ts').then(({ listSnapshots }) => ({ run: listSnapshots })) },
   { name: 'machine snapshot restore', args: '<machine> <snapshot>', completion: 'machine', summary: 'bring a machine back to a snapshot; what it did since is lost', options: operationOptions, operations: ['restoreSnapshot'], load: () => import('./verbs/machine-copies.ts').then(({ restoreSnapshot }) => ({ run: restoreSnapshot })) },
-  { name: 'machine snapshot rm', alias: 'delete', args: '<machine> <snapshot...>', completion: 'machine', summary: 'remove snapshots; clones of them stay', operations: ['removeSnapshot'], load: () => import('./verbs/machine-copies.ts').then(({ removeSnapshots }) => ({ run: removeSnapshots })) },
+  { name: 'machine snapshot rm', alias: 'delete', args: '<machine> <snapshot...>', completion: 'machine', summary: 'remove snapshots; clones of them stay', options: [answerOption], operations: ['removeSnapshot'], load: () => import('./verbs/machine-copies.ts').then(({ removeSnapshots }) => ({ run: removeSnapshots })) },
   {
     name: 'machine clone', args: '<machine> <new>', completion: 'machine', summary: 'make a machine with the disks of one that does not run, or of a snapshot',
     options: [{ flags: '--snapshot <name>', summary: 'of this snapshot, whatever the machine does' }, { flags: '--full', summary: 'with disks of its own, which share nothing' }, { flags: '--start', summary: 'start it' }, ...operationOptions],

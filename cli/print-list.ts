@@ -42,6 +42,15 @@ export async function printValue(out: NodeJS.WritableStream, value: unknown, for
   } else throw new UsageError(`this cannot be printed as ${format}`, 'use -o json or -o yaml');
 }
 
+/** Whether people are to read it: what a verb prints of the API's answer unless it is told to print that itself. */
+export const isText = (options: Options): boolean => (options.text('output') ?? 'text') === 'text';
+
+/** Prints what the API answered to a change: the texts, a line each, or the object unchanged. */
+export async function printAnswer(out: NodeJS.WritableStream, answer: unknown, texts: readonly string[], options: Options): Promise<void> {
+  if (isText(options)) out.write(lines(texts));
+  else await printValue(out, answer, options.text('output') as string);
+}
+
 export const lines = (texts: readonly string[]): string => texts.map((text) => `${text}\n`).join('');
 
 /** Commander turns --no-headers into headers: false. */

@@ -7,6 +7,20 @@ import { commandLineDocs } from './command-line-docs.ts';
 import { parseDisk } from './parse-disk.ts';
 import { readOptions, type Option } from './verb.ts';
 
+/** Verbs that print nothing of the API's for a program to read, and why. */
+const withoutJson: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(['start', 'stop', 'restart', 'pause', 'suspend', 'resume', 'rm'].map((word) => [`machine ${word}`, 'print nothing: the exit code says whether the machines are as wished'])),
+  exec: 'what runs there prints', 'machine exec': 'what runs there prints', 'machine console': 'what runs there prints', 'machine logs': 'what the console printed, as it is',
+  metrics: 'in the format of Prometheus', events: 'JSON by itself', serve: 'is the daemon', completion: 'a script',
+};
+
+test('[L3] each verb that prints what the API answers has -o json', () => {
+  for (const verb of verbs) {
+    const has = verb.options?.some((option) => option.flags.startsWith('-o, --output ') && option.choices?.includes('json') === true) === true;
+    ok(has !== verb.name in withoutJson, `${verb.name}: ${has ? 'has -o json and an exception' : 'has no -o json'}`);
+  }
+});
+
 test('[L7] the engine of the tests is offered to nobody', () => {
   for (const verb of verbs) for (const option of verb.options ?? []) ok(option.choices?.includes('fake') !== true, `${verb.name} ${option.flags}`);
   ok(!commandLineDocs().includes('fake'));

@@ -1,10 +1,16 @@
 /** `strata image pull` */
-import { awaitImage } from '../await-image.ts';
+import type { Operation } from '#client';
+import { beginOperation } from '../begin-operation.ts';
 import type { Invocation } from '../verb.ts';
 
-export async function run({ context, args, options }: Invocation): Promise<number> {
-  const client = await context.client();
-  const platform = options.text('platform');
-  const operation = await client.call('pullImage', { body: { reference: args[0] as string, ...(platform === undefined ? {} : { platform }) } });
-  return awaitImage(client, context, operation, options.flag('quiet'));
+export function run(invocation: Invocation): Promise<number> {
+  const platform = invocation.options.text('platform');
+  const body = { reference: invocation.args[0] as string, ...(platform === undefined ? {} : { platform }) };
+  return beginOperation(invocation, { start: (client) => client.call('pullImage', { body }), made: digestsIn });
+}
+
+/** Of the images that came. */
+export function digestsIn({ result }: Operation): readonly string[] {
+  const digests = result?.['digests'];
+  return Array.isArray(digests) ? digests.map(String) : [];
 }

@@ -1,50 +1,32 @@
 /** `strata machine snapshot create|ls|restore|rm`, `strata machine clone`, `strata machine fork` */
-import type { Client, Operation, Snapshot } from '#client';
-import { awaitOperation } from '../await-operation.ts';
+import type { Operation, Snapshot } from '#client';
+import { beginOperation } from '../begin-operation.ts';
 import { explain } from '../explain.ts';
-import { age, lines, printList, printValue } from '../print-list.ts';
+import { age, isText, lines, printAnswer, printList } from '../print-list.ts';
 import { exitCodes, type Invocation } from '../verb.ts';
 
-/** Begins an operation, and says what it made once it has ended. */
-export async function begin({ context, options }: Invocation, start: (client: Client) => Promise<Operation>, made: (operation: Operation) => string): Promise<number> {
-  const client = await context.client();
-  const operation = await start(client);
-  const format = options.text('output');
-  const print = async (one: Operation, text: string): Promise<void> => { if (format === undefined || format === 'text') context.out.write(`${text}\n`); else await printValue(context.out, one, format); };
-  if (options.flag('detach')) {
-    await print(operation, operation.id);
-    return exitCodes.ok;
-  }
-  const code = await awaitOperation(client, context, operation, { quiet: options.flag('quiet'), cancelOnInterrupt: true });
-  if (code === exitCodes.ok || (format ?? 'text') !== 'text') {
-    const ended = await client.call('getOperation', { params: { operation: operation.id } });
-    await print(ended, made(ended));
-  }
-  return code;
-}
-
-export const nameIn = ({ result }: Operation): string => { const name = result?.['name']; return typeof name === 'string' ? name : ''; };
+export const nameIn = ({ result }: Operation): readonly string[] => { const name = result?.['name']; return [typeof name === 'string' ? name : '']; };
 
 export function createSnapshot(invocation: Invocation): Promise<number> {
   const [machine = '', name] = invocation.args;
-  return begin(invocation, (client) => client.call('createSnapshot', { params: { machine }, body: { ...(name === undefined ? {} : { name }), memory: invocation.options.flag('memory') } }), nameIn);
+  return beginOperation(invocation, { start: (client) => client.call('createSnapshot', { params: { machine }, body: { ...(name === undefined ? {} : { name }), memory: invocation.options.flag('memory') } }), made: nameIn });
 }
 
 export function restoreSnapshot(invocation: Invocation): Promise<number> {
   const [machine = '', snapshot = ''] = invocation.args;
-  return begin(invocation, (client) => client.call('restoreSnapshot', { params: { machine, snapshot }, body: {} }), () => machine);
+  return beginOperation(invocation, { start: (client) => client.call('restoreSnapshot', { params: { machine, snapshot }, body: {} }), made: () => [machine] });
 }
 
 export function cloneMachine(invocation: Invocation): Promise<number> {
   const [machine = '', name = ''] = invocation.args;
   const snapshot = invocation.options.text('snapshot');
   const body = { name, full: invocation.options.flag('full'), start: invocation.options.flag('start'), ...(snapshot === undefined ? {} : { snapshot }) };
-  return begin(invocation, (client) => client.call('cloneMachine', { params: { machine }, body }), nameIn);
+  return beginOperation(invocation, { start: (client) => client.call('cloneMachine', { params: { machine }, body }), made: nameIn });
 }
 
 export function forkMachine(invocation: Invocation): Promise<number> {
   const [machine = '', name = ''] = invocation.args;
-  return begin(invocation, (client) => client.call('forkMachine', { params: { machine }, body: { name } }), nameIn);
+  return beginOperation(invocation, { start: (client) => client.call('forkMachine', { params: { machine }, body: { name } }), made: nameIn });
 }
 
 export async function listSnapshots({ context, args, options }: Invocation): Promise<number> {
@@ -69,18 +51,21 @@ export async function printSnapshots(context: Invocation['context'], items: read
 }
 
 /** Tries all, says what failed. */
-export async function removeSnapshots({ context, args }: Invocation): Promise<number> {
+export async function removeSnapshots({ context, args, options }: Invocation): Promise<number> {
   const [machine = '', ...snapshots] = args;
   const client = await context.client();
+  const items: Snapshot[] = [];
   let code: number = exitCodes.ok;
   for (const snapshot of snapshots) {
     try {
       const removed = await client.call('removeSnapshot', { params: { machine, snapshot } });
-      context.out.write(`${removed.name}\n`);
+      items.push(removed);
+      if (isText(options)) context.out.write(`${removed.name}\n`);
     } catch (error) {
       explain(error, context);
       code = exitCodes.failed;
     }
   }
+  await printAnswer(context.out, { items }, [], options);
   return code;
 }

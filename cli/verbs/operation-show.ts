@@ -9,8 +9,13 @@ import { exitCodes, type Invocation } from '../verb.ts';
 export async function run({ context, args, options }: Invocation): Promise<number> {
   const client = await context.client();
   const operation = await client.call('getOperation', { params: { operation: args[0] as string } });
-  if (options.flag('follow')) return awaitOperation(client, context, operation, { quiet: false, cancelOnInterrupt: false });
   const format = formatOf(options);
+  if (options.flag('follow')) {
+    const code = await awaitOperation(client, context, operation, { quiet: false, cancelOnInterrupt: false });
+    // To whoever only looks on the progress was shown; a program wants the end.
+    if (['json', 'yaml', 'jsonl'].includes(format)) await printValue(context.out, await client.call('getOperation', { params: { operation: operation.id } }), format);
+    return code;
+  }
   if (format === 'name') context.out.write(`${operation.id}\n`);
   else if (format === 'table' || format === 'wide') context.out.write(textOf(operation, !options.flag('noHeaders')));
   else await printValue(context.out, operation, format);

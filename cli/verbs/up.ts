@@ -1,11 +1,13 @@
 /** `strata up`: reads the project (errors first, nothing changed), deploys it, waits, prints the addresses. */
 import { awaitOperation } from '../await-operation.ts';
+import { beginOperation } from '../begin-operation.ts';
 import { namedApp, requireCompose, splitFolder } from '../choose-app.ts';
 import { inert, problemLines } from '../explain.ts';
-import { lines } from '../print-list.ts';
+import { printAnswer } from '../print-list.ts';
 import { exitCodes, type Invocation } from '../verb.ts';
 
-export async function run({ context, args, options }: Invocation): Promise<number> {
+export async function run(invocation: Invocation): Promise<number> {
+  const { context, args, options } = invocation;
   const { folder, rest } = splitFolder(args, context.cwd);
   const source = requireCompose(context, options, folder, rest);
   const client = await context.client();
@@ -14,7 +16,7 @@ export async function run({ context, args, options }: Invocation): Promise<numbe
   for (const line of problemLinesOf(resolved.warnings)) context.say(inert(line));
   const pull = options.text('pull') as 'always' | 'missing' | 'never' | undefined;
   const timeoutSeconds = options.count('timeout');
-  const operation = await client.call('putApp', {
+  const start = () => client.call('putApp', {
     params: { app: resolved.name },
     body: {
       ...source, services: [...rest], build: options.flag('build'), forceRecreate: options.flag('forceRecreate'), removeOrphans: options.flag('removeOrphans'), dryRun: options.flag('dryRun'),
@@ -22,15 +24,12 @@ export async function run({ context, args, options }: Invocation): Promise<numbe
     },
   });
   if (options.flag('dryRun')) {
-    context.out.write(lines(operation.steps.map((step) => inert(step.summary))));
+    const operation = await start();
+    await printAnswer(context.out, operation, operation.steps.map((step) => inert(step.summary)), options);
     return operation.status === 'failed' ? awaitOperation(client, context, operation, { quiet: true, cancelOnInterrupt: false }) : exitCodes.ok;
   }
-  if (options.flag('detach')) { context.out.write(`${operation.id}\n`); return exitCodes.ok; }
-  const code = await awaitOperation(client, context, operation, { quiet: options.flag('quiet'), cancelOnInterrupt: true });
-  if (code !== exitCodes.ok) return code;
-  const app = await client.call('getApp', { params: { app: resolved.name } });
-  context.out.write(lines(app.addresses.map((address) => address.url)));
-  return exitCodes.ok;
+  const addresses = async () => (await client.call('getApp', { params: { app: resolved.name } })).addresses.map((address) => address.url);
+  return beginOperation(invocation, { start, made: addresses });
 }
 
 function problemLinesOf(warnings: Parameters<typeof problemLines>[0]['diagnostics']): string[] {
