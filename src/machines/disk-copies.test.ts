@@ -87,7 +87,64 @@ test('[M38] a disk that nobody has open is kept, copied, cloned and brought back
   await rejects(disks.restore(spec.id, 'data', one.id), { code: 'machine.snapshotNotFound' });
   equal(await disks.mergeable(spec.id, 'data'), false);
   await disks.merge(spec.id, 'data', {}); // nobody has it open: the next one does it
-  await rejects(disks.grow(spec.id, 'data', 2 * bytes), { code: 'machine.notRunning' });
+});
+
+test('[M38] a disk that nobody has open grows, with layers and without, keeps what it has and never shrinks', async () => {
+  for (const opened of [layered, plain]) {
+    const spec = await stopped('first');
+    await opened.disks.grow(spec.id, 'data', 2 * bytes);
+    await opened.disks.grow(spec.id, 'data', 2 * bytes);
+    const file = await readFile(spec.disks[0].path);
+    deepEqual([file.length, file.subarray(0, bytes).equals(Buffer.alloc(bytes, 'first')), file.subarray(bytes).every((one) => one === 0)], [2 * bytes, true, true]);
+    await rejects(opened.disks.grow(spec.id, 'data', bytes), { code: 'disk.cannotShrink', message: 'the disk data has 2 MiB, and cannot shrink to 1 MiB: what lies there would be lost' });
+    await rejects(opened.disks.grow(spec.id, 'data', bytes + 512), { message: /has 2 MiB, and cannot shrink to 1049088 bytes/ });
+  }
+  const spec = await stopped('other');
+  const one = wish('one');
+  await disks.take(spec.id, 'data', one);
+  await disks.grow(spec.id, 'data', 3 * bytes);
+  await disks.grow(spec.id, 'data', 3 * bytes);
+  await rejects(disks.grow(spec.id, 'data', 2 * bytes), { code: 'disk.cannotShrink' });
+  const [now, kept] = [join(folder, 'grown.raw'), join(folder, 'kept.raw')];
+  await disks.copy(spec.id, 'data', now, undefined, {});
+  await disks.copy(spec.id, 'data', kept, one.id, {});
+  deepEqual([await begins(now), (await readFile(now)).length, (await readFile(kept)).length], ['other', 3 * bytes, bytes], 'the snapshot is as it was');
+  await disks.restore(spec.id, 'data', one.id);
+  await disks.grow(spec.id, 'data', 2 * bytes);
+  const never = await stopped('never');
+  await rm(never.disks[0].path);
+  await rejects(plain.disks.grow(never.id, 'data', 2 * bytes), { code: 'disk.notFound', message: /not made yet/ });
+});
+
+test('[M38] a plain file that nobody has open is cloned whole, without a snapshot; what a clone or copy is refused for is known before', async () => {
+  const spec = await stopped('plain');
+  equal(await disks.cloneNeedsSnapshot(spec.id, 'data', true), true);
+  equal(await plain.disks.cloneNeedsSnapshot(spec.id, 'data', true), false);
+  await rejects(plain.disks.cloneNeedsSnapshot(spec.id, 'data', false), { code: 'machine.engineCannot', message: /plain file without layers/, advice: /^add --full/ });
+  const to = newId('machine', systemDice);
+  const made = await plain.disks.clone(spec.id, 'data', undefined, { machineId: to, engine: 'fake', served: false, full: true });
+  deepEqual([made.format, made.backing, await begins(made.path)], ['raw', undefined, 'plain']);
+  await plain.disks.discard(to);
+  equal(existsSync(made.path), false);
+  equal(existsSync(join(folder, 'engine', spec.id)), false, 'nothing is left where it came from');
+
+  const there = join(folder, 'there.raw');
+  await writeFile(there, 'x');
+  const refused: readonly (readonly [string, { readonly code: string; readonly message: string; readonly kind: string }])[] = [
+    ['/nodir/x.raw', { code: 'disk.badPath', kind: 'invalid', message: 'the folder /nodir does not exist' }],
+    [folder, { code: 'disk.badPath', kind: 'invalid', message: `${folder} is a folder` }],
+    [join(there, 'x.raw'), { code: 'disk.badPath', kind: 'invalid', message: `${there} is no folder` }],
+    [there, { code: 'disk.fileExists', kind: 'conflict', message: `there is a file ${there} already` }],
+  ];
+  for (const [path, error] of refused) {
+    await rejects(plain.disks.checkCopy(spec.id, 'data', path, undefined), error);
+    await rejects(plain.disks.copy(spec.id, 'data', path, undefined, {}), error);
+  }
+  await plain.disks.checkCopy(spec.id, 'data', join(folder, 'new.raw'), undefined);
+  const never = await stopped('never');
+  await rm(never.disks[0].path);
+  await rejects(plain.disks.checkCopy(never.id, 'data', join(folder, 'new.raw'), undefined), { code: 'disk.notFound' });
+  await rejects(plain.disks.cloneNeedsSnapshot(never.id, 'data', true), { code: 'disk.notFound' });
 });
 
 test('[M38] what cannot be done with a disk is refused with the reason, and nothing is made', async () => {

@@ -7,24 +7,25 @@ import { existsSync } from 'node:fs';
 import { StrataError, type Clock, type Instance } from '#base';
 import { backendId, keptOfDisk } from './backends/backend-places.ts';
 import type { DiskWork } from './backends/disk-carrier.ts';
-import { fileExists, type DiskOperations } from './backends/disk-operations.ts';
+import { checkCopyPath, type DiskOperations } from './backends/disk-operations.ts';
 import { chainNow, dropOfDisk, filesToKeep, layersOfSnapshot, layNew, pullLayers, recordChain, restoreOfDisk, snapshotsOfDisk, takeOfDisk, type HeldDisk } from './backends/disk-snapshots.ts';
 import type { Backends } from './backends/open-backends.ts';
 import type { EngineChoice } from './choose-engine.ts';
 import { endForCopies } from './end-for-copies.ts';
 import type { Engine } from './engine.ts';
+import { growClosedDisk } from './grow-closed-disk.ts';
 import type { LayerMerges } from './layer-merges.ts';
 import { ownDisk, removeOwnDisks } from './machine-disks.ts';
 import type { EngineName, MachineDisk, MachineSpec } from './machine.ts';
 import type { MachineRecorder } from './machine-recorder.ts';
-import { notRunning } from './machine-session.ts';
 import type { MachineSessions } from './machine-sessions.ts';
 import type { MachineTurns } from './machine-turns.ts';
 import { flatten } from './qemu/copies/flatten-disk.ts';
+import type { Layer } from './qemu/copies/layers.ts';
 import type { Snapshot, SnapshotWish } from './snapshots.ts';
 
 export interface DiskCopies {
-  /** While its machine runs. Twice is as once. @throws `machine.notRunning`, `machine.engineCannot`, `disk.cannotShrink` */
+  /** Whether its machine runs or not. Twice is as once. @throws `machine.engineCannot`, `machine.suspended`, `disk.cannotShrink` */
   grow(machineId: string, serial: string, bytes: number): Promise<void>;
   /** Whose layers hold this disk, the oldest first; without those made in passing. */
   list(machineId: string, serial: string): Promise<readonly Snapshot[]>;
@@ -38,11 +39,21 @@ export interface DiskCopies {
   mergeable(machineId: string, serial: string): Promise<boolean>;
   /** What no snapshot keeps apart any more goes into one file, where the disk is in use. */
   merge(machineId: string, serial: string, work: DiskWork): Promise<void>;
-  /** Makes a disk for a new machine: on top of the snapshot's layers, or (`full`) a raw file of its own. As its wish is to name it. */
-  clone(machineId: string, serial: string, snapshotId: string, to: { readonly machineId: string; readonly engine: MachineSpec['engine']; readonly served: boolean; readonly full: boolean; readonly signal?: AbortSignal }): Promise<MachineDisk>;
+  /**
+   * Before a clone of the disk as it is now: whether that needs a snapshot, made in passing. One of a plain file does not, is a full
+   * one, and is made while nobody has the file open. @throws `machine.engineCannot`, `machine.suspended`
+   */
+  cloneNeedsSnapshot(machineId: string, serial: string, full: boolean): Promise<boolean>;
+  /**
+   * Makes a disk for a new machine: on top of the snapshot's layers, or (`full`) a raw file of its own. As its wish is to name it.
+   * @param snapshotId undefined: as it is now, while nobody has it open, and full
+   */
+  clone(machineId: string, serial: string, snapshotId: string | undefined, to: { readonly machineId: string; readonly engine: MachineSpec['engine']; readonly served: boolean; readonly full: boolean; readonly signal?: AbortSignal }): Promise<MachineDisk>;
   /** Removes what `clone` made for a machine that was not wished. */
   discard(machineId: string): Promise<void>;
-  /** Into a raw file, whole and sparse, of one moment: now, or of a snapshot. @throws `disk.fileExists` */
+  /** What `copy` would be refused for, before anything begins. */
+  checkCopy(machineId: string, serial: string, path: string, snapshotId: string | undefined): Promise<void>;
+  /** Into a raw file, whole and sparse, of one moment: now, or of a snapshot. @throws `disk.fileExists`, `disk.badPath`, `machine.engineCannot` */
   copy(machineId: string, serial: string, path: string, snapshotId: string | undefined, work: DiskWork): Promise<void>;
 }
 
@@ -83,7 +94,7 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, merge
   }
   async function layered(machineId: string, serial: string): Promise<Found & Pick<HeldDisk, 'places'>> {
     const found = await find(machineId, serial);
-    if (found.places === undefined) throw new StrataError(`the engine ${found.engine?.name ?? found.spec.engine} opens the disk ${serial} of machine ${found.spec.name} as a plain file without layers`, { code: 'machine.engineCannot', kind: 'refused', advice: 'have a back end serve the disk (`backend=vhost-user`), or use the engine qemu' });
+    if (found.places === undefined) throw noLayers(found, 'have a back end serve the disk (`backend=vhost-user`), or use the engine qemu');
     return { ...found, places: found.places };
   }
   const mayBeOpen = async ({ spec, served }: Found): Promise<boolean> => served !== undefined || runs(spec.id, spec);
@@ -94,16 +105,34 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, merge
     if (!running && await engine?.suspended?.(spec) !== undefined) throw new StrataError(`machine ${spec.name} is suspended: part of what is on its disks is in its memory`, { code: 'machine.suspended', kind: 'refused', advice: `let it go on with \`strata machine resume ${spec.name}\` first` });
     if (!running) return work(undefined);
     const operations = sessions.get(spec.id)?.machine.diskOperations;
-    if (operations === undefined) throw new StrataError(`the engine of machine ${spec.name} can do nothing with the disk ${disk.serial} while it has it open`, { code: 'machine.engineCannot', kind: 'refused', advice: 'stop the machine, or have a back end serve the disk (`backend=vhost-user`)' });
+    if (operations === undefined) throw heldOpen(spec, disk);
     return work(operations);
+  }
+  /** Of a disk that nobody has open, the uppermost first. @throws `disk.notFound` */
+  async function filesOf(found: Found): Promise<readonly [Layer, ...Layer[]]> {
+    const { spec, disk, places } = found;
+    const [upper, ...below] = places === undefined ? [{ path: disk.path, format: disk.format }] : await chainNow({ ...found, places, operations: undefined });
+    if (upper === undefined || !existsSync(upper.path)) throw new StrataError(`the disk ${disk.serial} of machine ${spec.name} was not made yet`, { code: 'disk.notFound', kind: 'notFound', advice: `\`strata machine start ${spec.name}\` makes it` });
+    return [upper, ...below];
+  }
+  async function closedFiles(found: Found, open: DiskOperations | undefined): Promise<readonly Layer[]> {
+    if (open !== undefined) throw heldOpen(found.spec, found.disk);
+    return filesOf(found);
+  }
+  async function lay(chain: readonly Layer[], serial: string, to: Parameters<DiskCopies['clone']>[3]): Promise<MachineDisk> {
+    const places = to.served ? keptOfDisk(instance, to.machineId, serial) : layering(to.engine)?.copies?.placesOf?.(to.machineId);
+    if (!to.full && places === undefined) throw new StrataError(`the engine ${to.engine} opens disks as plain files without layers`, { code: 'machine.engineCannot', kind: 'refused', advice: 'make a full clone, or have a back end serve it' });
+    const own = ownDisk(instance, to.machineId, { serial, content: { sizeMiB: 0 } });
+    const disk = await layNew(chain, serial, { places: places ?? keptOfDisk(instance, to.machineId, serial), path: own.path, full: to.full, ...(to.signal === undefined ? {} : { signal: to.signal }) });
+    return to.served ? { ...disk, backend: 'vhost-user' } : disk;
   }
 
   return {
     grow: (machineId, serial, bytes) => turns(machineId, async () => {
       const found = await find(machineId, serial);
       await holding(found, async (operations) => {
-        if (operations === undefined) throw notRunning(found.spec.name, `its disk ${serial} grows while it runs`);
-        await operations.grow(serial, bytes);
+        if (operations === undefined) await growClosedDisk(serial, await filesOf(found), bytes);
+        else await operations.grow(serial, bytes);
       });
     }),
     async list(machineId, serial) {
@@ -145,24 +174,35 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, merge
       };
       if (await pulled()) await turns(machineId, () => holding(found, async (operations) => recordChain(await held(operations))));
     },
+    async cloneNeedsSnapshot(machineId, serial, full) {
+      const found = await find(machineId, serial);
+      if (found.places !== undefined) return true;
+      if (!full) throw noLayers(found, 'add --full, which copies the file while the machine does not run');
+      await turns(machineId, () => holding(found, async (open) => closedFiles(found, open)));
+      return false;
+    },
     async clone(machineId, serial, snapshotId, to) {
-      const found = await layered(machineId, serial);
-      const chain = await layersOfSnapshot(found.places, found.disk, snapshotId);
-      const places = to.served ? keptOfDisk(instance, to.machineId, serial) : layering(to.engine)?.copies?.placesOf?.(to.machineId);
-      if (!to.full && places === undefined) throw new StrataError(`the engine ${to.engine} opens disks as plain files without layers`, { code: 'machine.engineCannot', kind: 'refused', advice: 'make a full clone, or have a back end serve it' });
-      const own = ownDisk(instance, to.machineId, { serial, content: { sizeMiB: 0 } });
-      const disk = await layNew(chain, serial, { places: places ?? keptOfDisk(instance, to.machineId, serial), path: own.path, full: to.full, ...(to.signal === undefined ? {} : { signal: to.signal }) });
-      return to.served ? { ...disk, backend: 'vhost-user' } : disk;
+      if (snapshotId !== undefined) {
+        const found = await layered(machineId, serial);
+        return lay(await layersOfSnapshot(found.places, found.disk, snapshotId), serial, to);
+      }
+      const found = await find(machineId, serial);
+      return turns(machineId, () => holding(found, async (open) => lay(await closedFiles(found, open), serial, { ...to, full: true })));
     },
     discard: (machineId) => turns(machineId, async () => {
       if (await recorder.specs.get(machineId) !== undefined) return;
       await removeOwnDisks(instance, machineId);
       await layering('auto')?.erase(machineId);
     }),
+    async checkCopy(machineId, serial, path, snapshotId) {
+      const found = await find(machineId, serial);
+      await checkCopyPath(path);
+      if (snapshotId === undefined) await turns(machineId, () => holding(found, async (open) => { if (open === undefined) await filesOf(found); }));
+    },
     async copy(machineId, serial, path, snapshotId, work) {
       if (await isUnderBothNames(path)) return rm(`${path}.new`); // by a daemon that ended right after
-      if (existsSync(path)) throw fileExists(path);
-      const flat = async (chain: Parameters<typeof flatten>[0]): Promise<void> => {
+      await checkCopyPath(path);
+      const flat = async (chain: readonly Layer[]): Promise<void> => {
         const unfinished = `${path}.new`;
         try {
           await flatten(chain, unfinished, 'raw', work.signal);
@@ -178,7 +218,7 @@ export function diskCopies({ instance, engines, recorder, sessions, turns, merge
       const found = await find(machineId, serial);
       // Whether it runs is looked at in its turn; a copy of what nobody has open keeps it from being opened meanwhile.
       const operations = await turns(machineId, () => holding(found, async (open) => {
-        if (open === undefined) await flat(found.places === undefined ? [{ path: found.disk.path, format: found.disk.format }] : await chainNow({ ...found, places: found.places, operations: undefined }));
+        if (open === undefined) await flat(await filesOf(found));
         return open;
       }));
       await operations?.copy(serial, path, work);
@@ -193,3 +233,5 @@ async function isUnderBothNames(path: string): Promise<boolean> {
 }
 
 const noDisk = (spec: MachineSpec, serial: string): StrataError => new StrataError(`machine ${spec.name} has no disk ${serial}`, { code: 'disk.notFound', kind: 'notFound', advice: `it has: ${spec.disks.map((one) => one.serial).join(', ') || 'none'}` });
+const noLayers = ({ spec, disk, engine }: Pick<Found, 'spec' | 'disk' | 'engine'>, advice: string): StrataError => new StrataError(`the engine ${engine?.name ?? spec.engine} opens the disk ${disk.serial} of machine ${spec.name} as a plain file without layers`, { code: 'machine.engineCannot', kind: 'refused', advice });
+const heldOpen = ({ name }: MachineSpec, { serial }: MachineDisk): StrataError => new StrataError(`the engine of machine ${name} can do nothing with the disk ${serial} while it has it open`, { code: 'machine.engineCannot', kind: 'refused', advice: `\`strata machine stop ${name}\` first; a disk that a back end serves (\`backend=vhost-user\`) needs no stop` });

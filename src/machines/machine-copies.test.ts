@@ -75,6 +75,14 @@ test('[M36] a snapshot whose memory cannot be used is refused before its machine
   deepEqual([(await statusOf(daemon, spec.id, 'running')).process, await told(spec.id)], [process, 'second']);
 });
 
+test('[M36] a machine whose disks back ends serve has no snapshots, which is no error, and takes none', async () => {
+  const spec = testMachine({ wanted: 'stopped', disks: [{ ...disk, backend: 'vhost-user' }] });
+  await daemon.specs.put(spec.id, spec);
+  deepEqual(await daemon.copies.list(spec.id), []);
+  await rejects(daemon.copies.take(spec.id, wish('k1', false)), { code: 'machine.engineCannot', message: /back ends serve \(data\)/ });
+  deepEqual(await daemon.copies.list(spec.id), []);
+});
+
 test('[M36] what cannot be copied says why: none, suspended, unreachable, not running', async () => {
   await rejects(daemon.copies.take('mzzzzzzzzzz', wish('k1')), { code: 'machine.notFound' });
   const spec = await running();

@@ -14,7 +14,7 @@ import type { MachineTurns } from './machine-turns.ts';
 import type { EngineCopies, Snapshot, SnapshotWish } from './snapshots.ts';
 
 export interface MachineCopies {
-  /** The oldest first, without those that clones and forks make in passing. */
+  /** The oldest first, without those that clones and forks make in passing; none where none can be taken. */
   list(machineId: string): Promise<readonly Snapshot[]>;
   /** @throws `machine.engineCannot`, `machine.unreachable`, `machine.noMemory`, `machine.nothingToKeep` */
   take(machineId: string, wish: SnapshotWish): Promise<void>;
@@ -38,17 +38,20 @@ export interface MachineCopiesDeps {
   choose(spec: MachineSpec): Promise<EngineChoice>;
 }
 
+interface Looked { readonly spec: MachineSpec; readonly name: MachineSpec['engine']; readonly engine: Engine | undefined; readonly served: readonly string[] }
 interface Found { readonly spec: MachineSpec; readonly engine: Engine; readonly copies: EngineCopies }
 
 export function machineCopies({ engines, recorder, sessions, turns, merges, choose }: MachineCopiesDeps): MachineCopies {
   const { runs, end } = endForCopies({ recorder, sessions });
-  async function find(machineId: string): Promise<Found> {
+  async function look(machineId: string): Promise<Looked> {
     const { spec, run } = await recorder.read(machineId);
     if (spec === undefined) throw new StrataError(`there is no machine ${machineId}`, { code: 'machine.notFound', kind: 'notFound', advice: 'see `strata machine ls`' });
     const name = run?.engine ?? (await choose(spec)).chosen;
-    const engine = name === null ? undefined : engines.get(name);
-    if (engine?.copies === undefined) throw new StrataError(`the engine ${name ?? spec.engine} cannot copy machines`, { code: 'machine.engineCannot', kind: 'refused', advice: 'see `strata engine ls`' });
-    const served = spec.disks.filter((disk) => disk.backend !== undefined).map((disk) => disk.serial);
+    return { spec, name: name ?? spec.engine, engine: name === null ? undefined : engines.get(name), served: spec.disks.filter((disk) => disk.backend !== undefined).map((disk) => disk.serial) };
+  }
+  async function find(machineId: string): Promise<Found> {
+    const { spec, name, engine, served } = await look(machineId);
+    if (engine?.copies === undefined) throw new StrataError(`the engine ${name} cannot copy machines`, { code: 'machine.engineCannot', kind: 'refused', advice: 'see `strata engine ls`' });
     if (served.length > 0) throw new StrataError(`machine ${spec.name} has disks that back ends serve (${served.join(', ')}), which cannot be frozen with the others`, { code: 'machine.engineCannot', kind: 'refused', advice: '`strata disk snapshot` and `strata disk clone` do it with each of them' });
     return { spec, engine, copies: engine.copies };
   }
@@ -57,8 +60,9 @@ export function machineCopies({ engines, recorder, sessions, turns, merges, choo
   }
   return {
     async list(machineId) {
-      const { copies } = await find(machineId);
-      return (await copies.list(machineId)).filter((one) => !one.passing);
+      const { engine, served } = await look(machineId);
+      if (engine?.copies === undefined || served.length > 0) return [];
+      return (await engine.copies.list(machineId)).filter((one) => !one.passing);
     },
     take: (machineId, wish) => merges.copying(machineId, () => turns(machineId, async () => {
       const found = await find(machineId);

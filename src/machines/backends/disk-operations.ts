@@ -2,9 +2,8 @@
  * What can be done with a disk while a guest uses it. The same for both carriers, QEMU and qemu-storage-daemon: both are
  * told over QMP, by the same names of disks. What a daemon that died left half done is cleared away by the next call.
  */
-import { existsSync } from 'node:fs';
-import { link, open, rm } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { link, lstat, open, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { StrataError } from '#base';
 import { fileNode, layerNode, nodeName } from '../qemu/drives.ts';
 import { removeNode } from '../qemu/plugged-disks.ts';
@@ -104,11 +103,11 @@ export function diskOperations(carrier: DiskCarrier): DiskOperations & JobsAside
     },
     async grow(serial, bytes) {
       const [{ name, bytes: now }] = await nodes(serial);
-      if (bytes < now) throw new StrataError(`the disk ${serial} has ${now} bytes, and cannot shrink to ${bytes}: what lies there would be lost`, { code: 'disk.cannotShrink', kind: 'refused' });
+      if (bytes < now) throw cannotShrink(serial, now, bytes);
       if (bytes > now) await monitor.execute('block_resize', { 'node-name': name, size: bytes });
     },
     async copy(serial, path, work = {}) {
-      if (existsSync(path)) throw fileExists(path);
+      await checkCopyPath(path);
       await alone(serial, async () => {
         const unfinished = `${path}.new`;
         try {
@@ -140,6 +139,26 @@ export function diskOperations(carrier: DiskCarrier): DiskOperations & JobsAside
 }
 
 const isBusy = (serial: string): StrataError => new StrataError(`the disk ${serial} is being copied or changed already`, { code: 'disk.busy', kind: 'conflict', advice: 'wait for its end; `strata operation ls` shows it' });
+
+/** In words that compare; whole numbers only, so that no two sizes look the same. */
+function sizeWords(bytes: number): string {
+  const [factor, unit] = ([[1024 ** 3, 'GiB'], [1024 ** 2, 'MiB']] as const).find(([one]) => bytes > 0 && bytes % one === 0) ?? [1, 'bytes'];
+  return `${bytes / factor} ${unit}`;
+}
+
+export const cannotShrink = (serial: string, now: number, to: number): StrataError => new StrataError(`the disk ${serial} has ${sizeWords(now)}, and cannot shrink to ${sizeWords(to)}: what lies there would be lost`, { code: 'disk.cannotShrink', kind: 'refused', advice: `name a size above ${sizeWords(now)}` });
+
+/** Whether a copy can be made there. @throws StrataError `disk.badPath`, `disk.fileExists` */
+export async function checkCopyPath(path: string): Promise<void> {
+  const folder = dirname(path);
+  const [there, above] = await Promise.all([lstat(path), stat(folder)].map((found) => found.catch(() => undefined)));
+  if ((await stat(path).catch(() => undefined))?.isDirectory() === true) throw badPath(`${path} is a folder`, `name the file to make in it, as ${join(path, 'disk.raw')}`);
+  if (there !== undefined) throw fileExists(path);
+  if (above === undefined) throw badPath(`the folder ${folder} does not exist`, `make it first (\`mkdir -p ${folder}\`), or choose another`);
+  if (!above.isDirectory()) throw badPath(`${folder} is no folder`, 'choose another');
+}
+
+const badPath = (message: string, advice: string): StrataError => new StrataError(message, { code: 'disk.badPath', kind: 'invalid', advice });
 
 export const fileExists = (path: string): StrataError => new StrataError(`there is a file ${path} already`, { code: 'disk.fileExists', kind: 'conflict', advice: 'choose another name' });
 
