@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { answers, openApiDocument } from './document.ts';
 import { endpoints, pathOf, type Endpoint, type OperationId } from './endpoints.ts';
-import { machineActions, machinePhases, permissionOf } from './permitted-actions.ts';
+import { machineActions, machinePhases, permissionOf, permissionsIn } from './permitted-actions.ts';
 import { parameterNames, requestShape } from './requests.ts';
 import { StreamFrameDecoder, StreamFrameError, encodeStreamFrame, streamFrameTypes, type StreamFrame } from './stream-frames.ts';
 
@@ -72,6 +72,14 @@ test('[A12] the table of permitted actions answers for every action and phase, w
   equal(permissionOf('exec', 'paused').reason, 'exec needs a machine that is running; this one is paused');
   equal(permissionOf('suspend', 'running', 'qemu').permitted, true);
   equal(permissionOf('suspend', 'running', 'uml').permitted, false);
+});
+
+test('[A12] disks that back ends serve keep a machine from all that would freeze or copy it, in every phase, and from nothing else', () => {
+  const refused = machineActions.filter((action) => permissionsIn('running', 'qemu', ['data', 'more'])[action].reason.includes('back ends'));
+  deepEqual(refused, ['suspend', 'snapshot', 'restore', 'clone', 'fork']);
+  for (const action of refused) for (const phase of machinePhases) equal(permissionOf(action, phase, null, ['data']).permitted, false);
+  equal(permissionOf('fork', 'running', 'qemu', ['data', 'more']).reason, 'it has disks that back ends serve (data, more), which cannot be frozen with the others');
+  for (const action of machineActions.filter((one) => !refused.includes(one))) for (const phase of machinePhases) deepEqual(permissionOf(action, phase, 'qemu', ['data']), permissionOf(action, phase, 'qemu'));
 });
 
 test('[A9] frames survive any cutting of the bytes', () => {

@@ -30,8 +30,9 @@ export function disksBackend(layers: Layers, show: (handle: string) => Promise<M
   }
   async function begin(kind: 'disk.restore' | 'disk.forget', body: typeof diskRestoreBody, handle: string, disk: string, snapshot: string) {
     const spec = await mine(handle);
-    const { id, name, disks } = await snapshotOf(spec, disk, snapshot);
-    if (kind === 'disk.forget' && disks.length > 1) throw new StrataError(`the snapshot ${name} of machine ${spec.name} holds the disks ${disks.join(', ')}`, { code: 'machine.notPermitted', kind: 'refused', advice: `\`strata machine snapshot rm ${spec.name} ${name}\` removes it with all of them` });
+    const { id, name, disks, memory } = await snapshotOf(spec, disk, snapshot);
+    const whole = memory ? 'its memory with its disks' : disks.length > 1 ? `the disks ${disks.join(', ')}` : undefined;
+    if (kind === 'disk.forget' && whole !== undefined) throw new StrataError(`the snapshot ${name} of machine ${spec.name} holds ${whole}`, { code: 'machine.notPermitted', kind: 'refused', advice: `\`strata machine snapshot rm ${spec.name} ${name}\` removes all of it` });
     const input: DiskSnapshotInput = { machineId: spec.id, disk, snapshotId: id, name };
     return showOperation(await operations.start(kind, `${spec.name}/${disk}`, body(layers, input), { input, exclusive: true }));
   }
@@ -44,6 +45,7 @@ export function disksBackend(layers: Layers, show: (handle: string) => Promise<M
     async copy(handle, disk, { path, snapshot }) {
       const spec = await find(handle);
       const kept = snapshot === undefined ? undefined : await snapshotOf(spec, disk, snapshot);
+      await machines.disks.checkCopy(spec.id, disk, path, kept?.id);
       const input: DiskCopyInput = { machineId: spec.id, disk, path, ...(kept === undefined ? {} : { snapshotId: kept.id }) };
       return showOperation(await operations.start('disk.copy', `${spec.name}/${disk}`, diskCopyBody(layers, input), { input }));
     },
@@ -71,6 +73,7 @@ export function disksBackend(layers: Layers, show: (handle: string) => Promise<M
       if ((await machines.specs.list()).some((one) => one.value.name === name)) throw new StrataError(`machine ${name} exists already`, { code: 'machine.nameTaken', kind: 'conflict', advice: 'choose another name, or remove it first' });
       const wish = { name, architecture: architecture ?? spec.architecture, engine: engine ?? spec.engine, processors: spec.processors, memoryMiB: spec.memoryMiB, scratchMiB: spec.scratchMiB };
       const served = backend === undefined ? of.backend !== undefined : backend === 'vhost-user';
+      const passing = kept === undefined && await machines.disks.cloneNeedsSnapshot(spec.id, disk, full);
       if (!full && !served && wish.engine === 'uml') throw new StrataError(`the engine uml opens disks as plain files, and a clone that shares layers is none`, { code: 'machine.engineCannot', kind: 'refused', advice: 'add --full, or --backend vhost-user' });
       await layers.host.checkSizes([{ ...wish, diskBytes: diskBytesNow }]);
       await machines.checkEngines({ ...wish, boot: { kind: 'guest-os' }, disks: [of] });
@@ -79,7 +82,7 @@ export function disksBackend(layers: Layers, show: (handle: string) => Promise<M
         await layers.host.refresh();
         await layers.host.admit({ ...wish, diskBytes: diskBytesNow });
       }
-      const input: DiskCloneInput = { machineId: spec.id, disk, snapshotId: kept?.id ?? newId('snapshot', dice), passing: kept === undefined, cloneId: newId('machine', dice), full, served, wish, start };
+      const input: DiskCloneInput = { machineId: spec.id, disk, snapshotId: passing ? newId('snapshot', dice) : kept?.id, passing, cloneId: newId('machine', dice), full, served, wish, start };
       return showOperation(await operations.start('disk.clone', name, diskCloneBody(layers, input), { input, exclusive: true }));
     },
   };

@@ -11,17 +11,11 @@ import { consoleLines } from './console-lines.ts';
 import { findByHandle } from './find-record.ts';
 import type { Layers } from './layers.ts';
 import { execInGuest, pumpConsole } from './guest-terminal.ts';
+import { adviceAgainst } from './advice-against.ts';
 import { refuseOwned } from './refuse-owned.ts';
-import { showMachine } from './show-machine.ts';
+import { groundsOf, showMachine } from './show-machine.ts';
 
 interface Found { readonly entry: RecordEntry<MachineSpec>; readonly status: MachineStatus | undefined }
-
-function adviceFor(action: MachineAction, { entry, status }: Found): string {
-  const { name } = entry.value;
-  if (action === 'clone' && status?.phase === 'running') return `\`strata machine fork ${name} <new>\` makes a second one of it while it runs; or stop it, or clone a snapshot`;
-  if (action === 'remove') return `\`strata machine stop ${name}\` first, or remove it with --force`;
-  return (status?.phase === 'paused' || status?.phase === 'suspended') ? `let it go on with \`strata machine resume ${name}\`` : `see \`strata machine inspect ${name}\``;
-}
 
 const nameTaken = (name: string): StrataError => new StrataError(`machine ${name} exists already`, { code: 'machine.nameTaken', kind: 'conflict', advice: 'choose another name, or remove it first' });
 
@@ -53,8 +47,9 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
   }
 
   function permit(action: MachineAction, found: Found): void {
-    const permission = permissionOf(action, found.status?.phase ?? 'defined', found.status?.engine ?? null);
-    if (!permission.permitted) throw new StrataError(`machine ${found.entry.value.name}: ${permission.reason}`, { code: 'machine.notPermitted', kind: 'refused', advice: adviceFor(action, found) });
+    const { value } = found.entry;
+    const permission = permissionOf(action, ...groundsOf(value, found.status));
+    if (!permission.permitted) throw new StrataError(`machine ${value.name}: ${permission.reason}`, { code: 'machine.notPermitted', kind: 'refused', advice: adviceAgainst(action, value, found.status) });
   }
 
   /** Whoever asks to go on does not ask for a boot, which would drop what was in memory. */
@@ -79,10 +74,12 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
     const request = { name: wish.name, architecture, processors: wish.processors, memoryMiB: wish.memoryMiB, diskBytes: diskBytesNow, engine: wish.engine };
     await layers.host.checkSizes([request]);
     await layers.machines.checkEngines({ ...request, boot: { kind: 'guest-os' }, disks: wish.disks });
-    await layers.machines.proofs();
-    await layers.host.refresh();
-    await layers.host.admit(request);
     for (const { from } of wish.disks) if (from !== undefined) await checkSource(from);
+    if (wish.start) { // one that does not run is promised nothing
+      await layers.machines.proofs();
+      await layers.host.refresh();
+      await layers.host.admit(request);
+    }
     const id = newId('machine', layers.dice);
     const specAt = (address: string): MachineSpec => ({
       id, name: wish.name, architecture, engine: wish.engine, processors: wish.processors, memoryMiB: wish.memoryMiB, boot: { kind: 'guest-os' }, scratchMiB: wish.scratchMiB,
@@ -160,8 +157,6 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
       permit('suspend', found);
       await refuseOwned(layers, value, { why: ', whose volumes another machine could write to while this one has them half in memory', advice: 'pause it, or take the app down' });
       if (value.boot.kind === 'disk') throw new StrataError(`machine ${value.name} boots a disk of its own; only machines of the guest OS are suspended so far`, { code: 'machine.notPermitted', kind: 'refused', advice: 'pause it' });
-      const served = value.disks.find((disk) => disk.backend !== undefined);
-      if (served !== undefined) throw new StrataError(`machine ${value.name} has the disk ${served.serial}, which a back end serves: what that has begun is not part of the machine's memory`, { code: 'machine.notPermitted', kind: 'refused', advice: 'pause it' });
       return change(found, options, { wanted: 'suspended' });
     },
     async resume(handle, options) {

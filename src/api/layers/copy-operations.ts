@@ -86,6 +86,7 @@ export async function removePassing({ log, clock }: Layers, { machineId, snapsho
     } catch (thrown) {
       const error = asStrataError(thrown, 'removing a passing snapshot');
       if (error.kind === 'notFound') return; // its machine went meanwhile, and it with that
+      if (error.code === 'machine.engineCannot') return; // there never was one
       if (attempt === removeAttempts || error.code === 'store.closed') throw error;
       log.warn({ machineId, snapshotId, error: error.message }, 'a passing snapshot could not be removed yet');
       await clock.wait(removeAgainMs);

@@ -11,7 +11,8 @@ export interface DiskSnapshotInput { readonly machineId: string; readonly disk: 
 export interface DiskCloneInput {
   readonly machineId: string;
   readonly disk: string;
-  readonly snapshotId: string;
+  /** Undefined: of the disk as it is, which nobody has open. */
+  readonly snapshotId?: string | undefined;
   /** The snapshot is made for this, and goes with it. */
   readonly passing: boolean;
   readonly cloneId: string;
@@ -75,13 +76,14 @@ export function diskCloneBody(layers: Layers, input: DiskCloneInput): OperationB
   const { machineId, disk, snapshotId, passing, cloneId, wish } = input;
   const { disks, specs } = layers.machines;
   return async (run) => {
-    const remove = () => (passing ? removePassing(layers, input, () => disks.remove(machineId, disk, snapshotId)) : Promise.resolve());
+    const made = passing ? snapshotId : undefined;
+    const remove = () => (made === undefined ? Promise.resolve() : removePassing(layers, { machineId, snapshotId: made }, () => disks.remove(machineId, disk, made)));
     await undone(async () => {
       await disks.discard(cloneId);
       await remove();
     }, run, async () => {
       if (await specs.get(cloneId) !== undefined) return; // by a daemon that ended right after
-      if (passing) await run.step(`keep the disk ${disk} as it is`, () => disks.take(machineId, disk, { id: snapshotId, name: wish.name, memory: false, passing }));
+      if (made !== undefined) await run.step(`keep the disk ${disk} as it is`, () => disks.take(machineId, disk, { id: made, name: wish.name, memory: false, passing }));
       run.progress(0.2);
       await run.step(`make machine ${wish.name}`, () => makeMachine(layers, input, run.signal));
     });
