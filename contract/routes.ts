@@ -43,7 +43,7 @@ export const answers = {
   pauseMachine: { tag: 'machines', summary: 'Wish a machine paused: its processors stand still, its memory stays', answer: machine.machineSchema },
   suspendMachine: { tag: 'machines', summary: 'Wish a machine suspended: its memory is written to disk, and the host has its own back', answer: machine.machineSchema },
   resumeMachine: { tag: 'machines', summary: 'Let a paused or suspended machine go on', answer: machine.machineSchema },
-  growDisk: { tag: 'machines', summary: 'Grow a disk of a running machine', answer: machine.machineSchema },
+  growDisk: { tag: 'machines', summary: 'Grow a disk', answer: machine.machineSchema },
   copyDisk: { tag: 'machines', summary: 'Copy a disk, as it is at one moment or was in a snapshot, into a file', answer: operation.operationSchema },
   cloneDisk: { tag: 'machines', summary: 'Make a new machine whose disk begins with this one as it is at one moment, or with a snapshot of it', answer: operation.operationSchema },
   listDiskSnapshots: { tag: 'machines', summary: 'Snapshots that hold a disk, the oldest first', answer: machine.snapshotListSchema },

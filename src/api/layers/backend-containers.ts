@@ -4,7 +4,7 @@ import { StrataError } from '#base';
 import type { Container } from '#contract';
 import { volumePath, type ContainerSpec } from '#containers';
 import type { Backend } from '../backend.ts';
-import { findByHandle } from './find-record.ts';
+import { findByHandle, someOf } from './find-record.ts';
 import { execInGuest } from './guest-terminal.ts';
 import type { Layers } from './layers.ts';
 import { showContainer, showVolume } from './show-app.ts';
@@ -34,7 +34,7 @@ export function containersBackend(layers: Layers): Backend['containers'] {
     const replicas = all.filter((one) => one.service === handle).map((one) => one.name);
     // A service's name is what people have at hand; which of its containers is meant, they alone know.
     const meant = replicas.length > 0 && all.every((one) => one.id !== handle && one.name !== handle);
-    if (meant) throw new StrataError(`there is no container ${handle}`, { code: 'container.notFound', kind: 'notFound', advice: `${handle} is a service; of it there is: ${replicas.slice(0, 8).join(', ')}` });
+    if (meant) throw new StrataError(`there is no container ${handle}`, { code: 'container.notFound', kind: 'notFound', advice: `${handle} is a service; of it there is: ${someOf(replicas)}` });
     return findByHandle('container', handle, all);
   }
   return {
