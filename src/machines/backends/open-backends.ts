@@ -10,7 +10,7 @@ import { backendSchema, backendStatusSchema, blankStatus, endedByItself, foundRu
 import { backendDisks, backendId, machineOfBackend } from './backend-places.ts';
 import type { DiskBackends, RunningBackend } from './disk-backend.ts';
 import type { DiskOperations } from './disk-operations.ts';
-import { planBackend, type BackendSeen, type BackendStep } from './plan-backend.ts';
+import { planBackend, type BackendsMachine, type BackendSeen, type BackendStep } from './plan-backend.ts';
 
 export interface BackendsDeps {
   readonly driver: DiskBackends;
@@ -143,10 +143,8 @@ export function openBackends(deps: BackendsDeps): Backends {
     const backend = (await records.get(id))?.value;
     if (backend === undefined) return {};
     const found = await look(id);
-    const [status, { spec, run }] = await Promise.all([statuses.get(id), recorder.read(backend.machineId)]);
-    const machine = spec === undefined && run === undefined ? undefined : {
-      wanted: spec?.wanted === 'running' || spec?.wanted === 'paused', live: run?.live === true, connectsAgain: run === undefined || deps.connectsAgain(run.engine),
-    };
+    const [status, written] = await Promise.all([statuses.get(id), recorder.read(backend.machineId)]);
+    const machine = machineOf(written, deps.connectsAgain);
     const connection = found === 'running' && machine?.live === true && machine.connectsAgain ? await lookAtConnection(backend) : undefined;
     const step = planBackend({ backend, status: status?.value, found, machine, awaited: connection, now: clock.now() });
     if (step.do === 'wait') return { againAfterMs: step.forMs };
@@ -198,6 +196,13 @@ export function openBackends(deps: BackendsDeps): Backends {
       for (const id of [...known.keys()]) forget(id);
     },
   };
+}
+
+function machineOf({ spec, run, status }: Awaited<ReturnType<MachineRecorder['read']>>, connectsAgain: BackendsDeps['connectsAgain']): BackendsMachine | undefined {
+  if (spec === undefined && run === undefined) return undefined;
+  const wanted = spec?.wanted === 'running' || spec?.wanted === 'paused';
+  if (run === undefined) return { wanted, live: false, vmmSeen: false, startedAt: 0, connectsAgain: true };
+  return { wanted, live: run.live, vmmSeen: status !== undefined && status.process !== null, startedAt: run.startedAt, connectsAgain: connectsAgain(run.engine) };
 }
 
 function howItEnded(exit: VmmExit | null): string {

@@ -2,10 +2,11 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
 import { blankStatus, endedByItself, foundRunning, unreachable, type Backend, type BackendStatus } from './backend.ts';
-import { planBackend, type BackendSeen } from './plan-backend.ts';
+import { planBackend, type BackendsMachine, type BackendSeen } from './plan-backend.ts';
 
 const backend: Backend = { id: 'mabc-data', machineId: 'mabc', memoryMiB: 256, disk: { serial: 'data', path: '/d', format: 'raw', readOnly: false, backend: 'vhost-user' } };
-const runs = { wanted: true, live: true, connectsAgain: true };
+const runs: BackendsMachine = { wanted: true, live: true, vmmSeen: true, startedAt: 500, connectsAgain: true };
+const comes: BackendsMachine = { ...runs, vmmSeen: false };
 const seen = (more: Partial<BackendSeen>): BackendSeen => ({ backend, status: { ...blankStatus(backend.id), phase: 'running' }, found: 'running', machine: runs, awaited: undefined, now: 1000, ...more });
 const failed = (failures: number): BackendStatus => ({ ...blankStatus(backend.id), phase: 'failed', endedAt: 1000, failures });
 
@@ -23,6 +24,18 @@ test('[BE3] it lives as long as its machine, is started again under one that run
 
 test('[BE4] a machine that cannot connect again is ended, never left with a dead disk', () => {
   deepEqual(planBackend(seen({ found: 'gone', status: failed(1), machine: { ...runs, connectsAgain: false } })), { do: 'endMachine', why: 'ended' });
+});
+
+test('[BE4] a machine that is being started has lost nothing: its start starts its back ends, once', () => {
+  const before: BackendStatus = { ...blankStatus(backend.id), startedAt: 100, endedAt: 400 };
+  for (const status of [undefined, blankStatus(backend.id), before, { ...failed(1), startedAt: 100 }]) {
+    for (const connectsAgain of [true, false]) deepEqual(planBackend(seen({ found: 'gone', status, machine: { ...comes, connectsAgain } })), { do: 'nothing' }, JSON.stringify([status, connectsAgain]));
+  }
+  deepEqual(planBackend(seen({ machine: comes })), { do: 'nothing' });
+  const ofThisRun = { ...failed(1), startedAt: 600 };
+  deepEqual(planBackend(seen({ found: 'gone', status: ofThisRun, machine: comes })), { do: 'start' }, 'a VMM may wait for it already');
+  deepEqual(planBackend(seen({ found: 'gone', status: ofThisRun, machine: { ...comes, connectsAgain: false } })), { do: 'nothing' }, 'there is no VMM to end yet');
+  deepEqual(planBackend(seen({ found: 'gone', status: ofThisRun, machine: { ...runs, connectsAgain: false } })), { do: 'endMachine', why: 'ended' }, 'as soon as there is');
 });
 
 test('[BE4] a machine whose VMM does not find its back end again is ended; one of which nobody can tell is not', () => {

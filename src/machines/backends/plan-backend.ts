@@ -7,7 +7,8 @@
  *                                                   or end the machine, where its engine cannot connect again
  *   it is alive, and a restart was asked for     ─► end it; the next round starts it
  *   it is alive, and the VMM has not found it    ─► look again; end the machine where it never will
- * The first start is the machine's own: it waits for its back ends (open-backends.ts).
+ * The first of each run is started by the machine's own start, which waits for it (open-backends.ts): until that has
+ * been, the one of the run before is no loss.
  */
 import type { Backend, BackendStatus } from './backend.ts';
 
@@ -18,8 +19,19 @@ export interface BackendSeen {
   /** Whether the VMM has found it since it was started under it: undefined where that was seen, or it was there first. */
   readonly awaited: { readonly sinceMs: number; readonly reached: boolean | undefined } | undefined;
   /** Undefined where its wish was deleted and nothing of it runs. */
-  readonly machine: { readonly wanted: boolean; readonly live: boolean; readonly connectsAgain: boolean } | undefined;
+  readonly machine: BackendsMachine | undefined;
   readonly now: number;
+}
+
+export interface BackendsMachine {
+  readonly wanted: boolean;
+  /** Its VMM may run. */
+  readonly live: boolean;
+  /** Its VMM was seen in this run; until then it may be on its way. */
+  readonly vmmSeen: boolean;
+  /** When this run began. */
+  readonly startedAt: number;
+  readonly connectsAgain: boolean;
 }
 
 export type BackendStep =
@@ -39,6 +51,7 @@ export function planBackend({ backend, status, found, machine, awaited, now }: B
   if (!machine.live) return { do: !machine.wanted && (found === 'running' || status?.phase === 'running' || status?.phase === 'failed') ? 'end' : 'nothing' };
   if (found === 'running' && restartAsked(backend, status)) return { do: 'restart' };
   if (found === 'running') return awaited === undefined ? { do: 'nothing' } : planConnection(awaited);
+  if (!machine.vmmSeen && !(machine.connectsAgain && startedFor(machine, status))) return { do: 'nothing' };
   if (!machine.connectsAgain) return { do: 'endMachine', why: 'ended' };
   const pause = pauseLeft(status, now);
   return pause > 0 ? { do: 'wait', forMs: pause } : { do: 'start' };
@@ -52,6 +65,9 @@ function planConnection({ sinceMs, reached }: NonNullable<BackendSeen['awaited']
 }
 
 const restartAsked = (backend: Backend, status: BackendStatus | undefined): boolean => status !== undefined && (backend.restartToken ?? null) !== status.restartToken;
+
+/** Not for an earlier run. */
+const startedFor = (machine: BackendsMachine, status: BackendStatus | undefined): boolean => status !== undefined && status.startedAt !== null && status.startedAt >= machine.startedAt;
 
 /** None after the first end: a guest waits. Bounded also where the clock was set back. */
 function pauseLeft(status: BackendStatus | undefined, now: number): number {

@@ -147,6 +147,30 @@ test('[BE4] a machine whose back end dies while QEMU greets it, which then never
   await daemon.end();
 });
 
+for (const engine of ['qemu', 'uml'] as const) {
+  test(`[BE4] a machine of ${engine} that is stopped and started has its back end started once, and is not told to have lost it`, async () => {
+    const daemon = startDaemon();
+    const spec = specOf(engine);
+    const phases = new Set<string>();
+    const watching = setInterval(() => { void daemon.statuses.get(spec.id).then((status) => phases.add(`${status?.value.phase} ${status?.value.why}`)); }, 5);
+    for (let generation = 1; generation < 7; generation += 2) {
+      await daemon.specs.put(spec.id, { ...spec, generation });
+      await statusOf(daemon, spec.id, 'running', 90_000);
+      await daemon.specs.put(spec.id, { ...spec, wanted: 'stopped', generation: generation + 1 });
+      await statusOf(daemon, spec.id, 'stopped', 60_000);
+    }
+    clearInterval(watching);
+    const backend = await backendOf(daemon, spec.id, (status) => status?.phase === 'stopped');
+    deepEqual(backend?.log.map((line) => line.text), Array.from({ length: 3 }, () => ['it was started', 'it was ended, since its machine does not run']).flat());
+    deepEqual([...phases].filter((phase) => phase.startsWith('unknown') || phase.startsWith('failed')), []);
+    equal((await daemon.statuses.get(spec.id))?.value.restarts, 0);
+    await daemon.specs.delete(spec.id);
+    await waitUntil(async () => (await daemon.statuses.get(spec.id)) === undefined, { what: 'the machine is gone', limitMs: 30_000 });
+    await backendOf(daemon, spec.id, (status) => status === undefined);
+    await daemon.end();
+  });
+}
+
 test('[BE4] a UML machine is restarted with its back end, with what its guest had flushed', async () => {
   const daemon = startDaemon();
   const spec = specOf('uml');
@@ -154,6 +178,8 @@ test('[BE4] a UML machine is restarted with its back end, with what its guest ha
   const { startedAt } = await statusOf(daemon, spec.id, 'running', 90_000);
   await said(daemon, spec.id, write);
   await killed(await backendOf(daemon, spec.id, (status) => status?.phase === 'running'));
+  const failed = await statusOf(daemon, spec.id, 'failed', 30_000);
+  equal(failed.why, 'the back end of its disk data has ended; its VMM was ended by SIGKILL');
   await statusOf(daemon, spec.id, (status) => status?.phase === 'running' && status.startedAt !== startedAt, 90_000);
   equal(await said(daemon, spec.id, read), 'kept\n');
   equal((await daemon.statuses.get(spec.id))?.value.restarts, 1);
