@@ -141,8 +141,8 @@ export function ended(before: MachineRecords, end: EndOfRun): MachineRecords {
   const how = wayOfEnding(status.phase, end);
   const wellRun = run.answeredAt !== null && at - run.answeredAt >= end.policy.wellAfterMs;
   const failures = how !== 'failure' ? 0 : wellRun ? 1 : run.failures + 1;
-  const clean = how !== 'failure' || (end.exit?.code === 0 && end.exit.signal === null);
-  const why = reasonOf(how, end);
+  const clean = how !== 'failure' || (endedWell(end.exit) && !endedUnheard(run));
+  const why = reasonOf(how, { run, status }, end);
   return {
     status: { ...status, phase: clean ? 'stopped' : 'failed', why, exit: end.exit === null ? null : { code: end.exit.code, signal: end.exit.signal, at, stderr: end.exit.stderr.slice(-4096) } },
     run: { ...run, live: false, endedAt: at, end: how, failures, memoryLost: how === 'failure' || how === 'hostReboot' ? memoryLost(before, why) : null },
@@ -155,15 +155,35 @@ function wayOfEnding(phase: MachinePhase, end: EndOfRun): NonNullable<MachineRun
   return phase === 'stopping' ? 'restart' : 'failure';
 }
 
-function reasonOf(how: NonNullable<MachineRun['end']>, { exit }: EndOfRun): string {
+function reasonOf(how: NonNullable<MachineRun['end']>, { run, status }: { readonly run: MachineRun; readonly status: MachineStatus }, { exit }: EndOfRun): string {
   if (how === 'wished') return '';
   if (how === 'restart') return 'it is being restarted';
   if (how === 'hostReboot') return 'the host was restarted';
+  const itself = endOfVmm(run, exit);
+  // What was wrong with it before is why it was ended; how it ended is only what followed.
+  if (status.phase === 'unknown' && status.why !== '' && (exit === null || exit.signal === 'SIGKILL')) return `${status.why}; ${itself}`;
+  const last = exit === null ? '' : lastWords(exit.stderr);
+  return endedWell(exit) || last === '' ? itself : `${itself}: ${last.slice(0, 300)}`;
+}
+
+function endOfVmm(run: MachineRun, exit: VmmExit | null): string {
   if (exit === null) return 'its VMM ended, nobody saw how';
-  const last = exit.stderr.trim().split('\n').at(-1) ?? '';
-  const said = last === '' ? '' : `: ${last.slice(0, 300)}`;
-  if (exit.signal !== null) return `its VMM was ended by ${exit.signal}${said}`;
-  return exit.code === 0 ? 'the guest switched itself off' : `its VMM ended with exit code ${exit.code}${said}`;
+  if (exit.signal !== null) return `its VMM was ended by ${exit.signal}`;
+  if (exit.code !== 0) return `its VMM ended with exit code ${exit.code}`;
+  return endedUnheard(run) ? `its guest ended before it answered; see \`strata machine logs ${run.spec.name}\`` : 'the guest switched itself off';
+}
+
+const endedWell = (exit: VmmExit | null): boolean => exit?.code === 0 && exit.signal === null;
+
+/** A guest whose kernel panics ends its VMM as one does that switches itself off. */
+const endedUnheard = (run: MachineRun): boolean => run.answeredAt === null && run.spec.boot.kind === 'guest-os';
+
+/** What UML says of every start, before its kernel has a console. */
+const saidByEveryUml = /^(?:Core dump limits :|\W*(?:soft|hard) - .*|Checking .*\.\.\.(?:OK|no|none found)|Failed to get host CPU features|Adding \d+ bytes to physical memory to account for exec-shield gap)$/;
+
+/** Empty where it said nothing of its end. */
+function lastWords(stderr: string): string {
+  return stderr.split('\n').map((line) => line.trim()).findLast((line) => line !== '' && !saidByEveryUml.test(line)) ?? '';
 }
 
 /** The engine could not start it; that nothing of it runs is still to be proved. */
