@@ -14,7 +14,7 @@ export type EngineChoice =
   | { readonly chosen: null; readonly refusals: readonly { readonly engine: EngineName; readonly why: string }[] };
 
 /** What of a machine decides which engines can ever run it. */
-export type EngineAsk = Pick<MachineSpec, 'name' | 'architecture' | 'engine' | 'processors'> & { readonly boot: Pick<MachineSpec['boot'], 'kind'>; readonly disks: { readonly length: number } };
+export type EngineAsk = Pick<MachineSpec, 'name' | 'architecture' | 'engine' | 'processors' | 'memoryMiB'> & { readonly boot: Pick<MachineSpec['boot'], 'kind'>; readonly disks: { readonly length: number } };
 
 /** `auto` takes the first that can, in the order given. */
 export function chooseEngine(spec: EngineAsk, candidates: readonly EngineCandidate[]): EngineChoice {
@@ -35,6 +35,8 @@ function refusal(spec: EngineAsk, { capabilities, proofs }: EngineCandidate): st
   if (!capabilities.architectures.includes(spec.architecture)) return `it runs ${capabilities.architectures.join(' and ')}, not ${spec.architecture}`;
   if (spec.boot.kind === 'disk' && !capabilities.ownDisks) return 'it cannot boot from a disk';
   if (spec.processors > capabilities.maxProcessors) return `it gives at most ${capabilities.maxProcessors} ${capabilities.maxProcessors === 1 ? 'processor' : 'processors'}, and ${spec.processors} are asked for`;
+  const least = capabilities.leastMemoryMiB?.[spec.architecture] ?? 0;
+  if (spec.boot.kind === 'guest-os' && spec.memoryMiB < least) return `our guest OS for ${spec.architecture} needs at least ${least} MiB of memory, and ${spec.memoryMiB} MiB are asked for`;
   if (spec.disks.length > capabilities.maxDisks) return `it takes at most ${capabilities.maxDisks} disks, and ${spec.disks.length} are asked for`;
   const own = proofs?.filter((proof) => proof.architecture === spec.architecture) ?? [];
   if (own.length > 0 && own.every((proof) => !proof.works)) return `no ${spec.architecture} guest ran with it here: ${own.map((proof) => `${proof.accelerator}: ${proof.evidence}`).join('; ')}`;

@@ -15,6 +15,8 @@ export interface EngineCapabilities {
   readonly hotplugDisks: boolean;
   readonly maxDisks: number;
   readonly maxProcessors: number;
+  /** With less our guest OS does not boot; what is not said is the least of any machine. */
+  readonly leastMemoryMiB?: Partial<Record<Architecture, number>>;
   readonly ownDisks: boolean; // boots disks of users by firmware
   readonly pause: boolean;
   /** Said where its guests are kept apart as processes only; `auto` never takes such a one. */

@@ -3,8 +3,8 @@ import { deepEqual, equal, match, ok, throws } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { checkMachinePlan } from './check-machine-plan.ts';
-import { chooseEngine, type EngineChoice } from './choose-engine.ts';
-import type { EngineCapabilities, StartedBy } from './engine.ts';
+import { chooseEngine, type EngineCandidate, type EngineChoice } from './choose-engine.ts';
+import type { EngineCapabilities, StartedBy, VmmExit } from './engine.ts';
 import type { MachineSpec } from './machine.ts';
 import { machinePolicy as policy } from './machine-policy.ts';
 import { startPause } from './machine-run.ts';
@@ -170,6 +170,27 @@ test('[M12] the pause doubles from one second to five minutes, and is forgotten 
   equal(states.ended(running, { exit: null, spec, hostRebooted: true, now: 5000, policy }).run?.failures, 0, 'the host was restarted');
 });
 
+test('[M4] an end is told by its reason: what was wrong before it, the last words that say something, a guest that never answered', () => {
+  const told = (before: states.MachineRecords, how: Partial<VmmExit> | null) => {
+    const after = states.ended(before, { exit: how === null ? null : { ...exit, ...how }, spec, hostRebooted: false, now: 5000, policy });
+    return [after.status?.phase, after.status?.why, after.run?.end, after.run?.failures];
+  };
+  const well = { code: 0, signal: null };
+  const early = 'Core dump limits :\n\tsoft - 0\n\thard - 0\nChecking that ptrace can change system call numbers...OK\nChecking environment variables for a tempdir...none found\nFailed to get host CPU features\nAdding 743268352 bytes to physical memory to account for exec-shield gap\n';
+  const lost = states.troubled(running, 'the back end of its disk vd has ended');
+  deepEqual(told(lost, { stderr: early }), ['failed', 'the back end of its disk vd has ended; its VMM was ended by SIGKILL', 'failure', 1]);
+  deepEqual(told(lost, null), ['failed', 'the back end of its disk vd has ended; its VMM ended, nobody saw how', 'failure', 1]);
+  deepEqual(told(lost, well), ['stopped', 'the guest switched itself off', 'failure', 1], 'another end than the one that was to come');
+  deepEqual(told(lost, { signal: 'SIGSEGV', stderr: 'it broke' }), ['failed', 'its VMM was ended by SIGSEGV: it broke', 'failure', 1]);
+  deepEqual(told(states.recovered(lost), {}), ['failed', 'its VMM was ended by SIGKILL', 'failure', 1], 'what is over is no reason');
+  deepEqual(told(running, { stderr: early }), ['failed', 'its VMM was ended by SIGKILL', 'failure', 1], 'what each UML says first are no last words');
+  deepEqual(told(running, { code: 1, signal: null, stderr: `${early}no space\n\n` }), ['failed', 'its VMM ended with exit code 1: no space', 'failure', 1]);
+  deepEqual(told(running, { ...well, stderr: 'anything' }), ['stopped', 'the guest switched itself off', 'failure', 1]);
+  deepEqual(told(started, well), ['failed', 'its guest ended before it answered; see `strata machine logs web`', 'failure', 1], 'as a kernel does that panics');
+  const ownDisk = { ...started, run: started.run === undefined ? undefined : { ...started.run, spec: { ...spec, boot: { kind: 'disk' as const } } } };
+  deepEqual(told(ownDisk, well), ['stopped', 'the guest switched itself off', 'failure', 1], 'one without our agent never answers');
+});
+
 test('[M13] auto takes the first engine that can; a refusal names each engine and why', () => {
   const qemu: EngineCapabilities = { name: 'qemu', architectures: ['x86_64', 'aarch64'], hotplugDisks: true, maxDisks: 20, maxProcessors: 8, ownDisks: true, pause: false, suspend: false, snapshot: false };
   const uml: EngineCapabilities = { ...qemu, name: 'uml', architectures: ['x86_64'], maxProcessors: 1, ownDisks: false };
@@ -180,6 +201,12 @@ test('[M13] auto takes the first engine that can; a refusal names each engine an
   deepEqual(refused.chosen === null && refused.refusals.map((one) => one.engine), ['qemu', 'uml']);
   equal(chooseEngine({ ...spec, engine: 'fake' }, both).chosen, null);
   deepEqual(chooseEngine(spec, [{ capabilities: { ...qemu, architectures: [] }, proofs: undefined }]), { chosen: null, refusals: [{ engine: 'qemu', why: 'its programs are not installed' }] });
+  const roomy = [{ capabilities: { ...qemu, leastMemoryMiB: { x86_64: 80 } }, proofs: undefined }, both[1] as EngineCandidate];
+  const small = chooseEngine({ ...spec, memoryMiB: 64 }, roomy.slice(0, 1));
+  ok(small.chosen === null);
+  deepEqual(small.refusals, [{ engine: 'qemu', why: 'our guest OS for x86_64 needs at least 80 MiB of memory, and 64 MiB are asked for' }]);
+  equal(chooseEngine({ ...spec, memoryMiB: 64, engine: 'qemu' }, roomy).chosen, null);
+  deepEqual([{ memoryMiB: 80 }, { memoryMiB: 64, architecture: 'aarch64' as const }, { memoryMiB: 64, boot: { kind: 'disk' as const } }].map((one) => chooseEngine({ ...spec, ...one }, roomy).chosen), ['qemu', 'qemu', 'qemu']);
   const failing = [{ capabilities: qemu, proofs: [{ architecture: 'x86_64' as const, accelerator: 'tcg' as const, works: false, evidence: 'no output within 5 s' }] }];
   const unproved = chooseEngine(spec, failing);
   ok(unproved.chosen === null && unproved.refusals[0]?.why.includes('no output within 5 s'));

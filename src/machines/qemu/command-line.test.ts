@@ -76,7 +76,10 @@ test('[Q11] what the engine cannot do is refused with the reason', () => {
   throws(() => checkSpec(testMachine({ disks: [disk, disk] }), ['x86_64']), { code: 'machine.engineCannot', message: /two disks of one serial/ });
   throws(() => checkSpec(testMachine({ disks: [{ ...disk, serial: 'scratch' }] }), ['x86_64']), { code: 'machine.engineCannot' });
   throws(() => checkSpec(testMachine({ architecture: 'aarch64' }), ['x86_64']), { code: 'machine.engineMissing', message: /aarch64 is not installed/ });
-  checkSpec(testMachine({ boot: { kind: 'disk' }, disks: [disk] }), ['x86_64']);
+  throws(() => checkSpec(testMachine({ memoryMiB: 79 }), ['x86_64']), { code: 'machine.engineCannot', message: /has 79 MiB of memory, and our guest OS for x86_64 needs at least 80 MiB/ });
+  checkSpec(testMachine({ memoryMiB: 80 }), ['x86_64']);
+  checkSpec(testMachine({ architecture: 'aarch64', memoryMiB: 64 }), ['aarch64']);
+  checkSpec(testMachine({ memoryMiB: 64, boot: { kind: 'disk' }, disks: [disk] }), ['x86_64']);
 });
 
 test('[Q12] whatever a disk is called, it is data: no option, no other file', () => {

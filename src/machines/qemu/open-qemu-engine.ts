@@ -1,14 +1,13 @@
 /** The QEMU driver of the engine port: starts machines in jails, finds them again, removes their traces. */
 import { mkdir } from 'node:fs/promises';
-import { hostArchitecture, runProcess, StrataError, systemClock, type Architecture, type Clock, type Instance, type Log } from '#base';
-import type { Engine, EngineCapabilities } from '../engine.ts';
+import { hostArchitecture, systemClock, type Architecture, type Clock, type Instance, type Log } from '#base';
+import type { Engine } from '../engine.ts';
 import { ensureLauncher, measureTsc, readConsoleRing } from '../launcher/index.ts';
 import type { MachineSpec } from '../machine.ts';
 import { adoptMachine } from './adopt-machine.ts';
-import { qemuProgram } from './command-line.ts';
+import { capabilities, readVersion } from './capabilities.ts';
 import { openCopies } from './copies/open-copies.ts';
 import { eraseMachine } from './erase-machine.ts';
-import { installedArchitectures } from './installed-architectures.ts';
 import { isKvmProved, recordKvm } from './kvm-record.ts';
 import { machinePlaces } from './machine-places.ts';
 import { eraseProofs, proveAccelerators } from './prove-accelerators.ts';
@@ -51,9 +50,6 @@ export interface QemuEngine extends Engine {
   /** Ends what is done in the background; machines and templates stay. */
   close(): Promise<void>;
 }
-
-/** One virtio-scsi controller has that many targets. */
-const maxDisks = 255;
 
 export function openQemuEngine(deps: QemuEngineDeps): QemuEngine {
   const launcher = once(() => prepare(deps.instance));
@@ -110,24 +106,7 @@ function once<T>(find: () => Promise<T>): () => Promise<T> {
   };
 }
 
-function capabilities(version: string | undefined): EngineCapabilities {
-  const present = installedArchitectures();
-  return {
-    name: 'qemu', architectures: present, hotplugDisks: true, maxDisks, maxProcessors: 64, ownDisks: present.includes('x86_64'), pause: true, suspend: true, snapshot: true,
-    ...(version === undefined ? {} : { version: `qemu ${version}` }),
-  };
-}
-
 async function prepare(instance: Instance): Promise<string> {
   for (const folder of [instance.runDir, instance.stateDir]) await mkdir(folder, { recursive: true, mode: 0o700 });
   return ensureLauncher(instance);
 }
-
-async function readVersion(): Promise<string> {
-  const program = qemuProgram(installedArchitectures()[0] ?? hostArchitecture);
-  const { stdout } = await runProcess([program, '--version'], { timeoutMs: 20_000 });
-  const version = /version (\d+\.\d+\.\d+)/.exec(stdout)?.[1];
-  if (version === undefined) throw new StrataError(`${program} does not say its version`, { code: 'machine.qemuVersion', kind: 'unavailable', advice: 'install qemu-system-x86 and qemu-system-arm' });
-  return version;
-}
-
