@@ -5,7 +5,7 @@ import type { MachineSpec } from '../machine.ts';
 
 const debianPackage = { x86_64: 'qemu-system-x86', aarch64: 'qemu-system-arm' } as const;
 
-/** Tried with 64, 72, 80 and 96 MiB: with less the kernel has no room to unpack our guest OS, and panics. aarch64 boots with the least of any machine. */
+/** Tried with 64, 72, 80 and 96 MiB: with less than this the guest ends before it answers. aarch64 boots with the least of any machine. */
 export const leastMemoryMiB: Partial<Record<Architecture, number>> = { x86_64: 80 };
 
 /**
