@@ -4,6 +4,7 @@ import type { AgentCalls, AgentMethod, GuestContainerState } from '../protocol/m
 import { protocolVersion } from '../protocol/messages.ts';
 import { Container } from './containers.ts';
 import { unmountBundle } from './bundle.ts';
+import { linkDisks } from './disk-links.ts';
 import { awaitDisks, disksBySerial, freezeDisk, mountScratch, releaseDisk, unmountDisks } from './disks.ts';
 import { resizeExec, signalExec, startExec } from './exec.ts';
 import { FileError, overwriteText, readPart, readText, writePart } from './files.ts';
@@ -142,6 +143,7 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
       try {
         await ready;
         if (request.container !== '') await find(request.container).thawed();
+        else linkDisks(); // the program may look for them
         const inside = request.container === '' ? undefined : find(request.container).inside();
         return { pid: await startExec(line, request, inside, (stream, code) => line.send({ event: 'exit', stream, code })) };
       } catch (error) {
@@ -167,6 +169,7 @@ export function callHandlers(line: Line, ready: Promise<void>): Handlers {
     awaitDisks: async ({ serials, timeoutMs }) => {
       await ready;
       await awaitDisks(serials, timeoutMs);
+      linkDisks(); // the kernel's word of one that has just come may still be unread
       return {};
     },
     releaseDisk: async ({ serial }) => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { runProcess } from '#base';
+import { runProcess, waitUntil } from '#base';
 import { Refusal } from '../testing/line-client.ts';
 import { makeExt4, makeImage } from '../testing/images.ts';
 import { openBench, type Bench } from '../testing/open-bench.ts';
@@ -64,6 +64,28 @@ describe('disks', () => {
       assert.ok(!(await bench.guest.line.call('stats', {})).disks.includes(serial));
     });
   }
+
+  test('[G78] each disk has a link by its serial, from the start or as soon as it is known to be there, until it goes; a serial that is a path has none', async () => {
+    const links = async () => (await bench.exec('', ['/bin/busybox', 'ls', '-A', '/dev/disk/by-id'])).out.split('\n').filter((one) => one !== '');
+    const serialBehind = async (link: string) => (await bench.exec('', shell(`/bin/busybox cat /sys/block/$(/bin/busybox basename $(/bin/busybox readlink -f /dev/disk/by-id/${link}))/device/vpd_pg80`))).out.slice(4);
+    assert.deepEqual(await links(), ['img', 'scratch']);
+    await plug('vol-one', 'scsi');
+    await plug('vol-two', 'virtio');
+    const path = await makeExt4(join(bench.folder, 'paths.raw'), 64);
+    const hostile = [['vol-out', '../../sda'], ['vol-dots', '..'], ['vol-dev', '/dev/sda']] as const;
+    for (const [serial, tells] of hostile) await bench.guest.addDisk({ serial, tells, path, readOnly: true });
+    await bench.guest.line.call('awaitDisks', { serials: hostile.map(([, tells]) => tells), timeoutMs: 20_000 });
+    assert.deepEqual(await links(), ['img', 'scratch', 'vol-one', 'vol-two']);
+    for (const serial of ['img', 'scratch', 'vol-one']) assert.equal(await serialBehind(serial), serial);
+    assert.match((await bench.exec('', ['/bin/busybox', 'readlink', '/dev/disk/by-id/vol-two'])).out, /^\.\.\/\.\.\/vd[a-z]\n$/);
+    assert.equal((await bench.exec('', ['/bin/busybox', 'ls', '-A', '/dev/disk'])).out, 'by-id\n');
+    for (const serial of ['vol-one', 'vol-two', ...hostile.map(([one]) => one)]) await unplug(serial);
+    await bench.guest.addDisk({ serial: 'vol-three', path, readOnly: true }); // under the device name of one that went
+    await bench.guest.line.call('awaitDisks', { serials: ['vol-three'], timeoutMs: 20_000 });
+    assert.equal(await serialBehind('vol-three'), 'vol-three');
+    await unplug('vol-three');
+    await waitUntil(async () => (await links()).join() === 'img,scratch', { what: 'links of disks that went are gone', limitMs: 10_000 });
+  });
 
   test('[G52] a disk that does not come is named after the limit', async () => {
     await assert.rejects(bench.guest.line.call('awaitDisks', { serials: ['img', 'never'], timeoutMs: 100 }), (error: unknown) => refusedWith('diskMissing')(error) && /never/.test((error as Error).message));

@@ -24,13 +24,17 @@ export function disksBySerial(): Map<string, string> {
   return disks;
 }
 
-function serialOf(name: string): string {
+/** All that is in /sys/block, and there before its node in /dev is. */
+const devices = '/sys/class/block';
+
+/** '' for what is no disk, or none of ours. */
+export function serialOf(name: string): string {
   const served = servedDisk(name);
   if (served !== undefined) return served;
-  const plain = readText(`/sys/block/${name}/serial`);
+  const plain = readText(`${devices}/${name}/serial`);
   if (plain !== undefined) return plain.trim();
   try {
-    const page = readBytes(`/sys/block/${name}/device/vpd_pg80`, 0, 255);
+    const page = readBytes(`${devices}/${name}/device/vpd_pg80`, 0, 255);
     return page.length > 4 ? textOf(page.slice(4, 4 + (page[3] as number))).trim() : '';
   } catch {
     return ''; // a disk without a serial is not ours
@@ -43,11 +47,11 @@ function serialOf(name: string): string {
  */
 function servedDisk(name: string): string | undefined {
   if (!name.startsWith('vd')) return undefined;
-  const [place, error] = os.readlink(`/sys/block/${name}`);
+  const [place, error] = os.readlink(`${devices}/${name}`);
   if (error !== 0) return undefined;
   for (const [serial, slot] of announcedDisks()) {
     if (!place.includes(`/0000:00:${slot.toString(16)}.0/`) && !place.includes(`/virtio-uml.${slot}/`)) continue;
-    const cache = `/sys/block/${name}/cache_type`;
+    const cache = `${devices}/${name}/cache_type`;
     if (readText(cache)?.trim() === 'write through') setKernelValue(cache, 'write back');
     return serial;
   }

@@ -8,6 +8,7 @@ import { enterRoot, loadModule, modulesIn, mountEssentials, mountRest } from './
 import { callHandlers } from './calls.ts';
 import { startReaping } from './children.ts';
 import { complain } from './complain.ts';
+import { linkDisks } from './disk-links.ts';
 import { driverParameters, findDisksAtStart } from './disk-drivers.ts';
 import { setKernelValue } from './files.ts';
 import { Line } from './line.ts';
@@ -46,7 +47,10 @@ openLine(openTries);
 const steps: (() => void)[] = [...modulesIn('rest').map((name) => () => { loadModule(name, driverParameters(name)); findDisksAtStart(name); }), enterRoot, mountRest, bringUpCard];
 function nextStep(): void {
   const step = steps.shift();
-  if (step === undefined) return markReady();
+  if (step === undefined) {
+    after(0, linkDisks); // nobody who waits for the guest waits for this
+    return markReady();
+  }
   try { step(); } catch (error) { complain(`boot: ${(error as Error).message}`); }
   after(0, nextStep);
 }

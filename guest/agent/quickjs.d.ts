@@ -51,6 +51,7 @@ declare module 'sys' {
   export function readText(path: string): string | null;
   export function signals(): number;
   export function notifyChanges(fd: number): void;
+  export function watchFolder(path: string): number;
   export function rawTerminal(fd: number): void;
   export function pipe(): [number, number];
   export function openPty(ptmx: number, rows: number, columns: number): number;

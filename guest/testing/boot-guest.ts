@@ -13,7 +13,7 @@ import { ensureGuestOs } from '../../src/machines/guest-os/ensure-guest-os.ts';
 import { connectLine, type LineClient } from './line-client.ts';
 import { connectQmp, type QmpClient } from './qmp-client.ts';
 
-export interface GuestDisk { readonly serial: string; readonly path: string; readonly readOnly?: boolean; readonly bus?: 'scsi' | 'virtio' }
+export interface GuestDisk { readonly serial: string; readonly path: string; readonly readOnly?: boolean; readonly bus?: 'scsi' | 'virtio'; /** The guest as its serial, where that is another. */ readonly tells?: string }
 
 export interface GuestOptions {
   readonly architecture?: Architecture;
@@ -103,7 +103,7 @@ function blockNode(disk: GuestDisk): Record<string, unknown> {
 }
 
 function diskDevice(disk: GuestDisk, port: number): Record<string, unknown> {
-  const common = { id: `disk-${disk.serial}`, drive: `node-${disk.serial}`, serial: disk.serial };
+  const common = { id: `disk-${disk.serial}`, drive: `node-${disk.serial}`, serial: disk.tells ?? disk.serial };
   return disk.bus === 'virtio' ? { driver: 'virtio-blk-pci', bus: `port${port % rootPorts}`, ...common } : { driver: 'scsi-hd', bus: 'scsi.0', ...common };
 }
 

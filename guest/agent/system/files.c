@@ -4,6 +4,7 @@
 #include <linux/openat2.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -157,6 +158,20 @@ FUNCTION(js_notify_changes)
     return JS_UNDEFINED;
 }
 
+/* A descriptor that tells which names come to a folder and go, as struct inotify_event. */
+FUNCTION(js_watch_folder)
+{
+    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (fd < 0) return fail(ctx, "inotify_init1");
+    const char *path = text(ctx, argv[0]);
+    int watch = inotify_add_watch(fd, path, IN_CREATE | IN_DELETE | IN_ONLYDIR), saved = errno;
+    JS_FreeCString(ctx, path);
+    if (watch >= 0) return JS_NewInt32(ctx, fd);
+    close(fd);
+    errno = saved;
+    return fail(ctx, "inotify_add_watch");
+}
+
 /* The function that main.c calls for ever. */
 JSValue agent_turn;
 int agent_has_turn;
@@ -182,6 +197,7 @@ const JSCFunctionListEntry file_functions[] = {
     JS_CFUNC_DEF("pollAll", 2, js_poll_all),
     JS_CFUNC_DEF("hungUp", 1, js_hung_up),
     JS_CFUNC_DEF("notifyChanges", 1, js_notify_changes),
+    JS_CFUNC_DEF("watchFolder", 1, js_watch_folder),
     JS_CFUNC_DEF("setTurn", 1, js_set_turn),
 };
 const int file_function_count = (int)(sizeof file_functions / sizeof file_functions[0]);
