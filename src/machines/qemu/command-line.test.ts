@@ -28,10 +28,10 @@ test('[Q7] each descriptor the command line names is the one that is handed in',
   deepEqual(named, descriptors);
   deepEqual(descriptors, [
     { kind: 'listen', name: 'm' }, { kind: 'listen', name: 'p' }, { kind: 'listen', name: 'a' }, { kind: 'console' }, { kind: 'tap', name: 'tap0' },
-    { kind: 'disk-rw', path: '/d/a' }, { kind: 'disk-ro', path: '/d/b' }, { kind: 'disk-rw', path: '/s' },
+    { kind: 'disk-rw', path: '/s' }, { kind: 'disk-rw', path: '/d/a' }, { kind: 'disk-ro', path: '/d/b' },
   ]);
   const drives = valuesOf(argv, '-blockdev').map((text) => JSON.parse(text) as { driver: string; 'read-only': boolean; file: { filename: string } });
-  deepEqual(drives.map((one) => [one.driver, one['read-only'], one.file.filename]), [['qcow2', false, '/dev/fdset/8'], ['raw', true, '/dev/fdset/9'], ['raw', false, '/dev/fdset/10']]);
+  deepEqual(drives.map((one) => [one.driver, one['read-only'], one.file.filename]), [['raw', false, '/dev/fdset/8'], ['qcow2', false, '/dev/fdset/9'], ['raw', true, '/dev/fdset/10']]);
   equal(argv.some((one) => one.includes('/d/') || one.includes('"/s"')), false, 'no path of the host');
 });
 

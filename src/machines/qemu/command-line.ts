@@ -120,9 +120,11 @@ export function addDisk(disk: MachineDisk, add: AddDescriptor): { readonly node:
   return { node: driveNode(disk, top, below), sets: [top, ...below].flatMap((fd) => ['-add-fd', `fd=${fd},set=${fd}`]) };
 }
 
+/** In the order of a machine that starts from a template, whose scratch disk is there before all others; firmware boots the first of its own. */
 function disksAtStart(spec: MachineSpec, facts: VmmFacts): readonly MachineDisk[] {
   const scratch = facts.scratch === null ? [] : [scratchDisk(facts.scratch)];
-  return [...spec.disks.filter((disk) => disk.backend === undefined), ...scratch, ...(facts.seed === null ? [] : [facts.seed])];
+  const own = spec.disks.filter((disk) => disk.backend === undefined);
+  return [...(facts.kernel === null ? [...own, ...scratch] : [...scratch, ...own]), ...(facts.seed === null ? [] : [facts.seed])];
 }
 
 export const scratchDisk = (path: string): MachineDisk => ({ serial: 'scratch', path, format: 'raw', readOnly: false });
