@@ -8,6 +8,7 @@ import { isAlive, signalProcess, systemClock, waitUntil, type ProcessIdentity } 
 import type { Engine, RunningMachine, VmmExit } from './engine.ts';
 import type { MachineDisk, MachineSpec } from './machine.ts';
 import { greetAgent, type OpenedAgentConnection } from './testing/greet-agent.ts';
+import { runInGuest } from './testing/run-in-guest.ts';
 
 export interface EngineUnderTest {
   readonly engine: Engine;
@@ -24,6 +25,8 @@ export interface EngineUnderTest {
   /** Whether exactly this process lives, and its end from outside; default: the kernel's word. */
   isAlive?(process: ProcessIdentity): Promise<boolean>;
   endProcess?(process: ProcessIdentity): Promise<unknown>;
+  /** False where its guests have programs of their own instead of an operating system's; default: true. */
+  readonly hasGuestOs?: boolean;
   close(): Promise<void>;
 }
 
@@ -98,6 +101,14 @@ export function engineContract(name: string, setup: () => Promise<EngineUnderTes
     equal((await machine.disks()).includes(passing.serial), false);
     await waitUntil(async () => !(await agent.call('stats', {})).disks.includes(passing.serial), { what: 'the guest sees the disk go', limitMs: 20_000 });
     await machine.detachDisk('never-there');
+  });
+
+  test(`[G78] the guest has a link to each of its disks by serial, from the start or plugged in later, and to none that went (${name})`, async (context) => {
+    if (it.hasGuestOs === false) return context.skip('its guests have no devices');
+    const linked = async () => (await runInGuest(agent, 'ls /dev/disk/by-id')).out.split('\n').filter((one) => one !== '' && one !== 'scratch');
+    await waitUntil(async () => (await linked()).join() === [...spec.disks.map((one) => one.serial), disk.serial].join(), { what: 'the guest has links to the disks it has, and no others', limitMs: 20_000 });
+    const { out } = await runInGuest(agent, `for disk in ${(await linked()).join(' ')}; do test -b /dev/disk/by-id/$disk && readlink /dev/disk/by-id/$disk; done`);
+    equal(new Set(out.trim().split('\n')).size, 2, out);
   });
 
   test(`[M44] the agent's line can be opened again, in the middle of whatever was said before (${name})`, async () => {

@@ -95,7 +95,7 @@ for (const guest of guests) {
     await serve(spec);
     const { machine, agent } = await startGuest(engine, spec);
     deepEqual(await machine.disks(), [disk.serial]);
-    await said(agent, `mkdir -p /mnt && mount -t ext4 /dev/vda /mnt && echo '${guest.name}' >> /mnt/guests && cat /mnt/guests && umount /mnt`).then((out) => match(out, new RegExp(`${guest.name}\n$`)));
+    await said(agent, `mkdir -p /mnt && mount -t ext4 /dev/disk/by-id/${disk.serial} /mnt && echo '${guest.name}' >> /mnt/guests && cat /mnt/guests && umount /mnt`).then((out) => match(out, new RegExp(`${guest.name}\n$`)));
     equal((await said(agent, 'cat /sys/block/vda/cache_type')).trim(), 'write back', 'else a guest would never flush');
     await rejects(machine.attachDisk({ ...disk, serial: 'late' }), { code: 'machine.engineCannot' });
     await rejects(machine.detachDisk(disk.serial), { code: 'machine.engineCannot' });

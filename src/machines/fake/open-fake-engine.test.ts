@@ -12,7 +12,7 @@ engineContract('fake', async () => {
   let disks = 0;
   const open = () => openFakeEngine({ world, checkDisks: true });
   return {
-    engine: open(), laterEngine: open, bootLimitMs: 5000,
+    engine: open(), laterEngine: open, bootLimitMs: 5000, hasGuestOs: false,
     spec: (changes) => testMachine({ engine: 'fake', ...changes }),
     async disk() {
       disks += 1;
