@@ -6,6 +6,7 @@ import { macOfAddress } from '#pool';
 import type { RecordEntry } from '#store';
 import type { Backend, ChangeOptions } from '../backend.ts';
 import { preconditionFailed } from '../problems.ts';
+import { awaitOwnDisks } from './await-own-disks.ts';
 import { copiesBackend } from './backend-copies.ts';
 import { consoleLines } from './console-lines.ts';
 import { findByHandle } from './find-record.ts';
@@ -173,7 +174,10 @@ export function machinesBackend(layers: Layers): Backend['machines'] {
     async exec(handle, request, session) {
       const found = await find(handle);
       permit('exec', found);
-      return execInGuest(await machines.agent(found.entry.id, { timeoutMs: 10_000 }), '', request, session);
+      const agent = await machines.agent(found.entry.id, { timeoutMs: 10_000 });
+      const { owner, disks } = found.entry.value;
+      if (owner === null) await awaitOwnDisks(agent, disks.map((disk) => disk.serial)); // an app's come and go with its containers
+      return execInGuest(agent, '', request, session);
     },
     async console(handle, session) {
       const found = await find(handle);
