@@ -73,10 +73,10 @@ export function disksBackend(layers: Layers, show: (handle: string) => Promise<M
       if ((await machines.specs.list()).some((one) => one.value.name === name)) throw new StrataError(`machine ${name} exists already`, { code: 'machine.nameTaken', kind: 'conflict', advice: 'choose another name, or remove it first' });
       const wish = { name, architecture: architecture ?? spec.architecture, engine: engine ?? spec.engine, processors: spec.processors, memoryMiB: spec.memoryMiB, scratchMiB: spec.scratchMiB };
       const served = backend === undefined ? of.backend !== undefined : backend === 'vhost-user';
-      const passing = kept === undefined && await machines.disks.cloneNeedsSnapshot(spec.id, disk, full);
-      if (!full && !served && wish.engine === 'uml') throw new StrataError(`the engine uml opens disks as plain files, and a clone that shares layers is none`, { code: 'machine.engineCannot', kind: 'refused', advice: 'add --full, or --backend vhost-user' });
       await layers.host.checkSizes([{ ...wish, diskBytes: diskBytesNow }]);
       await machines.checkEngines({ ...wish, boot: { kind: 'guest-os' }, disks: [of] });
+      const passing = kept === undefined && await machines.disks.cloneNeedsSnapshot(spec.id, disk, full);
+      if (!full && !served && wish.engine === 'uml') throw new StrataError(`the engine uml opens disks as plain files, and a clone that shares layers is none`, { code: 'machine.engineCannot', kind: 'refused', advice: 'add --full, or --backend vhost-user' });
       if (start) {
         await layers.machines.proofs();
         await layers.host.refresh();

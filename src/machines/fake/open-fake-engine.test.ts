@@ -12,7 +12,7 @@ engineContract('fake', async () => {
   let disks = 0;
   const open = () => openFakeEngine({ world, checkDisks: true });
   return {
-    engine: open(), laterEngine: open, bootLimitMs: 5000, hasGuestOs: false,
+    engine: open(), laterEngine: open, bootLimitMs: 5000,
     spec: (changes) => testMachine({ engine: 'fake', ...changes }),
     async disk() {
       disks += 1;
@@ -25,4 +25,4 @@ engineContract('fake', async () => {
     endProcess: (process) => Promise.resolve(world.endProcess(process)),
     close: () => rm(folder, { recursive: true, force: true }),
   };
-});
+}, 'none with devices');
