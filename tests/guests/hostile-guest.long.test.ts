@@ -88,7 +88,7 @@ async function send({ engine, how, file, printed }: Flood, most: number, seconds
 async function flood(context: TestContext, wish: Flood): Promise<void> {
   const { engine, file, throttledSeconds } = wish;
   const guest = guests.get(engine) as HostileGuest;
-  await send(wish, warmUp.megabytes, warmUp.seconds);
+  await askOthers(strata, 'good', send(wish, warmUp.megabytes, warmUp.seconds)); // answering is what it will have done before, too
   const rssKiB = await weightAtRest(strata);
   const slackKiB = Math.max(5 * 1024, rssKiB / 100);
   const sending = send(wish, megabytes, throttledSeconds ?? wish.limitSeconds ?? limitSeconds);

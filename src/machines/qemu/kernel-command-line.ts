@@ -1,7 +1,7 @@
 /**
- * What the guest OS' kernel is told. Together these words spare about an eighth of the processor time QEMU takes until the
- * agent answers (x86_64, TCG: 1.8 s against 2.1 s with the console alone); left out one at a time, none made a difference
- * beyond the noise of ±0.15 s. What costs most is not here: a second processor adds 0.5 s of processor time. Pure.
+ * What the guest OS' kernel is told. Together these words spare about a third of the time until the agent answers (x86_64, TCG: 1.5 s
+ * against 2.2; aarch64 1.4 against 1.9), most of it `cryptomgr.notests`; what each brings stands in docs/benchmarks.md. What costs
+ * most is not here: a second processor adds 0.5 s of processor time. Pure.
  */
 import type { Architecture } from '#base';
 
