@@ -2,7 +2,9 @@
 import { equal, ok } from 'node:assert/strict';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { silentLog, systemClock } from '#base';
+import { test } from 'node:test';
+import { runProcess, silentLog, systemClock, waitUntil } from '#base';
+import type { HostNetwork } from '#pool';
 import { ensureGuestOs } from '../../guest-os/ensure-guest-os.ts';
 import { pooledContract } from '../../pooled.contract.ts';
 import { isPooledId } from '../../pooled/pooled-id.ts';
@@ -19,11 +21,18 @@ async function ticksOf(pids: readonly number[]): Promise<number> {
 }
 
 const subnet = 218;
-pooledContract<UmlEngine>({
+/** Of a host that takes its time with it: the tap is down for so long, which a new name takes a moment for. */
+let tapDownMs = 0;
+async function handOver(network: HostNetwork, from: string, to: string): Promise<void> {
+  if (tapDownMs > 0) await runProcess(['ip', 'link', 'set', 'dev', await network.ensureTap(from), 'down']);
+  await systemClock.wait(tapDownMs);
+  await network.handOverTap(from, to);
+}
+const bench = pooledContract<UmlEngine>({
   engine: 'uml', accelerator: 'none', letter: 'v', subnet, shape: { engine: 'uml', architecture: 'x86_64', memoryMiB: 128 },
   otherwise: { way: 'cold', why: 'no pooled machine of its size stood ready' }, mostBytes: 100_000_000, making: ['standing'],
   ownFiles: ['/proc/sys/kernel/random/boot_id', '/proc/sys/kernel/random/uuid'],
-  openEngine: (instance, network, pool) => openUmlEngine({ instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance, flavour: 'uml' }), network, pool }),
+  openEngine: (instance, network, pool) => openUmlEngine({ instance, log: silentLog, guestOs: (architecture) => ensureGuestOs(architecture, { instance, flavour: 'uml' }), network: { ...network, handOverTap: (from, to) => handOver(network, from, to) }, pool }),
   pooledIds: async (instance) => (await namesIn(join(instance.runDir, 'u'))).filter(isPooledId),
   async begin(engine) { await engine.prove(); }, // measures the delay loop
   /** Also any process under a uid of this instance. */
@@ -53,4 +62,16 @@ pooledContract<UmlEngine>({
     const instance = ${JSON.stringify(instance)};
     const pool = openMachinePool({ clock: systemClock, log: silentLog, perShape: 1, delayMs: 0 });
     const engine = openUmlEngine({ instance, log: silentLog, guestOs: (one) => ensureGuestOs(one, { instance, flavour: 'uml' }), network: openHostNetwork({ instance, log: silentLog }), pool });`,
+});
+
+test('[U22] its card works though its tap was down while it was taken', { timeout: 120_000 }, async () => {
+  const spec = bench().whole();
+  await bench().filled(spec);
+  tapDownMs = 1000;
+  const machine = await bench().start(spec).finally(() => { tapDownMs = 0; });
+  equal(machine.startedBy?.way, 'pool');
+  const tap = await bench().network.ensureTap(spec.id);
+  const frames = async () => Number(await readFile(`/sys/class/net/${tap}/statistics/rx_packets`, 'utf8'));
+  // It says by itself which groups it is in, and looks for a router.
+  await waitUntil(async () => await frames() > 0, { what: 'a frame of its guest comes', limitMs: 20_000 });
 });

@@ -37,8 +37,9 @@ export async function startPooled(context: UmlContext, spec: MachineSpec, signal
 }
 
 async function become(context: UmlContext, spec: MachineSpec, pooled: PooledMachine, handedOver: Promise<void>, signal: AbortSignal | undefined): Promise<RunningMachine> {
-  // Said before it goes on, so that it is the first that it hears.
-  await Promise.all([handedOver, identify(context, spec, pooled, signal), goOn(pooled.kernel)]);
+  // Said before it goes on, so that it is the first that it hears. It goes on when its tap is up again: UML gives its card up for good
+  // where the kernel refuses a frame, and a new name takes the tap down for a moment.
+  await Promise.all([handedOver, identify(context, spec, pooled, signal), handedOver.then(() => goOn(pooled.kernel))]);
   const places = umlPlaces(context.instance, spec.id);
   const sockets = vmmSockets(places, spec.name);
   const machine = openRunningMachine(context, spec, pooled.record, pooled.begun, sockets);
